@@ -1,0 +1,1 @@
+"""Heavy reads: describe, run, remember."""

@@ -1,0 +1,1 @@
+"""The life of a payment: decide, record, react."""

@@ -1,0 +1,1 @@
+"""Beat schedules as data: task names and times, nothing else."""

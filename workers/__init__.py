@@ -1,0 +1,1 @@
+"""The processes: Celery app, receiver door, local stack, command line."""
