@@ -1,0 +1,1 @@
+"""What the system is set to; imports nothing else of ours."""

@@ -1,0 +1,62 @@
+"""The only factories of MongoDB and Redis clients, so that no caller forgets a time limit or a write concern."""
+
+from datetime import UTC
+from typing import Any
+
+import redis
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from config.settings import Settings, require
+
+Document = dict[str, Any]
+
+#: The share of a whole operation's time that the server may wait for a majority, so that its own "not replicated" still
+#: arrives before the driver gives up.
+WRITE_CONCERN_SHARE = 0.8
+
+
+def mongo_client(settings: Settings, *, timeout_seconds: float | None = None) -> MongoClient[Document]:
+    """Return a client that writes to a majority's journal and gives every operation an end.
+
+    It connects at first use, so it may be made before a fork but not used there: make one per process.
+
+    Args:
+        settings: Where the database is.
+        timeout_seconds: The end of one whole operation, retries included; that of tasks when left out.
+
+    Raises:
+        SettingsError: MONGO_URI is not set.
+    """
+    timeout_ms = settings.mongo_timeout_ms if timeout_seconds is None else int(timeout_seconds * 1000)
+    return MongoClient(
+        require(settings.mongo_uri, "MONGO_URI"),
+        appname="nestcms-workers",
+        connect=False,
+        tz_aware=True,
+        tzinfo=UTC,
+        w="majority",
+        journal=True,
+        wTimeoutMS=int(timeout_ms * WRITE_CONCERN_SHARE),
+        retryWrites=True,
+        retryReads=True,
+        timeoutMS=timeout_ms,
+        connectTimeoutMS=min(timeout_ms, settings.server_selection_timeout_ms),
+        serverSelectionTimeoutMS=settings.server_selection_timeout_ms,
+    )
+
+
+def database(client: MongoClient[Document], settings: Settings) -> Database[Document]:
+    """Return the CMS's database, which is ours as well."""
+    return client[settings.mongo_database]
+
+
+def redis_client(url: str, *, timeout_seconds: float = 1.0) -> redis.Redis:
+    """Return a client that speaks text and never waits longer than ``timeout_seconds`` for an answer."""
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        health_check_interval=25,
+    )

@@ -1,0 +1,256 @@
+"""Every setting of the system, one field per environment variable (the field's name in upper case).
+
+Decided here: an empty variable is an unset one; all mistakes are reported at once; no message repeats a value.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from config.addresses import database_name, hosts, is_web_address, other_database, scheme
+from config.errors import SettingsError
+from config.timechain import LINKS
+
+__all__ = ["REGIONS", "Settings", "SettingsError", "load_settings", "require"]
+
+#: PayTabs' region codes; a profile lives in exactly one, and its key is refused by the others' hosts.
+REGIONS: tuple[str, ...] = (
+    "ARE",
+    "SAU",
+    "OMN",
+    "JOR",
+    "EGY",
+    "GLOBAL",
+    "IRQ",
+    "KWT",
+    "QAT",
+    "MAR",
+    "MADFOAT",
+    "CUZDAN",
+)
+
+#: How many milliseconds a new primary needs after its election before it takes writes.
+ELECTION_MARGIN_MS = 2_000
+
+#: The longest URL that PayTabs takes for callback and return.
+MAX_GATEWAY_URL_LENGTH = 255
+
+_SERVER_KEY = re.compile(r"S[A-Za-z0-9]{9}(-[A-Za-z0-9]{10}){2}")
+_DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Count = Annotated[int, Field(ge=1, le=1_000)]
+
+
+class Settings(BaseSettings):
+    """What one process is set to. Descriptions are what an operator reads after a mistake."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # The database and the brokers; unset ones are started from the embedded servers by `nestcms-workers`.
+    mongo_uri: str | None = Field(
+        None, repr=False, description="a MongoDB address, mongodb://host[:port][,host...]/database"
+    )
+    mongo_database: str = Field("", description="a database name: letters, digits, _ and -")
+    redis_url: str | None = Field(None, repr=False, description="a Redis or Valkey address, redis://host:port/0")
+    result_url: str | None = Field(None, repr=False, description="a Redis or Valkey address, redis://host:port/1")
+    cache_url: str | None = Field(None, repr=False, description="a Redis or Valkey address, redis://host:port/2")
+
+    # PayTabs.
+    paytabs_profile: int = Field(description="the profile's number, a positive integer", gt=0)
+    paytabs_serverk: SecretStr = Field(
+        description="a server key: three groups of ten joined by dashes, the first starting with S"
+    )
+    paytabs_serverk_previous: SecretStr | None = Field(
+        None, description="the server key before the last rotation, of the same form, or nothing"
+    )
+    paytabs_region: str = Field(description="one of " + ", ".join(REGIONS))
+    paytabs_base_url: str | None = Field(None, description="an http(s) address that replaces the region's host")
+    paytabs_callback_url: str | None = Field(None, description="the public http(s) address of /webhooks/paytabs")
+    paytabs_return_url: str | None = Field(None, description="the public http(s) address of /payments/return")
+    return_allowed_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="comma-separated http(s) addresses where a payer may be sent; the first is the default",
+    )
+
+    # The time chain, shortest first: see config/timechain.py.
+    connect_timeout_seconds: Seconds = Field(3, description="seconds to connect to PayTabs")
+    send_fence_seconds: Seconds = Field(5, description="seconds after `sending` in which a call may start")
+    call_timeout_seconds: Seconds = Field(10, description="seconds for one whole call to PayTabs")
+    soft_time_limit_seconds: Seconds = Field(20, description="seconds until a task that calls PayTabs is asked to stop")
+    hard_time_limit_seconds: Seconds = Field(25, description="seconds until a task that calls PayTabs is killed")
+    sweep_seconds: Seconds = Field(10, description="seconds between two runs of a sweep")
+    lease_seconds: Seconds = Field(30, description="seconds for which a worker owns an operation or a delivery")
+    other_soft_time_limit_seconds: Seconds = Field(45, description="seconds until any other task is asked to stop")
+    other_hard_time_limit_seconds: Seconds = Field(50, description="seconds until any other task is killed")
+    visibility_timeout_seconds: Seconds = Field(60, description="seconds until a lost worker's tasks are handed out")
+    inbox_timeout_seconds: Seconds = Field(5, description="seconds for the receiver's whole write to the inbox")
+    notice_patience_seconds: Seconds = Field(10, description="seconds that PayTabs waits for the receiver's answer")
+
+    # MongoDB's clocks.
+    mongo_election_timeout_ms: Milliseconds = Field(
+        10_000, description="milliseconds of the replica set's electionTimeoutMillis"
+    )
+    server_selection_timeout_ms: Milliseconds = Field(
+        12_000, description="milliseconds to find a primary: the election timeout and 2000 more"
+    )
+    mongo_timeout_ms: Milliseconds = Field(15_000, description="milliseconds for one database operation in a task")
+
+    # Processes on this machine.
+    worker_concurrency: Count = Field(2, description="how many child processes a worker forks")
+    soft_shutdown_seconds: Seconds = Field(10, description="seconds that a stopping worker gives its running tasks")
+    result_expires_seconds: Seconds = Field(86_400, description="seconds for which a task's result can be fetched")
+    receiver_host: str = Field("127.0.0.1", description="the address that the receiver listens on")
+    receiver_port: Port = Field(8300, description="the receiver's port; 0 takes a free one")
+    receiver_workers: Count = Field(2, description="how many processes the receiver runs")
+    receiver_threads: Count = Field(16, description="how many requests one receiver process handles at once")
+    sandbox_port: Port = Field(8400, description="the sandbox's port; 0 takes a free one")
+    flower_port: Port = Field(5555, description="Flower's port; 0 takes a free one")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto, json or console")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error")
+    local_dir: Path = Field(Path(".local"), description="the folder of the embedded servers' data and logs")
+
+    @field_validator("mongo_uri")
+    @classmethod
+    def _check_mongo_uri(cls, value: str | None) -> str | None:
+        if value is not None and not (scheme(value) in {"mongodb", "mongodb+srv"} and hosts(value)):
+            raise _expected("mongo_uri")
+        return value
+
+    @field_validator("mongo_database")
+    @classmethod
+    def _default_database(cls, value: str, info: ValidationInfo) -> str:
+        name = value or database_name(info.data.get("mongo_uri") or "") or "nestcms"
+        if not _DATABASE_NAME.fullmatch(name):
+            raise _expected("mongo_database")
+        return name
+
+    @field_validator("redis_url", "result_url", "cache_url")
+    @classmethod
+    def _check_redis_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        name = str(info.field_name)
+        if value is None:
+            return other_database(info.data.get("redis_url"), {"result_url": 1, "cache_url": 2}.get(name))
+        database = database_name(value)
+        if not (scheme(value) in {"redis", "rediss"} and hosts(value) and (not database or database.isdecimal())):
+            raise _expected(name)
+        return value
+
+    @field_validator("paytabs_serverk", "paytabs_serverk_previous")
+    @classmethod
+    def _check_server_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and not _SERVER_KEY.fullmatch(value.get_secret_value()):
+            raise _expected(str(info.field_name))
+        return value
+
+    @field_validator("paytabs_region")
+    @classmethod
+    def _check_region(cls, value: str) -> str:
+        if value.upper() not in REGIONS:
+            raise _expected("paytabs_region")
+        return value.upper()
+
+    @field_validator("paytabs_base_url", "paytabs_callback_url", "paytabs_return_url")
+    @classmethod
+    def _check_url(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and (not is_web_address(value) or len(value) > MAX_GATEWAY_URL_LENGTH):
+            raise _expected(str(info.field_name))
+        return value.rstrip("/") if value and info.field_name == "paytabs_base_url" else value
+
+    @field_validator("return_allowed_urls", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:  # noqa: ANN401 - text from the environment, or a tuple from a caller
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("return_allowed_urls")
+    @classmethod
+    def _check_allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(is_web_address(url) for url in value):
+            raise _expected("return_allowed_urls")
+        return value
+
+    @field_validator(*{link.longer for link in LINKS})
+    @classmethod
+    def _check_time_chain(cls, value: float, info: ValidationInfo) -> float:
+        known = {**info.data, str(info.field_name): value}
+        broken = [link.mistake(known) for link in LINKS if link.longer == info.field_name]
+        if mistakes := [mistake for mistake in broken if mistake]:
+            raise PydanticCustomError("setting", "{text}", {"text": "; ".join(mistakes)})
+        return value
+
+    @field_validator("server_selection_timeout_ms")
+    @classmethod
+    def _check_selection(cls, value: int, info: ValidationInfo) -> int:
+        least = info.data.get("mongo_election_timeout_ms", 0) + ELECTION_MARGIN_MS
+        if value < least:
+            text = f"expected at least {least}: MONGO_ELECTION_TIMEOUT_MS and {ELECTION_MARGIN_MS} more, got {value}"
+            raise PydanticCustomError("setting", "{text}", {"text": text})
+        return value
+
+    @field_validator("mongo_timeout_ms")
+    @classmethod
+    def _check_mongo_timeout(cls, value: int, info: ValidationInfo) -> int:
+        selection, limit = info.data.get("server_selection_timeout_ms"), info.data.get("soft_time_limit_seconds")
+        if selection is not None and value < selection:
+            text = f"expected at least SERVER_SELECTION_TIMEOUT_MS ({selection}), got {value}"
+            raise PydanticCustomError("setting", "{text}", {"text": text})
+        if limit is not None and value >= limit * 1000:
+            text = f"expected less than SOFT_TIME_LIMIT_SECONDS ({limit:g} s), got {value} ms"
+            raise PydanticCustomError("setting", "{text}", {"text": text})
+        return value
+
+    def with_servers(self, *, mongo_uri: str, redis_url: str) -> Self:
+        """Return the same settings pointed at other servers: the embedded ones, once they run."""
+        urls = {name: other_database(redis_url, number) for name, number in (("result_url", 1), ("cache_url", 2))}
+        return self.model_copy(update={"mongo_uri": mongo_uri, "redis_url": redis_url, **urls})
+
+
+def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - each override has its field's own type
+    """Read the environment and ``.env``.
+
+    Args:
+        **overrides: Fields by name; they win over the environment.
+
+    Raises:
+        SettingsError: Something is missing or wrong; all mistakes are in it.
+    """
+    if unknown := overrides.keys() - Settings.model_fields.keys():
+        raise SettingsError([f"{name.upper()}: no such setting" for name in sorted(unknown)])
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        mistakes = [_mistake(detail) for detail in error.errors(include_url=False, include_input=False)]
+    raise SettingsError(mistakes)
+
+
+def require(value: str | None, variable: str) -> str:
+    """Return ``value``, or raise SettingsError naming the ``variable`` that this process cannot do without."""
+    if value is None:
+        raise SettingsError([f"{variable}: missing; expected {Settings.model_fields[variable.lower()].description}"])
+    return value
+
+
+def _mistake(detail: ErrorDetails) -> str:
+    name = str(detail["loc"][0])
+    if detail["type"] == "setting":
+        return f"{name.upper()}: {detail['msg']}"
+    missing = "missing; " if detail["type"] == "missing" else ""
+    return f"{name.upper()}: {missing}expected {Settings.model_fields[name].description}{_bounds(detail)}"
+
+
+def _bounds(detail: ErrorDetails) -> str:
+    words = {"gt": "more than", "ge": "at least", "le": "at most"}
+    found = [f"{words[key]} {limit:g}" for key, limit in detail.get("ctx", {}).items() if key in words]
+    return f" ({', '.join(found)})" if found else ""
+
+
+def _expected(field: str) -> PydanticCustomError:
+    return PydanticCustomError("setting", "expected {text}", {"text": Settings.model_fields[field].description})
