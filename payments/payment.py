@@ -1,0 +1,166 @@
+"""What is known of a payment: the fold of its facts.
+
+A payment has attempts, one per cart, and a set of observations; what they amount to is judged in `assessment`.
+Source: section 7 of the gateway contract.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from payments import facts
+from payments.facts import Fact
+
+
+class State(StrEnum):
+    """Where a payment stands."""
+
+    NEW = "NEW"
+    SENT = "SENT?"
+    AWAITING_PAYER = "AWAITING_PAYER"
+    PENDING_OFFLINE = "PENDING_OFFLINE"
+    ON_HOLD = "ON_HOLD"
+    AUTHORISED = "AUTHORISED"
+    PART_CAPTURED = "PART_CAPTURED"
+    PAID = "PAID"
+    PART_REFUNDED = "PART_REFUNDED"
+    REFUNDED = "REFUNDED"
+    VOIDED = "VOIDED"
+    DECLINED = "DECLINED"
+    ERROR = "ERROR"
+    CANCELLED = "CANCELLED"
+    EXPIRED = "EXPIRED"
+    REVIEW = "REVIEW"
+
+
+#: Legs that hold or have moved money.
+LIVE = frozenset({State.ON_HOLD, State.AUTHORISED, State.PART_CAPTURED, State.PAID, State.PART_REFUNDED})
+
+#: Legs whose end is still PayTabs' to say.
+OPEN = frozenset({State.SENT, State.AWAITING_PAYER, State.PENDING_OFFLINE})
+
+#: States in which a new page may be made.
+FAILED_STATES = frozenset({State.DECLINED, State.ERROR, State.CANCELLED, State.EXPIRED})
+
+#: States worth asking PayTabs about; a paid one is not polled.
+POLLED = OPEN | {State.ON_HOLD, State.AUTHORISED}
+
+#: An unconfirmed claim does not take a confirmed state away.
+CONFIRMED = LIVE | {State.REFUNDED, State.VOIDED}
+
+
+class AttemptStatus(StrEnum):
+    """How far the sending of an attempt came."""
+
+    STARTED = "started"
+    OPEN = "open"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not_sent"
+    REFUSED = "refused"
+    RETIRED = "retired"
+
+
+#: Facts that say how the sending of an attempt ended.
+_SENDING = facts.AttemptNotSent | facts.AttemptRefused | facts.OutcomeUnknown | facts.CartRetired
+_SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
+    facts.AttemptNotSent: AttemptStatus.NOT_SENT,
+    facts.AttemptRefused: AttemptStatus.REFUSED,
+    facts.OutcomeUnknown: AttemptStatus.UNKNOWN,
+    facts.CartRetired: AttemptStatus.RETIRED,
+}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at the payment under its own cart."""
+
+    operation_id: str | None
+    cart_id: str | None
+    transaction: str
+    amount: Decimal
+    currency: str
+    status: AttemptStatus
+    tran_ref: str | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the CMS asked for, as it stood when the payment was taken over."""
+
+    amount: Decimal
+    currency: str
+    profile_id: int
+    client_id: str | None
+    contract_id: str | None
+
+
+@dataclass(frozen=True)
+class Payment:
+    """Everything known of one payment, not yet judged."""
+
+    snapshot: Snapshot | None = None
+    attempts: tuple[Attempt, ...] = ()
+    observations: frozenset[facts.TransactionObserved] = frozenset()
+    claims: tuple[facts.ReviewRaised, ...] = ()
+
+
+def fold(history: Iterable[Fact], start: Payment | None = None) -> Payment:
+    """Fold facts into what is known of a payment.
+
+    Args:
+        history: facts in stream order; among observations the order does not matter.
+        start: what was known before them.
+    """
+    payment = start or Payment()
+    for fact in history:
+        payment = _apply(payment, fact)
+    return payment
+
+
+def _apply(payment: Payment, fact: Fact) -> Payment:
+    if isinstance(fact, facts.TransactionObserved):
+        return replace(payment, observations=payment.observations | {fact})
+    if isinstance(fact, facts.ReviewRaised):
+        return replace(payment, claims=tuple(dict.fromkeys((*payment.claims, fact))))
+    if isinstance(fact, facts.PaymentCreated | facts.PaymentAdopted):
+        return _begin(payment, fact)
+    if isinstance(fact, facts.PaymentAmended) and payment.snapshot:
+        terms = replace(payment.snapshot, amount=Decimal(fact.amount), currency=fact.currency)
+        return replace(payment, snapshot=terms)
+    return _advance(payment, fact)
+
+
+def _advance(payment: Payment, fact: Fact) -> Payment:
+    """Apply a fact about the sending of an attempt; milestones change nothing."""
+    if isinstance(fact, facts.AttemptStarted):
+        attempt = Attempt(
+            fact.operation_id,
+            fact.cart_id,
+            fact.transaction,
+            Decimal(fact.amount),
+            fact.currency,
+            AttemptStatus.STARTED,
+        )
+        return replace(payment, attempts=(*payment.attempts, attempt))
+    if isinstance(fact, facts.PageOpened):
+        return _update(payment, fact.cart_id, AttemptStatus.OPEN, fact.tran_ref)
+    if isinstance(fact, _SENDING):
+        return _update(payment, fact.cart_id, _SENDING_STATUS[type(fact)])
+    return payment
+
+
+def _begin(payment: Payment, fact: facts.PaymentCreated | facts.PaymentAdopted) -> Payment:
+    snapshot = Snapshot(Decimal(fact.amount), fact.currency, fact.profile_id, fact.client_id, fact.contract_id)
+    if isinstance(fact, facts.PaymentCreated):
+        return replace(payment, snapshot=snapshot)
+    adopted = Attempt(None, None, "sale", snapshot.amount, snapshot.currency, AttemptStatus.OPEN, fact.tran_ref)
+    return replace(payment, snapshot=snapshot, attempts=(*payment.attempts, adopted))
+
+
+def _update(payment: Payment, cart_id: str, status: AttemptStatus, tran_ref: str | None = None) -> Payment:
+    attempts = tuple(
+        replace(one, status=status, tran_ref=tran_ref or one.tran_ref) if one.cart_id == cart_id else one
+        for one in payment.attempts
+    )
+    return replace(payment, attempts=attempts)
