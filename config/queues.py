@@ -1,5 +1,7 @@
 """Which queues exist and which task travels on which: a heavy aggregation must never starve money."""
 
+from fnmatch import fnmatchcase
+
 #: Every queue, most urgent first. A worker consumes the ones it is given; none is made on the fly.
 QUEUES: tuple[str, ...] = ("payments", "webhooks", "reconcile", "events", "aggregations", "maintenance")
 
@@ -22,3 +24,10 @@ ROUTES: dict[str, str] = {
     "views.*": "aggregations",
     "maintenance.*": "maintenance",
 }
+
+
+def queue_of(task_name: str) -> str:
+    """Return the queue of a task, by the same rule as Celery's router."""
+    if task_name in ROUTES:
+        return ROUTES[task_name]
+    return next((queue for pattern, queue in ROUTES.items() if fnmatchcase(task_name, pattern)), DEFAULT_QUEUE)
