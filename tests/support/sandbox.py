@@ -1,0 +1,133 @@
+"""The PayTabs sandbox as tests see it: a process of its own, and the desk from which it is watched and disturbed."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+from workers.stack_process import GuardedProcess
+
+Json = dict[str, Any]
+
+#: The profile and key that the sandbox and the tests share; public test values.
+PROFILE_ID = 987654
+SERVER_KEY = "SSANDBOX01-AAAA2222BB-CCCC3333DD"
+
+#: How long the sandbox may take to start, in seconds.
+START_SECONDS = 30.0
+
+#: How long the desk may take to answer, in seconds.
+DESK_SECONDS = 15.0
+
+
+class SandboxError(AssertionError):
+    """Raised when the sandbox's desk refuses what a test asks of it."""
+
+
+class Sandbox:
+    """One running `python -m sandbox` and its desk.
+
+    Args:
+        directory: Where its log and the file with its port go.
+        arguments: Further command-line arguments, for example `"--ipn-url", url`.
+    """
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        self.log = directory / "sandbox.log"
+        self._port_file = directory / "sandbox.port"
+        self._arguments = arguments
+        self._session = requests.Session()
+        self._process: GuardedProcess | None = None
+        self.url = ""
+
+    def start(self) -> Self:
+        """Start the process and return when its desk answers."""
+        self._port_file.unlink(missing_ok=True)
+        options = {"host": "127.0.0.1", "port": 0, "profile-id": PROFILE_ID, "server-key": SERVER_KEY}
+        options["port-file"] = str(self._port_file)
+        argv = [sys.executable, "-m", "sandbox"]
+        argv += [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        with self.log.open("ab") as output:
+            self._process = GuardedProcess([*argv, *self._arguments], output=output)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if self._process.returncode is not None or time.monotonic() > deadline:
+                self.stop()
+                raise SandboxError(f"the sandbox did not start: {self.log.read_text()[-2000:]}")
+            time.sleep(0.02)
+        return self
+
+    def stop(self) -> None:
+        """End the process; its ledger is gone with it."""
+        if self._process is not None:
+            self._process.stop()
+            self._process = None
+        self._session.close()
+
+    def reset(self) -> None:
+        """Empty the ledger and all records, and take back every switch and fault."""
+        self._desk("POST", "reset")
+
+    def ledger(self) -> list[Json]:
+        """List every charge and movement of money."""
+        return self._rows("ledger")
+
+    def requests(self, path: str | None = None) -> list[Json]:
+        """List the HTTP requests received, all of them or those for one path."""
+        return [row for row in self._rows("requests") if path in {None, row["path"]}]
+
+    def notifications(self) -> list[Json]:
+        """List every attempt to deliver a notification."""
+        return self._rows("notifications")
+
+    def switches(self) -> Json:
+        """Show how the switches stand."""
+        return dict(self._desk("GET", "switches"))
+
+    def switch(self, **switches: Any) -> None:
+        """Set some switches and leave the others."""
+        self._desk("PUT", "switches", switches)
+
+    def fault(self, path: str, kind: str, *, times: int = 1, **options: Any) -> None:
+        """Queue a fault for the next requests of a path, for example `"/payment/request", "cut_after_accept"`."""
+        self._desk("POST", "faults", {"path": path, "kind": kind, "times": times, **options})
+
+    def clear_faults(self) -> None:
+        """Drop the faults still queued."""
+        self._desk("DELETE", "faults")
+
+    def pay(self, tran_ref: str, card: str) -> Any:
+        """Do what the hosted page's Pay button does."""
+        return self._desk("POST", "pay", {"tran_ref": tran_ref, "card": card})
+
+    def cancel(self, tran_ref: str) -> Any:
+        """Do what the hosted page's Cancel button does."""
+        return self._desk("POST", "pay", {"tran_ref": tran_ref, "cancel": True})
+
+    def notify(self, tran_ref: str, **overrides: Any) -> Any:
+        """Send the notification of a transaction again, altered and signed as asked."""
+        return self._desk("POST", "notify", {"tran_ref": tran_ref, **overrides})
+
+    def dashboard(self, tran_ref: str, action: str, **options: Any) -> Any:
+        """Do what a merchant can do in PayTabs' dashboard: capture, release, void, expire, settle."""
+        return self._desk("POST", "dashboard", {"tran_ref": tran_ref, "action": action, **options})
+
+    def _answers(self) -> bool:
+        try:
+            self.url = f"http://127.0.0.1:{int(self._port_file.read_text())}"
+            return self._session.get(f"{self.url}/healthz", timeout=DESK_SECONDS).ok
+        except (OSError, ValueError):
+            return False
+
+    def _rows(self, name: str) -> list[Json]:
+        """List a record's rows, whether the desk answers with a bare list or under the record's name."""
+        answer = self._desk("GET", name)
+        return list(answer[name] if isinstance(answer, dict) else answer)
+
+    def _desk(self, method: str, path: str, body: Json | None = None) -> Any:
+        answer = self._session.request(method, f"{self.url}/sandbox/{path}", json=body, timeout=DESK_SECONDS)
+        if not answer.ok:
+            raise SandboxError(f"{method} /sandbox/{path} gave {answer.status_code}: {answer.text[:500]}")
+        return answer.json() if answer.content else None
