@@ -62,7 +62,7 @@ _SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)(authorization{_ASSIGNS})[^\"'\\\r\n,}}\])]+"), rf"\1{REDACTED}"),
     (re.compile(rf"(?i)((?:cvv|cvc)2?{_ASSIGNS})[0-9]{{3,4}}(?![0-9])"), rf"\1{REDACTED}"),
     (
-        re.compile(rf"(?i)((?:password|passwd|secret|server_?key?)['\"\\]*\s*[:=]\s*[\"'\\]*)[^\s\"'\\,;&}}\])]+"),
+        re.compile(r"(?i)((?:password|passwd|secret|server_?key?)['\"\\]*\s*[:=]\s*[\"'\\]*)[^\s\"'\\,;&}\])]+"),
         rf"\1{REDACTED}",
     ),
     (re.compile(r"(://)[^/\s@\"']+@"), rf"\1{REDACTED}@"),
@@ -71,21 +71,25 @@ _SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 def redact(value: Any, *, depth: int = 0) -> Any:  # noqa: ANN401 - a log line carries anything
     """Return ``value`` as plain data (mappings, lists, text, numbers) without anything secret in it."""
-    if value is None or isinstance(value, bool | float):
-        return value
-    if isinstance(value, int):
-        return REDACTED if _holds_card_number(str(value)) else value
-    if isinstance(value, str):
-        return redact_text(value)
-    if isinstance(value, SecretStr | SecretBytes):
-        return REDACTED
-    if depth >= MAX_DEPTH:
-        return "[too deep]"
-    if isinstance(value, Mapping):
-        return {redact_text(str(name)): redact_member(name, member, depth=depth) for name, member in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return _redact_items(value, depth)
-    return redact_text(_as_text(value))
+    plain: Any
+    match value:
+        case None | bool() | float():
+            plain = value
+        case int():
+            plain = REDACTED if _holds_card_number(str(value)) else value
+        case str():
+            plain = redact_text(value)
+        case SecretStr() | SecretBytes():
+            plain = REDACTED
+        case Mapping() | list() | tuple() | set() | frozenset() if depth >= MAX_DEPTH:
+            plain = "[too deep]"
+        case Mapping():
+            plain = {redact_text(str(name)): redact_member(name, value[name], depth=depth) for name in value}
+        case list() | tuple() | set() | frozenset():
+            plain = _redact_items(value, depth)
+        case _:
+            plain = redact_text(_as_text(value))
+    return plain
 
 
 def redact_member(name: object, value: Any, *, depth: int = 0) -> Any:  # noqa: ANN401 - as redact

@@ -1,0 +1,264 @@
+"""The inbox: what PayTabs sent and signed, kept before it is acknowledged and worked off afterwards.
+
+Decided here: a delivery is its raw body (the key is the body's hash), so a repeat is counted, never stored or applied
+twice; a write whose fate is unknown is no write; a worker owns a delivery for a lease and every later write of it is
+checked against the fence that it was given.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pymongo
+from bson import Binary
+from pymongo import ASCENDING, IndexModel, ReturnDocument, WriteConcern
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from payments.errors import DeliveryLost, InboxUnavailable
+
+Document = dict[str, Any]
+
+#: Seconds after which the sweep asks again for a delivery that nobody took.
+UNCLAIMED_SECONDS = 10
+
+#: Seconds for which the sweep leaves a delivery alone that it has just handed out.
+SWEPT_SECONDS = 20
+
+#: Seconds between two looks at a delivery that PayTabs' query does not confirm yet; after the last, a person looks.
+POSTPONE_SECONDS: Final = (1.0, 3.0, 10.0, 30.0, 120.0)
+
+#: Headers that are kept, in lower case; never Authorization or a cookie.
+KEPT_HEADERS = frozenset(
+    {"content-type", "signature", "user-agent", "x-forwarded-for", "x-request-id", "x-correlation-id"}
+)
+
+#: The longest header value that is kept.
+MAX_HEADER_LENGTH = 1024
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A delivery that a majority of the database holds, in its journal.
+
+    Attributes:
+        delivery_id: SHA-256 of the raw body, in hex.
+        is_new: False when the same body was here before.
+    """
+
+    delivery_id: str
+    is_new: bool
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A delivery that one worker holds until ``lease_until``.
+
+    Attributes:
+        attempts: How often it was claimed, this time included.
+        postponements: How often it was put back because it could not be confirmed yet.
+        fence: Grows with every claim; a write under an older one is refused.
+    """
+
+    delivery_id: str
+    body: bytes
+    headers: Mapping[str, str]
+    received_at: datetime
+    seen: int
+    attempts: int
+    postponements: int
+    fence: int
+    owner: str
+    lease_until: datetime
+    correlation_id: str
+
+    @property
+    def next_delay_seconds(self) -> float | None:
+        """How long to wait for a confirmation now, or None when it has been waited for often enough."""
+        return POSTPONE_SECONDS[self.postponements] if self.postponements < len(POSTPONE_SECONDS) else None
+
+
+def utc_now() -> datetime:
+    """Return the time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+class Inbox:
+    """Keeps deliveries in one collection, whose writes wait for a majority's journal."""
+
+    #: The sweep's query: what is open, longest due first.
+    INDEXES: Final = (IndexModel([("status", ASCENDING), ("sweep_at", ASCENDING)], name="status_sweep_at"),)
+
+    def __init__(
+        self, collection: Collection[Document], *, clock: Callable[[], datetime] = utc_now, lease_seconds: float = 30
+    ) -> None:
+        wtimeout = collection.write_concern.document.get("wtimeout")
+        self._rows = collection.with_options(write_concern=WriteConcern("majority", wtimeout=wtimeout, j=True))
+        self._clock = clock
+        self._lease = timedelta(seconds=lease_seconds)
+
+    def ensure_indexes(self) -> None:
+        """Create the collection's indexes where they are missing."""
+        self._rows.create_indexes(list(self.INDEXES))
+
+    def record(self, body: bytes, headers: Mapping[str, str], *, correlation_id: str) -> Recorded:
+        """Store a verified delivery, or count it once more.
+
+        Args:
+            body: The raw body, as it was signed.
+            headers: The request's headers; only harmless ones are kept.
+            correlation_id: The id under which this delivery is followed from here on.
+
+        Raises:
+            InboxUnavailable: It may or may not be stored: the sender must deliver again.
+        """
+        fresh = self._fresh_row(body, headers, correlation_id)
+        recorded = self._upsert(fresh)
+        if not recorded.is_new:
+            self._reconsider(recorded.delivery_id)
+        return recorded
+
+    def record_rejected(self, body: bytes, headers: Mapping[str, str], *, reason: str, correlation_id: str) -> Recorded:
+        """Store for operators a delivery that is signed but cannot be read; it is never worked off.
+
+        Raises:
+            InboxUnavailable: As for record.
+        """
+        fresh = self._fresh_row(body, headers, correlation_id)
+        return self._upsert({**fresh, "status": "rejected", "reason": reason})
+
+    def claim(self, delivery_id: str, owner: str) -> Delivery | None:
+        """Take a delivery that is due, or that its last owner let go of by not finishing in time.
+
+        Returns:
+            The delivery, or None when it is unknown, done, rejected, not due yet or held by another.
+        """
+        now = self._clock()
+        until = now + self._lease
+        row = self._rows.find_one_and_update(
+            {
+                "_id": delivery_id,
+                "$or": [
+                    {"status": "received", "due_at": {"$lte": now}},
+                    {"status": "processing", "lease_until": {"$lte": now}},
+                ],
+            },
+            {
+                "$set": {"status": "processing", "owner": owner, "lease_until": until, "sweep_at": until},
+                "$inc": {"fence": 1, "attempts": 1},
+            },
+            return_document=ReturnDocument.AFTER,
+        )
+        return None if row is None else _delivery(row)
+
+    def finish(self, delivery: Delivery, result: Mapping[str, Any], *, session: ClientSession | None = None) -> None:
+        """Mark a delivery as done.
+
+        Args:
+            delivery: What claim returned.
+            result: What became of it, for operators.
+            session: A session in a transaction, to finish together with the effect.
+
+        Raises:
+            DeliveryLost: Another worker has taken it over.
+        """
+        done = {"status": "done", "done_at": self._clock(), "result": dict(result)}
+        self._let_go(delivery, {"$set": done}, session)
+
+    def postpone(self, delivery: Delivery, delay_seconds: float, reason: str) -> None:
+        """Put a delivery back, due after ``delay_seconds``.
+
+        Raises:
+            DeliveryLost: Another worker has taken it over.
+        """
+        due_at = self._clock() + timedelta(seconds=delay_seconds)
+        back = {"status": "received", "due_at": due_at, "sweep_at": due_at, "reason": reason}
+        self._let_go(delivery, {"$set": back, "$inc": {"postponements": 1}}, None)
+
+    def due(self, limit: int = 100) -> list[str]:
+        """Return the ids of deliveries that nobody works on although somebody should, longest due first.
+
+        Each is left alone for a while after it was returned, also by another sweep that runs at the same moment.
+        """
+        now = self._clock()
+        open_rows = {"status": {"$in": ["received", "processing"]}, "sweep_at": {"$lte": now}}
+        found = list(self._rows.find(open_rows, {"sweep_at": True}).sort("sweep_at", ASCENDING).limit(limit))
+        later = {"$set": {"sweep_at": now + timedelta(seconds=SWEPT_SECONDS)}}
+        return [
+            str(row["_id"])
+            for row in found
+            if self._rows.update_one({"_id": row["_id"], "sweep_at": row["sweep_at"]}, later).modified_count
+        ]
+
+    def _fresh_row(self, body: bytes, headers: Mapping[str, str], correlation_id: str) -> Document:
+        now = self._clock()
+        return {
+            "_id": hashlib.sha256(body).hexdigest(),
+            "body": Binary(body),
+            "headers": _harmless(headers),
+            "received_at": now,
+            "status": "received",
+            "due_at": now,
+            "sweep_at": now + timedelta(seconds=UNCLAIMED_SECONDS),
+            "attempts": 0,
+            "postponements": 0,
+            "fence": 0,
+            "correlation_id": correlation_id,
+        }
+
+    def _upsert(self, fresh: Document) -> Recorded:
+        delivery_id = fresh["_id"]
+        change = {"$setOnInsert": fresh, "$inc": {"seen": 1}}
+        # One deadline over both tries: the sender waits for the sum.
+        seconds = self._rows.database.client.options.timeout
+        try:
+            with nullcontext() if seconds is None else pymongo.timeout(seconds):
+                try:
+                    result = self._rows.update_one({"_id": delivery_id}, change, upsert=True)
+                except DuplicateKeyError:
+                    # Another process stored it at this moment. PyMongo reports this error in place of a write concern
+                    # error, so it does not prove that a majority has the row; the second, an update, does.
+                    result = self._rows.update_one({"_id": delivery_id}, change, upsert=True)
+        except PyMongoError as error:
+            raise InboxUnavailable(delivery_id, type(error).__name__) from error
+        return Recorded(delivery_id, is_new=result.upserted_id is not None)
+
+    def _reconsider(self, delivery_id: str) -> None:
+        """Open a row again that an earlier version could not read and this one can."""
+        now = self._clock()
+        opened = {"status": "received", "due_at": now, "sweep_at": now + timedelta(seconds=UNCLAIMED_SECONDS)}
+        try:
+            self._rows.update_one({"_id": delivery_id, "status": "rejected"}, {"$set": opened})
+        except PyMongoError as error:
+            raise InboxUnavailable(delivery_id, type(error).__name__) from error
+
+    def _let_go(self, delivery: Delivery, change: Document, session: ClientSession | None) -> None:
+        held = {"_id": delivery.delivery_id, "status": "processing", "fence": delivery.fence}
+        released = {**change, "$unset": {"owner": "", "lease_until": ""}}
+        if not self._rows.update_one(held, released, session=session).matched_count:
+            raise DeliveryLost(delivery.delivery_id, delivery.fence)
+
+
+def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
+    kept = ((name.lower(), value[:MAX_HEADER_LENGTH]) for name, value in headers.items())
+    return {name: value for name, value in kept if name in KEPT_HEADERS}
+
+
+def _delivery(row: Document) -> Delivery:
+    return Delivery(
+        delivery_id=row["_id"],
+        body=bytes(row["body"]),
+        headers=row["headers"],
+        received_at=row["received_at"],
+        seen=row["seen"],
+        attempts=row["attempts"],
+        postponements=row["postponements"],
+        fence=row["fence"],
+        owner=row["owner"],
+        lease_until=row["lease_until"],
+        correlation_id=row["correlation_id"],
+    )
