@@ -5,6 +5,10 @@ from fnmatch import fnmatchcase
 #: Every queue, most urgent first. A worker consumes the ones it is given; none is made on the fly.
 QUEUES: tuple[str, ...] = ("payments", "webhooks", "reconcile", "events", "aggregations", "maintenance")
 
+#: The message header that carries the id under which everything that follows from one request is found. Celery's own
+#: `correlation_id` is the task's id and is overwritten on arrival.
+CORRELATION_HEADER = "x-correlation-id"
+
 #: Where a task goes that no route names: never beside money.
 DEFAULT_QUEUE = "maintenance"
 

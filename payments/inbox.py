@@ -23,6 +23,9 @@ from payments.errors import DeliveryLost, InboxUnavailable
 
 Document = dict[str, Any]
 
+#: The collection that deliveries are kept in.
+COLLECTION = "webhook_inbox"
+
 #: Seconds after which the sweep asks again for a delivery that nobody took.
 UNCLAIMED_SECONDS = 10
 

@@ -1,0 +1,39 @@
+"""Every metric of the system, declared once with its sentence and its labels; whoever counts imports it from here."""
+
+from prometheus_client import Counter, Histogram
+
+#: Seconds of a write that a majority must confirm: from one node at rest to the receiver's own time limit.
+WRITE_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+WEBHOOK_DELIVERIES = Counter(
+    "nestcms_webhook_deliveries",
+    "Deliveries to /webhooks/paytabs by how they were answered: accepted, repeated, rejected, bad_signature, too_large "
+    "or unavailable.",
+    ["result"],
+)
+
+BROWSER_RETURNS = Counter(
+    "nestcms_browser_returns",
+    "Payers who came back to /payments/return by how they were answered: accepted, malformed or bad_signature.",
+    ["result"],
+)
+
+FAILED_SIGNATURES = Counter(
+    "nestcms_failed_signatures",
+    "Requests whose signature was missing, repeated or wrong, by channel (notice or return) and reason (malformed or "
+    "mismatch).",
+    ["channel", "reason"],
+)
+
+PUBLISH_FAILURES = Counter(
+    "nestcms_publish_failures",
+    "Tasks that could not be handed to the broker and wait for a sweep, by task and reason (the error's class).",
+    ["task", "reason"],
+)
+
+INBOX_WRITE_SECONDS = Histogram(
+    "nestcms_inbox_write_seconds",
+    "Seconds until a majority confirmed a delivery, or until that failed.",
+    ["result"],
+    buckets=WRITE_BUCKETS,
+)

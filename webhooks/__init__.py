@@ -1,0 +1,1 @@
+"""The receiver of what PayTabs and its payers send: check, record, hand over, answer."""

@@ -1,0 +1,118 @@
+"""The payer's way back: a signed form that only asks for a query and leads on to an address we know.
+
+Its status is not believed and not passed on. The form is decoded by hand, since Flask replaces bytes that are not UTF-8
+and the signature is over the bytes.
+"""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import structlog
+from flask import Blueprint, Response, request
+
+from observability.metrics import BROWSER_RETURNS, FAILED_SIGNATURES
+from paytabs.signature import Field, verify_return
+from webhooks.pages import page
+from webhooks.receiver import VERIFY_TASK, Receiver, hand_over, new_correlation_id
+
+log = structlog.get_logger(__name__)
+
+#: The members of a return; with GET every other parameter is our own return address's and unsigned.
+RETURN_FIELDS = frozenset(
+    {
+        "acquirerMessage",
+        "acquirerRRN",
+        "cartId",
+        "customerEmail",
+        "respCode",
+        "respMessage",
+        "respStatus",
+        "signature",
+        "token",
+        "tranRef",
+    }
+)
+
+#: More parameters than any return has.
+MAX_FIELDS = 50
+
+#: Names under which the shop learns which payment its customer comes from; nothing else is passed on.
+PASSED_ON = {"tranRef": "tran_ref", "cartId": "cart_id"}
+
+#: The longest reference that is passed on.
+MAX_REFERENCE_LENGTH = 64
+
+#: What a transaction reference may look like: 16 characters today, opaque to us.
+_TRAN_REF = re.compile(rf"[!-~]{{1,{MAX_REFERENCE_LENGTH}}}")
+
+
+def returns(receiver: Receiver) -> Blueprint:
+    """Return the route that a payer's browser is sent to after the hosted page."""
+    blueprint = Blueprint("returns", __name__)
+
+    @blueprint.route("/payments/return", methods=["GET", "POST"])
+    def come_back() -> Response:
+        return _come_back(receiver)
+
+    return blueprint
+
+
+def decode_form(raw: bytes) -> list[Field]:
+    """Return every pair of a form or query, in order; bytes that are not UTF-8 survive as surrogates.
+
+    Raises:
+        ValueError: It has more members than any return.
+    """
+    text = raw.decode("utf-8", "surrogateescape")
+    return parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_FIELDS)
+
+
+def _come_back(receiver: Receiver) -> Response:
+    try:
+        fields = decode_form(request.query_string if request.method == "GET" else request.get_data(cache=False))
+    except ValueError:
+        return _refuse("malformed", 400)
+    references = [value for name, value in fields if name == "tranRef"]
+    if len(references) != 1 or not _TRAN_REF.fullmatch(references[0]):
+        return _refuse("malformed", 400)
+    if not _is_signed(fields, receiver.keys):
+        FAILED_SIGNATURES.labels(channel="return", reason="mismatch").inc()
+        return _refuse("bad_signature", 403)
+    correlation_id = new_correlation_id()
+    handed_over = hand_over(VERIFY_TASK, receiver.request_verify, references[0], correlation_id)
+    log.info("payer_returned", tran_ref=references[0], handed_over=handed_over, correlation_id=correlation_id)
+    BROWSER_RETURNS.labels(result="accepted").inc()
+    return _lead_on(fields, receiver.allowed_urls)
+
+
+def _is_signed(fields: Sequence[Field], keys: Sequence[str]) -> bool:
+    if verify_return(fields, keys):
+        return True
+    foreign = {name for name, _ in fields} - RETURN_FIELDS if request.method == "GET" else set()
+    return bool(foreign) and verify_return(fields, keys, ignore=foreign)
+
+
+def _refuse(result: str, http_status: int) -> Response:
+    BROWSER_RETURNS.labels(result=result).inc()
+    log.warning("return_refused", reason=result, remote=request.remote_addr)
+    return page(
+        "This link cannot be used",
+        "Your payment is not affected. Go back to the shop to see how it stands.",
+        http_status,
+    )
+
+
+def _lead_on(fields: Sequence[Field], allowed_urls: Sequence[str]) -> Response:
+    if not allowed_urls:
+        return page("Thank you", "Your payment is being checked. You can close this page.", 200)
+    wanted = request.args.get("next", "")
+    parts = urlsplit(wanted if wanted in allowed_urls else allowed_urls[0])
+    known = [(PASSED_ON[name], value) for name, value in fields if name in PASSED_ON and value]
+    passed = urlencode([(name, value[:MAX_REFERENCE_LENGTH]) for name, value in known], errors="surrogateescape")
+    query = "&".join(part for part in (parts.query, passed) if part)
+    response = Response(status=303)
+    response.location = urlunsplit(parts._replace(query=query))
+    # The address that the payer comes from holds an e-mail address.
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response
