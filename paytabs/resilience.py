@@ -42,7 +42,7 @@ class BackoffPolicy:
             attempt: Which attempt failed, counted from 1; 0 is taken as 1.
         """
         try:
-            return min(self.cap_seconds, self.base_seconds * self.factor ** (max(attempt, 1) - 1))
+            return min(self.cap_seconds, self.base_seconds * float(self.factor) ** (max(attempt, 1) - 1))
         except OverflowError:
             return self.cap_seconds
 

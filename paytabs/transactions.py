@@ -102,7 +102,7 @@ def parse_transaction(document: Mapping[str, Any]) -> Transaction:
         tran_currency=_text(document, "tran_currency"),
         tran_total=_amount(document, "tran_total"),
         response_status=_upper(_text(result, "response_status", "payment_result.")),
-        response_code=_text(result, "response_code", "payment_result."),
+        response_code=_number_or_text(result, "response_code", "payment_result."),
         response_message=_text(result, "response_message", "payment_result."),
         transaction_time=_time(result.get("transaction_time")),
         profile_id=_profile(document),
@@ -150,13 +150,18 @@ def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _text(document: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
     value = document.get(name)
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
     if value is None:
         return None
     if not isinstance(value, str):
         raise MalformedBody(prefix + name, "a string")
     return value if value.strip() else None
+
+
+def _number_or_text(document: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
+    value = document.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return _text(document, name, prefix)
 
 
 def _amount(document: Mapping[str, Any], name: str) -> Decimal | None:
@@ -173,7 +178,7 @@ def _amount(document: Mapping[str, Any], name: str) -> Decimal | None:
 def _profile(document: Mapping[str, Any]) -> int | None:
     # Notifications say profile_id, direct answers profileId.
     name = "profile_id" if "profile_id" in document else "profileId"
-    text = _text(document, name)
+    text = _number_or_text(document, name)
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,18}", text):
