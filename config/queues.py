@@ -16,9 +16,8 @@ DEFAULT_QUEUE = "maintenance"
 #: is ask PayTabs again, so it shares a queue with reconciling and leaves `payments` to callers who wait.
 ROUTES: dict[str, str] = {
     "payments.poll": "reconcile",
-    "payments.reconcile": "reconcile",
-    "payments.sweep*": "reconcile",
-    "webhooks.sweep*": "reconcile",
+    "maintenance.sweep_operations": "reconcile",
+    "maintenance.sweep_inbox": "reconcile",
     "payments.*": "payments",
     "tokens.*": "payments",
     "invoices.*": "payments",

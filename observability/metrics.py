@@ -37,3 +37,15 @@ INBOX_WRITE_SECONDS = Histogram(
     ["result"],
     buckets=WRITE_BUCKETS,
 )
+
+ALERTS_RAISED = Counter(
+    "nestcms_alerts_raised",
+    "Alerts raised for operators, repeats included, by name.",
+    ["name"],
+)
+
+TASK_RETRIES = Counter(
+    "nestcms_task_retries",
+    "Times a task was put back to be tried again, by task and reason (the error's class).",
+    ["task", "reason"],
+)

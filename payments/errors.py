@@ -31,3 +31,58 @@ class DeliveryLost(PaymentsError):
         self.delivery_id = delivery_id
         self.fence = fence
         super().__init__(f"delivery {delivery_id} is no longer held under fence {fence}")
+
+
+class InvalidArgument(PaymentsError, ValueError):
+    """Raised when a caller asked for something that cannot be done as asked; asking again cannot help.
+
+    Attributes:
+        field: The argument or document field at fault.
+        expected: What would have been accepted.
+    """
+
+    def __init__(self, field: str, expected: str) -> None:
+        self.field = field
+        self.expected = expected
+        super().__init__(field, expected)
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}"
+
+
+class OperationConflict(InvalidArgument):
+    """Raised when an operation id is used again with other parameters; the operation stands as first asked."""
+
+
+class NotYet(PaymentsError):
+    """Raised when work is in other hands or parked and the caller may look again later.
+
+    Attributes:
+        payment_id: The payment that is being worked on.
+        delay_seconds: How long it makes sense to wait.
+        reason: Why, in a short machine word.
+    """
+
+    def __init__(self, payment_id: str, delay_seconds: float, reason: str) -> None:
+        self.payment_id = payment_id
+        self.delay_seconds = delay_seconds
+        self.reason = reason
+        super().__init__(payment_id, delay_seconds, reason)
+
+    def __str__(self) -> str:
+        return f"payment {self.payment_id}: {self.reason}, again in {self.delay_seconds:g} s"
+
+
+class StreamContended(PaymentsError):
+    """Raised when other writers won every race for a payment's next event; trying again later helps.
+
+    Attributes:
+        payment_id: The payment whose stream is busy.
+    """
+
+    def __init__(self, payment_id: str) -> None:
+        self.payment_id = payment_id
+        super().__init__(payment_id)
+
+    def __str__(self) -> str:
+        return f"payment {self.payment_id}: other writers won every race for its next event"

@@ -42,6 +42,7 @@ class PaymentAdopted(Fact):
     currency: str
     profile_id: int
     tran_ref: str
+    operation_id: str
     client_id: str | None = None
     contract_id: str | None = None
 

@@ -172,15 +172,21 @@ class Inbox:
         done = {"status": "done", "done_at": self._clock(), "result": dict(result)}
         self._let_go(delivery, {"$set": done}, session)
 
-    def postpone(self, delivery: Delivery, delay_seconds: float, reason: str) -> None:
+    def postpone(self, delivery: Delivery, delay_seconds: float, reason: str, *, counts: bool = True) -> None:
         """Put a delivery back, due after ``delay_seconds``.
+
+        Args:
+            delivery: What claim returned.
+            delay_seconds: How long nobody needs to look at it.
+            reason: Why, in a short machine word.
+            counts: Whether this was a wait for PayTabs' query; our own troubles do not spend that patience.
 
         Raises:
             DeliveryLost: Another worker has taken it over.
         """
         due_at = self._clock() + timedelta(seconds=delay_seconds)
         back = {"status": "received", "due_at": due_at, "sweep_at": due_at, "reason": reason}
-        self._let_go(delivery, {"$set": back, "$inc": {"postponements": 1}}, None)
+        self._let_go(delivery, {"$set": back, "$inc": {"postponements": int(counts)}}, None)
 
     def due(self, limit: int = 100) -> list[str]:
         """Return the ids of deliveries that nobody works on although somebody should, longest due first.

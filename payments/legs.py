@@ -24,6 +24,7 @@ class Leg:
 
     state: State
     tran_ref: str | None = None
+    operation_id: str | None = None
     authorised: Decimal = ZERO
     captured: Decimal = ZERO
     released: Decimal = ZERO
@@ -48,8 +49,10 @@ def attempt_legs(attempt: Attempt, roots: dict[str, Movement], children: dict[st
     if attempt.tran_ref and attempt.tran_ref not in roots and attempt.tran_ref in children:
         known.append(_settled(attempt.tran_ref, children[attempt.tran_ref], Leg(State.AWAITING_PAYER)))
     if attempt.status is AttemptStatus.RETIRED:
-        return [leg for leg in known if leg.state is not State.AWAITING_PAYER]
-    return known or [_unobserved(attempt)]
+        known = [leg for leg in known if leg.state is not State.AWAITING_PAYER]
+    else:
+        known = known or [_unobserved(attempt)]
+    return [replace(leg, operation_id=attempt.operation_id) for leg in known]
 
 
 def _unobserved(attempt: Attempt) -> Leg:
@@ -120,7 +123,7 @@ def _money(root: Movement, below: list[Movement]) -> Leg:
     captured = ZERO if undone and captures == ZERO else captures + (root.amount if taken_at_once else ZERO)
     released = root.amount if undone else freed
     leg = Leg(
-        State.REVIEW, root.tran_ref, root.amount, captured, released, refunded, waiting,
+        State.REVIEW, root.tran_ref, None, root.amount, captured, released, refunded, waiting,
         frozenset({"late_success"} if root.succeeded and root.statuses & FAILED else ()),
     )  # fmt: skip
     return replace(leg, state=_money_state(root, leg), problems=tuple(_breaches(leg)))

@@ -75,7 +75,7 @@ _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
 class Attempt:
     """One try at the payment under its own cart."""
 
-    operation_id: str | None
+    operation_id: str
     cart_id: str | None
     transaction: str
     amount: Decimal
@@ -154,13 +154,20 @@ def _begin(payment: Payment, fact: facts.PaymentCreated | facts.PaymentAdopted) 
     snapshot = Snapshot(Decimal(fact.amount), fact.currency, fact.profile_id, fact.client_id, fact.contract_id)
     if isinstance(fact, facts.PaymentCreated):
         return replace(payment, snapshot=snapshot)
-    adopted = Attempt(None, None, "sale", snapshot.amount, snapshot.currency, AttemptStatus.OPEN, fact.tran_ref)
+    adopted = Attempt(
+        fact.operation_id, None, "sale", snapshot.amount, snapshot.currency, AttemptStatus.OPEN, fact.tran_ref
+    )
     return replace(payment, snapshot=snapshot, attempts=(*payment.attempts, adopted))
 
 
 def _update(payment: Payment, cart_id: str, status: AttemptStatus, tran_ref: str | None = None) -> Payment:
     attempts = tuple(
-        replace(one, status=status, tran_ref=tran_ref or one.tran_ref) if one.cart_id == cart_id else one
+        replace(one, status=_kept(one, status), tran_ref=tran_ref or one.tran_ref) if one.cart_id == cart_id else one
         for one in payment.attempts
     )
     return replace(payment, attempts=attempts)
+
+
+def _kept(attempt: Attempt, status: AttemptStatus) -> AttemptStatus:
+    """Return an attempt's new status; what was given up stays so, however late its answer comes."""
+    return AttemptStatus.RETIRED if attempt.status is AttemptStatus.RETIRED else status

@@ -1,0 +1,177 @@
+"""Applying a signed notice: it tells what to look at, and a query tells what is true.
+
+A notice that would mean money (authorised, voided) is applied as the query's answer; while the query lags behind it
+the delivery waits. A notice that contradicts the payment's terms is never applied: it becomes a case for a human.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from payments import facts
+from payments.events import Context
+from payments.movements import RANK
+from payments.observing import observations, observe
+from payments.operations import OperationsLedger
+from payments.payment import Attempt, Payment
+from payments.projections import RaiseAlert
+from payments.reconcile import Reconciler, is_conclusive
+from payments.service import PaymentService
+from payments.store import Change, Clock, PaymentStore
+from paytabs.responses import Answer, Transaction
+
+#: Statuses that mean money; they count only when a query says the same.
+CONFIRMED_BY_QUERY = frozenset("AV")
+
+#: A notice older than this is not applied directly either: whatever it says, PayTabs is asked.
+STALE_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a notice.
+
+    Attributes:
+        result: `applied`, `review`, `unknown_payment` or `waiting`.
+        payment_id: the payment it is about, if one was found.
+        retry_in_seconds: how long one waits whose query lags; None when it is PayTabs that does not answer.
+        reason: why, in a short machine word.
+    """
+
+    result: str
+    payment_id: str | None = None
+    retry_in_seconds: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class NoticeParts:
+    """What applying notices needs."""
+
+    store: PaymentStore
+    ledger: OperationsLedger
+    reconciler: Reconciler
+    service: PaymentService
+    clock: Clock
+    alert: RaiseAlert
+
+
+class Notices:
+    """Applies notices to payments."""
+
+    def __init__(self, parts: NoticeParts) -> None:
+        """Keep what applying needs."""
+        self._parts = parts
+
+    def apply(self, notice: Transaction, delivery_id: str, wait_seconds: float | None, context: Context) -> Verdict:
+        """Apply one notice whose signature was verified.
+
+        Args:
+            notice: what PayTabs said.
+            delivery_id: the inbox row it came in.
+            wait_seconds: how long to wait when the query lags behind the notice; None when it has lagged long enough.
+            context: correlation of the delivery.
+        """
+        payment_id = self._payment_of(notice, context)
+        if payment_id is None:
+            detail = f"tran_ref {notice.tran_ref}, cart {notice.cart_id}"
+            self._parts.alert("unknown_payment", notice.tran_ref, detail)
+            return Verdict("unknown_payment", reason="no payment has this reference or cart")
+        payment = self._parts.store.payment(payment_id)
+        mismatch = contradiction(notice, payment)
+        if mismatch:
+            return self._review(payment_id, mismatch, notice, delivery_id, context)
+        if not self._needs_query(notice):
+            self._record(payment_id, [observe(notice)], context)
+            return Verdict("applied", payment_id)
+        return self._confirm(payment_id, notice, delivery_id, wait_seconds, context)
+
+    def _payment_of(self, notice: Transaction, context: Context) -> str | None:
+        """Find the payment by reference, by the reference acted upon, by cart, then among the CMS's old ones."""
+        store = self._parts.store
+        for ref in (notice.tran_ref, notice.previous_tran_ref):
+            if ref and (found := store.find_by_tran_ref(ref)):
+                return found
+        if notice.cart_id and (row := self._parts.ledger.by_cart(notice.cart_id)):
+            return row.payment_id
+        return self._parts.service.adopt_by_tran_ref(notice.previous_tran_ref or notice.tran_ref, context)
+
+    def _needs_query(self, notice: Transaction) -> bool:
+        stale = notice.transaction_time is None or self._is_stale(notice.transaction_time)
+        return stale or notice.response_status in CONFIRMED_BY_QUERY or notice.response_status not in RANK
+
+    def _is_stale(self, moment: datetime) -> bool:
+        return self._parts.clock() - moment > STALE_AFTER
+
+    def _confirm(
+        self, payment_id: str, notice: Transaction, delivery_id: str, wait_seconds: float | None, context: Context
+    ) -> Verdict:
+        answer = self._parts.reconciler.ask_ref(notice.tran_ref, context)
+        if not is_conclusive(answer):
+            return Verdict("waiting", payment_id, reason=f"gateway_{answer.detail}")
+        seen = observations(answer)
+        self._record(payment_id, seen, context)
+        if confirms(answer, notice):
+            return Verdict("applied", payment_id)
+        if wait_seconds is not None:
+            return Verdict("waiting", payment_id, wait_seconds, "query_lags_behind_notice")
+        return self._review(payment_id, "a signed notice that no query confirms", notice, delivery_id, context)
+
+    def _record(self, payment_id: str, seen: list[facts.TransactionObserved], context: Context) -> None:
+        self._parts.store.change(payment_id, context, lambda change: change.record(*seen))
+
+    def _review(self, payment_id: str, reason: str, notice: Transaction, delivery_id: str, context: Context) -> Verdict:
+        evidence = f"{notice.tran_ref} {notice.tran_type} {notice.response_status}"
+        claim = facts.ReviewRaised(reason=reason, evidence=evidence, delivery_id=delivery_id)
+
+        def work(change: Change) -> None:
+            change.record(claim)
+
+        self._parts.store.change(payment_id, context, work)
+        return Verdict("review", payment_id, reason=reason)
+
+
+def confirms(answer: Answer, notice: Transaction) -> bool:
+    """Tell whether a query's answer says at least as much as a notice of the same transaction."""
+    seen = answer.transaction
+    if seen is None or seen.response_status is None:
+        return False
+    if notice.response_status not in RANK:
+        return True
+    return RANK.get(seen.response_status, len(RANK)) >= RANK[notice.response_status]
+
+
+def contradiction(notice: Transaction, payment: Payment) -> str | None:
+    """Return how a notice contradicts the terms of its payment, or None.
+
+    Amounts are compared as decimals, and only of originals: a follow-up moves a part.
+    """
+    terms = payment.snapshot
+    if terms is None:
+        return None
+    attempt = _attempt_named(notice, payment)
+    amount, currency = (attempt.amount, attempt.currency) if attempt else (terms.amount, terms.currency)
+    named = {(value or currency).upper() for value in (notice.tran_currency, notice.cart_currency)}
+    if notice.profile_id is not None and notice.profile_id != terms.profile_id:
+        return "a notice from another profile"
+    if named != {currency}:
+        return "a notice in another currency"
+    original = attempt is not None and notice.previous_tran_ref is None and attempt.transaction != "register"
+    if original and attempt and attempt.cart_id and notice.cart_id != attempt.cart_id:
+        return "a notice for another cart"
+    if original and any(value != amount for value in _amounts(notice)):
+        return "a notice with another amount"
+    return None
+
+
+def _attempt_named(notice: Transaction, payment: Payment) -> Attempt | None:
+    """Return the attempt a notice names, by its page's reference before its cart."""
+    by_ref = [one for one in payment.attempts if one.tran_ref == notice.tran_ref]
+    by_cart = [one for one in payment.attempts if one.cart_id and one.cart_id == notice.cart_id]
+    return next(iter(by_ref + by_cart), None)
+
+
+def _amounts(notice: Transaction) -> list[Decimal]:
+    """Return the amounts a notice of an original must agree on; what moved counts once something moved."""
+    moved = notice.tran_total if notice.response_status in ("A", "H", "V") else None
+    return [amount for amount in (notice.cart_amount, moved) if amount is not None]

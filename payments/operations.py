@@ -1,0 +1,237 @@
+"""The ledger of operations: one row per thing asked of PayTabs, committed before the call is made.
+
+Accepted means a row here. At most one operation per payment is open (a partial unique index); every send has a cart of
+its own, at most one send per cart, and that cart is the fence at every later write: who answers for an old cart changes
+nothing. `due_at` is when somebody has to look at the row again; the sweep finds rows by it.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.read_preferences import ReadPreference
+
+from payments.errors import OperationConflict
+
+Document = dict[str, Any]
+
+#: How far the sweep pushes a row it has enqueued, so that a lost message is enqueued again soon but not every time.
+ENQUEUED_FOR = timedelta(seconds=20)
+
+
+class Status(StrEnum):
+    """How far an operation came."""
+
+    NEW = "new"
+    SENDING = "sending"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+    FAILED = "failed"
+    REVIEW = "review"
+
+
+@dataclass(frozen=True)
+class Send:
+    """One send of an operation under a cart of its own."""
+
+    cart_id: str
+    sent_at: datetime
+    retired_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One row of the ledger; times are aware UTC."""
+
+    operation_id: str
+    payment_id: str
+    kind: str
+    params: Document
+    status: Status
+    open: bool
+    sends: tuple[Send, ...]
+    due_at: datetime | None
+    lease_until: datetime | None
+    attempts: int
+    tran_ref: str | None
+    redirect_url: str | None
+    error: str | None
+    correlation_id: str
+    requested_by: str | None
+    created_at: datetime
+    poll_from: datetime
+
+    @property
+    def cart_id(self) -> str | None:
+        """Return the cart of the last send."""
+        return self.sends[-1].cart_id if self.sends else None
+
+    @property
+    def retired_carts(self) -> tuple[str, ...]:
+        """Return the carts that were given up and are only watched."""
+        return tuple(send.cart_id for send in self.sends if send.retired_at)
+
+
+def new_cart_id() -> str:
+    """Return a cart nobody has used: the handle by which a send is found again."""
+    return f"nw-{uuid.uuid4().hex}"
+
+
+class OperationsLedger:
+    """Reads and writes `payment_operations`."""
+
+    def __init__(self, database: Database[Document], *, lease: timedelta) -> None:
+        """Use a database whose writes are acknowledged by a majority."""
+        self.rows = database.get_collection("payment_operations", read_preference=ReadPreference.PRIMARY)
+        self._lease = lease
+
+    def ensure_indexes(self) -> None:
+        """Create the indexes the promises lean on; harmless when they are there."""
+        self.rows.create_index("payment_id", unique=True, partialFilterExpression={"open": True}, name="one_open")
+        self.rows.create_index([("payment_id", 1), ("created_at", 1)])
+        self.rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
+        self.rows.create_index("sends.cart_id", sparse=True)
+
+    def get(self, operation_id: str, session: ClientSession | None = None) -> Operation | None:
+        """Return one operation."""
+        found = self.rows.find_one({"_id": operation_id}, session=session)
+        return _read(found) if found else None
+
+    def open_of(self, payment_id: str, session: ClientSession | None = None) -> Operation | None:
+        """Return a payment's open operation, if it has one."""
+        found = self.rows.find_one({"payment_id": ObjectId(payment_id), "open": True}, session=session)
+        return _read(found) if found else None
+
+    def of_payment(self, payment_id: str, session: ClientSession | None = None) -> list[Operation]:
+        """Return all operations of a payment, oldest first."""
+        found = self.rows.find({"payment_id": ObjectId(payment_id)}, session=session).sort("created_at", 1)
+        return [_read(row) for row in found]
+
+    def by_cart(self, cart_id: str) -> Operation | None:
+        """Return the operation that was sent under a cart."""
+        found = self.rows.find_one({"sends.cart_id": cart_id})
+        return _read(found) if found else None
+
+    def accept(self, row: Operation, session: ClientSession) -> None:
+        """Insert a row.
+
+        Raises:
+            DuplicateKeyError: the id is taken or another operation of the payment is open; the transaction is lost.
+        """
+        self.rows.insert_one(_write(row), session=session)
+
+    def start(self, row: Operation, cart_id: str, owner: str, now: datetime, session: ClientSession) -> bool:
+        """Mark a `new` row as being sent under a fresh cart; False when it is not `new` any more."""
+        result = self.rows.update_one(
+            {"_id": row.operation_id, "status": Status.NEW},
+            {
+                "$set": {
+                    "status": Status.SENDING, "lease": {"owner": owner, "until": now + self._lease},
+                    "due_at": now + self._lease, "poll_from": now, "updated_at": now,
+                },
+                "$push": {"sends": {"cart_id": cart_id, "sent_at": now, "retired_at": None}},
+                "$inc": {"attempts": 1},
+            },
+            session=session,
+        )  # fmt: skip
+        return result.modified_count == 1
+
+    def settle(self, row: Operation, cart_id: str, now: datetime, changes: Document, session: ClientSession) -> bool:
+        """Write how a send ended, fenced by its cart; False when the row has moved on without this send."""
+        result = self.rows.update_one(
+            {
+                "_id": row.operation_id,
+                "status": {"$in": [Status.SENDING, Status.UNKNOWN]},
+                "$expr": {"$eq": [{"$last": "$sends.cart_id"}, cart_id]},
+            },
+            {"$set": {**changes, "lease": None, "updated_at": now}},
+            session=session,
+        )
+        return result.modified_count == 1
+
+    def retire(self, row: Operation, cart_id: str, now: datetime, session: ClientSession) -> bool:
+        """Give a cart up and make the row ready to be sent under another one; the old cart stays watched."""
+        result = self.rows.update_one(
+            {"_id": row.operation_id, "status": {"$in": [Status.SENDING, Status.UNKNOWN]}, "sends.cart_id": cart_id},
+            {
+                "$set": {
+                    "sends.$.retired_at": now, "status": Status.NEW, "lease": None, "due_at": now, "updated_at": now,
+                }
+            },
+            session=session,
+        )  # fmt: skip
+        return result.modified_count == 1
+
+    def update(self, operation_id: str, changes: Document, session: ClientSession | None = None) -> None:
+        """Set fields of a row that no send is fighting for: its next look, its end."""
+        self.rows.update_one({"_id": operation_id}, {"$set": changes}, session=session)
+
+    def claim_due(self, now: datetime, limit: int) -> list[Operation]:
+        """Return rows that are due and push them forward, so that one row is enqueued once per interval."""
+        claimed: list[Operation] = []
+        while len(claimed) < limit:
+            found = self.rows.find_one_and_update(
+                {"due_at": {"$lte": now}},
+                {"$set": {"due_at": now + ENQUEUED_FOR}},
+                sort=[("due_at", 1)],
+                return_document=ReturnDocument.BEFORE,
+            )
+            if found is None:
+                break
+            claimed.append(_read(found))
+        return claimed
+
+
+def check_same(row: Operation, kind: str, payment_id: str, params: Document) -> None:
+    """Check that an operation id is not used again for something else.
+
+    Raises:
+        OperationConflict: the first difference, named.
+    """
+    asked = {"kind": kind, "payment_id": payment_id, **params}
+    stands = {"kind": row.kind, "payment_id": row.payment_id, **row.params}
+    for name in sorted(asked.keys() | stands.keys()):
+        if asked.get(name) != stands.get(name):
+            raise OperationConflict(name, f"{stands.get(name)!r}, as operation {row.operation_id} was first asked")
+
+
+def _write(row: Operation) -> Document:
+    return {
+        "_id": row.operation_id, "payment_id": ObjectId(row.payment_id), "kind": row.kind, "params": row.params,
+        "status": row.status, "open": row.open, "sends": [send.__dict__ for send in row.sends], "due_at": row.due_at,
+        "lease": None, "attempts": row.attempts, "result": {"tran_ref": row.tran_ref, "redirect_url": row.redirect_url},
+        "error": row.error, "correlation_id": row.correlation_id, "requested_by": row.requested_by,
+        "created_at": row.created_at, "updated_at": row.created_at, "poll_from": row.poll_from,
+    }  # fmt: skip
+
+
+def _read(found: Document) -> Operation:
+    sends: Sequence[Document] = found["sends"]
+    return Operation(
+        operation_id=found["_id"],
+        payment_id=str(found["payment_id"]),
+        kind=found["kind"],
+        params=found["params"],
+        status=Status(found["status"]),
+        open=found["open"],
+        sends=tuple(Send(one["cart_id"], one["sent_at"], one["retired_at"]) for one in sends),
+        due_at=found["due_at"],
+        lease_until=(found["lease"] or {}).get("until"),
+        attempts=found["attempts"],
+        tran_ref=found["result"]["tran_ref"],
+        redirect_url=found["result"]["redirect_url"],
+        error=found["error"],
+        correlation_id=found["correlation_id"],
+        requested_by=found["requested_by"],
+        created_at=found["created_at"],
+        poll_from=found["poll_from"],
+    )

@@ -1,0 +1,75 @@
+"""What the CMS sees of a payment: a projection of its facts, written in their transaction, guarded by version.
+
+Only `status`, `transR`, `gateway` and `updatedAt` are ever set. A document that is gone or was never there does not
+stop the facts: they are committed and somebody is alerted.
+"""
+
+from typing import Any, Protocol
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+from payments.operations import OperationsLedger
+from payments.payment import State
+from payments.store import Change
+
+Document = dict[str, Any]
+
+
+class RaiseAlert(Protocol):
+    """Opens an alert, or counts it again when it is open."""
+
+    def __call__(self, name: str, key: str, detail: str, session: ClientSession | None = None) -> None:
+        """Record the alert `name` about `key`; inside a transaction when a session is given."""
+
+
+class ProjectToCms:
+    """Writes a payment's state into the CMS's own document."""
+
+    def __init__(self, database: Database[Document], ledger: OperationsLedger, alert: RaiseAlert) -> None:
+        """Write to the CMS's `payments` collection."""
+        self._payments = database["payments"]
+        self._ledger = ledger
+        self._alert = alert
+
+    def __call__(self, change: Change, version: int) -> None:
+        """Write the fields when the change added facts."""
+        if not change.new_facts:
+            return
+        fields = self._fields(change, version)
+        older = {"$or": [{"gateway.version": {"$exists": False}}, {"gateway.version": {"$lt": version}}]}
+        found = self._payments.update_one(
+            {"_id": ObjectId(change.payment_id), **older}, {"$set": fields}, session=change.session
+        )
+        if found.matched_count == 0:
+            detail = "the CMS's document is gone or newer; the events stand"
+            self._alert("projection_missing", change.payment_id, detail, change.session)
+        self._alert_on_review(change)
+
+    def _alert_on_review(self, change: Change) -> None:
+        new = sorted(set(change.after.review) - set(change.before.review))
+        if new:
+            self._alert("payment_review", change.payment_id, "; ".join(new), change.session)
+
+    def _fields(self, change: Change, version: int) -> Document:
+        verdict = change.after
+        terms = change.payment.snapshot
+        row = self._ledger.open_of(change.payment_id, change.session)
+        gateway: Document = {
+            "version": version,
+            "state": verdict.state,
+            "amount": str(terms.amount) if terms else None,
+            "currency": terms.currency if terms else None,
+            "tran_ref": verdict.tran_ref,
+            "redirect_url": row.redirect_url if row and verdict.state is State.AWAITING_PAYER else None,
+            "authorised": str(verdict.authorised),
+            "captured": str(verdict.captured),
+            "released": str(verdict.released),
+            "refunded": str(verdict.refunded),
+            "refund_pending": str(verdict.refund_pending),
+            "flags": list(verdict.flags),
+            "review": list(verdict.review),
+        }
+        fields: Document = {"status": verdict.cms_status, "gateway": gateway, "updatedAt": change.now}
+        return fields | ({"transR": verdict.tran_ref} if verdict.tran_ref else {})

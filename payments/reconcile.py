@@ -1,0 +1,182 @@
+"""Asking PayTabs what became of things: by reference, by cart, on a ladder of growing intervals.
+
+Queries are the source of truth and notices only accelerate them. An unknown send is settled by what is found under its
+cart; "nothing found" counts only after the lease has ended and PayTabs' duplicate window has passed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from payments import facts
+from payments.assessment import assess
+from payments.events import Context
+from payments.ladder import SETTLING, WATCH, next_look, next_step
+from payments.observing import observations
+from payments.operations import Operation, OperationsLedger, Status
+from payments.payment import AttemptStatus, Payment, State
+from payments.projections import RaiseAlert
+from payments.sending import Gateway
+from payments.store import Change, Clock, PaymentStore
+from paytabs.errors import LISTED_CODES
+from paytabs.responses import Answer
+
+#: States in which transactions that we did not send may hang under the same cart: settlements, dashboard captures.
+_CART_TELLS_MORE = frozenset({State.PENDING_OFFLINE, State.ON_HOLD, State.AUTHORISED, State.PART_CAPTURED})
+
+
+@dataclass(frozen=True)
+class Question:
+    """One query: by reference or by cart."""
+
+    by: str
+    value: str
+
+
+class Reconciler:
+    """Asks PayTabs about operations and applies the answers."""
+
+    def __init__(
+        self, store: PaymentStore, ledger: OperationsLedger, gateway: Gateway, *, clock: Clock, lease: timedelta,
+        alert: RaiseAlert,
+    ) -> None:  # fmt: skip
+        """Keep what asking needs."""
+        self._store, self._ledger, self._gateway = store, ledger, gateway
+        self._clock, self._lease, self._alert = clock, lease, alert
+
+    def poll(self, operation_id: str, context: Context) -> bool:
+        """Ask about one operation, apply what is said, and set when to look again.
+
+        Returns:
+            Whether the operation is ready to be sent (again).
+        """
+        row = self._ledger.get(operation_id)
+        if row is None:
+            return False
+        now = self._clock()
+        if row.status is Status.NEW and not row.sends:
+            return True
+        if row.status is Status.SENDING:
+            if row.lease_until and now < row.lease_until:
+                return False
+            row = self._give_up_lease(row, context)
+        answers = self.ask(row, context)
+        if not all(is_conclusive(answer) for answer in answers):
+            self._apply_what_is_said(row, answers, context)
+            return row.status is Status.NEW
+        self._store.change(row.payment_id, context, lambda change: self._settle(change, row, answers))
+        return self._look_again(operation_id)
+
+    def ask(self, row: Operation, context: Context) -> list[Answer]:
+        """Ask PayTabs everything that is open about an operation."""
+        payment = self._store.payment(row.payment_id)
+        return [self._query(one, context) for one in questions(row, payment, self._clock())]
+
+    def ask_ref(self, tran_ref: str, context: Context) -> Answer:
+        """Ask PayTabs what became of one transaction."""
+        return self._query(Question("tran_ref", tran_ref), context)
+
+    def apply(self, payment_id: str, answers: list[Answer], context: Context) -> None:
+        """Apply what answers say of a payment."""
+        seen = [fact for answer in answers for fact in observations(answer)]
+        self._store.change(payment_id, context, lambda change: change.record(*seen))
+
+    def _query(self, question: Question, context: Context) -> Answer:
+        ask = self._gateway.query_tran if question.by == "tran_ref" else self._gateway.query_cart
+        answer = ask(question.value, correlation_id=context.correlation_id)
+        known = LISTED_CODES.get(answer.error_code or 0)
+        if known and known.configuration_fault:
+            self._alert("gateway_configuration", str(known.code), known.meaning)
+        return answer
+
+    def _apply_what_is_said(self, row: Operation, answers: list[Answer], context: Context) -> None:
+        """Apply the answers there are; what was not answered is asked again on the next step."""
+        self.apply(row.payment_id, answers, context)
+        stored = self._ledger.get(row.operation_id) or row
+        if stored.due_at:
+            self._ledger.update(row.operation_id, {"due_at": next_step(row.poll_from, self._clock())})
+
+    def _give_up_lease(self, row: Operation, context: Context) -> Operation:
+        """Book a send whose worker is gone as unknown."""
+
+        def work(change: Change) -> None:
+            cart = row.cart_id or ""
+            changes = {"status": Status.UNKNOWN, "due_at": change.now, "error": "worker_lost"}
+            if self._ledger.settle(row, cart, change.now, changes, change.session):
+                change.record(facts.OutcomeUnknown(operation_id=row.operation_id, cart_id=cart, detail="worker_lost"))
+
+        self._store.change(row.payment_id, context, work)
+        return self._ledger.get(row.operation_id) or row
+
+    def _settle(self, change: Change, row: Operation, answers: list[Answer]) -> None:
+        change.record(*(fact for answer in answers for fact in observations(answer)))
+        stored = self._ledger.get(row.operation_id, change.session)
+        if stored is None or stored.status is not Status.UNKNOWN or stored.cart_id is None:
+            return
+        reason = self._lost(stored, change)
+        if reason and self._ledger.retire(stored, stored.cart_id, change.now, change.session):
+            change.record(facts.CartRetired(operation_id=stored.operation_id, cart_id=stored.cart_id, reason=reason))
+
+    def _lost(self, row: Operation, change: Change) -> str | None:
+        """Return why an unknown send may be followed by one under a new cart, or None while it may not."""
+        legs = [leg for leg in change.after.legs if leg.operation_id == row.operation_id]
+        states = {leg.state for leg in legs}
+        if states == {State.AWAITING_PAYER} and row.redirect_url is None:
+            return "found_without_its_link"
+        sent_at = row.sends[-1].sent_at
+        if states <= {State.SENT} and change.now >= sent_at + self._lease + SETTLING:
+            return "nothing_found"
+        return None
+
+    def _look_again(self, operation_id: str) -> bool:
+        row = self._ledger.get(operation_id)
+        if row is None or row.status is Status.NEW:
+            return row is not None
+        verdict = assess(self._store.payment(row.payment_id))
+        due = self._settling_end(row) or next_look(row, verdict, self._clock())
+        if due != row.due_at:
+            self._ledger.update(operation_id, {"due_at": due})
+        return False
+
+    def _settling_end(self, row: Operation) -> datetime | None:
+        """Return the moment from which "nothing found" counts, when that is the next thing to happen."""
+        if row.status is not Status.UNKNOWN:
+            return None
+        now = self._clock()
+        end = row.sends[-1].sent_at + self._lease + SETTLING
+        return min(next_step(row.poll_from, now), end) if end > now else None
+
+
+def questions(row: Operation, payment: Payment, now: datetime) -> list[Question]:
+    """Return what has to be asked about an operation: its live transaction, its lost carts, and unknown parents."""
+    asked: dict[Question, None] = {}
+    verdict = assess(payment)
+    legs = [leg for leg in verdict.legs if leg.operation_id == row.operation_id]
+    for attempt in payment.attempts:
+        if attempt.operation_id != row.operation_id:
+            continue
+        if attempt.status is AttemptStatus.RETIRED:
+            if _still_watched(row, attempt.cart_id, now):
+                asked[Question("cart_id", attempt.cart_id or "")] = None
+        elif attempt.tran_ref:
+            asked[Question("tran_ref", attempt.tran_ref)] = None
+        elif attempt.cart_id and attempt.status in (AttemptStatus.STARTED, AttemptStatus.UNKNOWN):
+            asked[Question("cart_id", attempt.cart_id)] = None
+        if attempt.cart_id and any(leg.state in _CART_TELLS_MORE for leg in legs):
+            asked[Question("cart_id", attempt.cart_id)] = None
+    for seen in payment.observations:
+        if seen.tran_ref in verdict.parked and seen.previous_tran_ref:
+            asked[Question("tran_ref", seen.previous_tran_ref)] = None
+    return list(asked)
+
+
+def _still_watched(row: Operation, cart_id: str | None, now: datetime) -> bool:
+    return any(send.cart_id == cart_id and send.retired_at and now < send.retired_at + WATCH for send in row.sends)
+
+
+def is_conclusive(answer: Answer) -> bool:
+    """Tell whether a query was answered: something was found, or PayTabs said that there is nothing.
+
+    An error page, a timeout or a wrong key says nothing about the transaction.
+    """
+    found = answer.transaction is not None or bool(answer.transactions)
+    return found or answer.detail in ("empty", "not_found")

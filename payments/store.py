@@ -1,0 +1,158 @@
+"""The only writer of `payment_events`: one transaction holds the facts, the operation rows and the CMS's fields.
+
+Writers of one payment race for its next version; the loser reads again and decides again. What must happen together
+with the facts registers as a companion and runs in the same transaction.
+"""
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from payments import events
+from payments.assessment import Assessment, assess
+from payments.errors import StreamContended
+from payments.events import Context, Event
+from payments.facts import Fact
+from payments.milestones import milestone
+from payments.payment import Payment, fold
+
+Document = dict[str, Any]
+Clock = Callable[[], datetime]
+T = TypeVar("T")
+
+#: How often a writer that lost a race decides again before it reports contention.
+MAX_RACES = 60
+
+#: The longest pause between two races; waits are jittered so that losers do not meet again.
+RACE_PAUSE_SECONDS = 0.05
+
+
+class Change:
+    """One payment under change inside one transaction: what is known, and what is being added."""
+
+    def __init__(self, payment_id: str, history: Sequence[Event], now: datetime, session: ClientSession) -> None:
+        """Start from a payment's stored history."""
+        self.payment_id = payment_id
+        self.session = session
+        self.now = now
+        self.history = list(history)
+        self.new_facts: list[Fact] = []
+        self.payment: Payment = fold(event.fact for event in history)
+        self.before: Assessment = assess(self.payment)
+
+    @property
+    def after(self) -> Assessment:
+        """Return the verdict with the new facts counted."""
+        return assess(self.payment)
+
+    def record(self, *new: Fact) -> None:
+        """Add facts; an observation or claim that is already known adds nothing."""
+        for fact in new:
+            grown = fold([fact], self.payment)
+            if grown != self.payment:
+                self.payment = grown
+                self.new_facts.append(fact)
+
+
+class Companion(Protocol):
+    """What runs in the transaction of every change, after the facts are known."""
+
+    def __call__(self, change: Change, version: int) -> None:
+        """Write what belongs to the change; `version` is the stream's after it."""
+
+
+class PaymentStore:
+    """Loads payments and changes them."""
+
+    def __init__(
+        self,
+        client: MongoClient[Document],
+        database: Database[Document],
+        *,
+        clock: Clock,
+        companions: Sequence[Companion] = (),
+    ) -> None:
+        """Use a client whose writes are acknowledged by a majority."""
+        self._client = client
+        self._clock = clock
+        self._companions = tuple(companions)
+        self.events = database.get_collection("payment_events", read_preference=ReadPreference.PRIMARY)
+
+    def ensure_indexes(self) -> None:
+        """Create the index that makes versions unique; harmless when it is there."""
+        self.events.create_index([("payment_id", 1), ("version", 1)], unique=True)
+        self.events.create_index("data.tran_ref", sparse=True)
+
+    def load(self, payment_id: str, session: ClientSession | None = None) -> list[Event]:
+        """Return a payment's history in order; empty when we never had to do with it."""
+        query = {"payment_id": ObjectId(payment_id)}
+        return [events.from_document(found) for found in self.events.find(query, session=session).sort("version", 1)]
+
+    def payment(self, payment_id: str) -> Payment:
+        """Return what is known of a payment, not yet judged."""
+        return fold(event.fact for event in self.load(payment_id))
+
+    def find_by_tran_ref(self, tran_ref: str) -> str | None:
+        """Return the id of the payment in whose history a transaction reference stands."""
+        found = self.events.find_one({"data.tran_ref": tran_ref}, {"payment_id": 1})
+        return str(found["payment_id"]) if found else None
+
+    def change(self, payment_id: str, context: Context, work: Callable[[Change], T]) -> T:
+        """Run `work` on a payment and commit what it recorded, together with every companion's writes.
+
+        Args:
+            payment_id: 24 hexadecimal digits.
+            context: who asked; stored with every new event.
+            work: decides and records; it may run several times and must only write through the change's session.
+
+        Returns:
+            What `work` returned in the run that was committed.
+
+        Raises:
+            StreamContended: other writers won every race.
+        """
+        for _ in range(MAX_RACES):
+            with suppress(DuplicateKeyError):
+                return self._transaction(payment_id, context, work)
+            time.sleep(random.uniform(0, RACE_PAUSE_SECONDS))  # noqa: S311 - jitter, not a secret
+        raise StreamContended(payment_id)
+
+    def _transaction(self, payment_id: str, context: Context, work: Callable[[Change], T]) -> T:
+        def body(session: ClientSession) -> T:
+            change = Change(payment_id, self.load(payment_id, session), self._clock(), session)
+            result = work(change)
+            version = self._append(change, context)
+            for companion in self._companions:
+                companion(change, version)
+            return result
+
+        with self._client.start_session() as session:
+            return session.with_transaction(
+                body,
+                read_concern=ReadConcern("snapshot"),
+                write_concern=WriteConcern("majority", j=True),
+                read_preference=ReadPreference.PRIMARY,
+            )
+
+    def _append(self, change: Change, context: Context) -> int:
+        facts = [*change.new_facts, *milestone(change.before, change.after, change.payment)]
+        previous = change.history[-1] if change.history else None
+        chain: list[Event] = []
+        for fact in facts:
+            previous = events.seal(change.payment_id, previous, fact, change.now, context)
+            chain.append(previous)
+        if chain:
+            self.events.insert_many([event.to_document() for event in chain], session=change.session)
+        return previous.version if previous else 0

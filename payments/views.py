@@ -1,0 +1,88 @@
+"""What callers are told about a payment: ids, decimal text and ISO times, ready for JSON."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from payments.assessment import Assessment, assess
+from payments.cms import CmsPayment
+from payments.events import Event, envelope
+from payments.operations import Operation
+from payments.payment import Payment, State, fold
+
+
+@dataclass(frozen=True)
+class PaymentView:
+    """A payment as callers see it; amounts are decimal text in major units."""
+
+    payment_id: str
+    state: str
+    status: str
+    amount: str
+    currency: str
+    tran_ref: str | None
+    redirect_url: str | None
+    operation_id: str | None
+    authorised: str
+    captured: str
+    released: str
+    refunded: str
+    refund_pending: str
+    flags: tuple[str, ...]
+    review: tuple[str, ...]
+    error: str | None
+    version: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**self.__dict__, "flags": list(self.flags), "review": list(self.review)}
+
+
+def view_payment(payment_id: str, history: list[Event], row: Operation | None) -> PaymentView:
+    """Return the view of a payment that has a history.
+
+    Args:
+        payment_id: 24 hexadecimal digits.
+        history: its events in order, at least one.
+        row: its open operation, else its last one.
+    """
+    payment = fold(event.fact for event in history)
+    verdict = assess(payment)
+    return _view(payment_id, payment, verdict, row, history[-1].version)
+
+
+def view_untouched(cms: CmsPayment) -> PaymentView:
+    """Return the view of a payment of the CMS that nobody has asked us for yet."""
+    return PaymentView(
+        payment_id=cms.payment_id, state=State.NEW, status="pending", amount=str(cms.amount), currency=cms.currency,
+        tran_ref=cms.tran_ref, redirect_url=None, operation_id=None, authorised="0", captured="0", released="0",
+        refunded="0", refund_pending="0", flags=(), review=(), error=None, version=0,
+    )  # fmt: skip
+
+
+def view_history(history: list[Event]) -> list[dict[str, Any]]:
+    """Return a payment's events as plain JSON, oldest first."""
+    return [{"event_id": event.event_id, **envelope(event), "hash": event.hash} for event in history]
+
+
+def _view(payment_id: str, payment: Payment, verdict: Assessment, row: Operation | None, version: int) -> PaymentView:
+    terms = payment.snapshot
+    waiting = verdict.state is State.AWAITING_PAYER
+    return PaymentView(
+        payment_id=payment_id,
+        state=verdict.state,
+        status=verdict.cms_status,
+        amount=str(terms.amount) if terms else "0",
+        currency=terms.currency if terms else "",
+        tran_ref=verdict.tran_ref,
+        redirect_url=row.redirect_url if row and waiting else None,
+        operation_id=row.operation_id if row else None,
+        authorised=str(verdict.authorised),
+        captured=str(verdict.captured),
+        released=str(verdict.released),
+        refunded=str(verdict.refunded),
+        refund_pending=str(verdict.refund_pending),
+        flags=verdict.flags,
+        review=verdict.review,
+        error=row.error if row and verdict.state is State.ERROR else None,
+        version=version,
+    )

@@ -1,0 +1,95 @@
+"""What each task takes: closed models, strict types, JSON only. A mistake names its field and is never retried."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+
+def _hex_id(value: object) -> object:
+    if isinstance(value, str) and len(value) == 24 and not set(value) - set("0123456789abcdef"):  # noqa: PLR2004 - an ObjectId
+        return value
+    raise PydanticCustomError("object_id", "an id of 24 lower-case hexadecimal digits")
+
+
+def _web_address(value: str) -> str:
+    if value.startswith(("https://", "http://")) and value.isascii() and value.isprintable() and " " not in value:
+        return value
+    raise PydanticCustomError("url", "an http(s) address")
+
+
+#: A MongoDB id: 24 lower-case hexadecimal digits.
+ObjectIdText = Annotated[str, BeforeValidator(_hex_id)]
+
+#: A caller's idempotency key.
+OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+
+#: An address PayTabs may call or send the payer to.
+WebAddress = Annotated[str, StringConstraints(max_length=255), AfterValidator(_web_address)]
+
+TranRef = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")]
+
+
+class Arguments(BaseModel):
+    """What every task takes: who asks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    requested_by: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+
+
+class OfPayment(Arguments):
+    """A payment of the CMS."""
+
+    payment_id: ObjectIdText
+
+
+class CreatePage(OfPayment):
+    """A hosted page for a payment."""
+
+    transaction: Literal["sale", "auth", "register"] = "sale"
+    callback_url: WebAddress | None = None
+    return_url: WebAddress | None = None
+    language: Literal["ar", "en", "tr"] = "ar"
+    methods: Annotated[list[Annotated[str, StringConstraints(pattern=r"^-?[a-z]+$")]], Field(min_length=1)] = ["all"]
+    tokenise: Annotated[int, Field(ge=2, le=6)] | None = None
+    operation_id: OperationId | None = None
+
+
+class Verify(Arguments):
+    """A payment, by its id or by the reference of one of its transactions."""
+
+    payment_id: ObjectIdText | None = None
+    tran_ref: TranRef | None = None
+    payer_returned: bool = False
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.payment_id is None) == (self.tran_ref is None):
+            raise PydanticCustomError("one_of", "exactly one of payment_id and tran_ref")
+        return self
+
+
+class OfOperation(Arguments):
+    """An operation in the ledger."""
+
+    operation_id: OperationId
+
+
+class OfDelivery(Arguments):
+    """A delivery in the inbox: the SHA-256 of its raw body."""
+
+    delivery_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class OfContract(Arguments):
+    """A contract of the CMS."""
+
+    contract_id: ObjectIdText
+
+
+class RunAggregation(Arguments):
+    """An aggregation by name; its parameters are checked by its own model."""
+
+    name: str
+    params: dict[str, object] = Field(default_factory=dict)

@@ -1,0 +1,31 @@
+"""Sweeps: level-triggered looks at MongoDB that enqueue whatever is due, so that a lost message costs only time."""
+
+from typing import Any
+
+from payments.events import Context
+from tasks.arguments import Arguments
+from tasks.base import domain_task
+from tasks.wiring import World
+
+#: How many rows one sweep enqueues; the rest is there for the next one.
+SWEEP_LIMIT = 500
+
+
+@domain_task("maintenance.sweep_operations", Arguments)
+def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Enqueue a poll for every operation that is due."""
+    del asked, context
+    due = world.ledger.claim_due(world.clock(), SWEEP_LIMIT)
+    for row in due:
+        world.send("payments.poll", operation_id=row.operation_id, correlation_id=row.correlation_id)
+    return {"enqueued": len(due)}
+
+
+@domain_task("maintenance.sweep_inbox", Arguments)
+def sweep_inbox(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Enqueue every delivery that is due or whose worker is gone."""
+    del asked
+    due = world.inbox.due(SWEEP_LIMIT)
+    for delivery_id in due:
+        world.send("webhooks.process", delivery_id=delivery_id, correlation_id=context.correlation_id)
+    return {"enqueued": len(due)}

@@ -1,0 +1,165 @@
+"""The composition root: the one place where the world is assembled; everything downstream is given what it needs.
+
+One world per process, made at first use, so that no client crosses a fork.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from aggregations.runner import AggregationRunner
+from config.connections import database, mongo_client
+from config.settings import Settings, load_settings
+from observability.alerts import Alerts
+from payments.cms import CmsReader
+from payments.follow import FollowOperations
+from payments.inbox import Inbox
+from payments.notices import NoticeParts, Notices
+from payments.operations import OperationsLedger
+from payments.projections import ProjectToCms
+from payments.reconcile import Reconciler
+from payments.sending import Gateway, Sender, Senders
+from payments.service import PaymentService, ServiceParts
+from payments.store import PaymentStore
+from paytabs.client import GatewayProfile, PayTabsClient
+from paytabs.regions import base_url
+
+Document = dict[str, Any]
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything a task may use."""
+
+    settings: Settings
+    client: MongoClient[Document]
+    db: Database[Document]
+    clock: Clock
+    store: PaymentStore
+    ledger: OperationsLedger
+    inbox: Inbox
+    alerts: Alerts
+    sender: Sender
+    reconciler: Reconciler
+    service: PaymentService
+    notices: Notices
+    aggregations: AggregationRunner
+    gateway: Gateway
+    owner: str
+
+    def send(self, task_name: str, *, correlation_id: str, countdown: float = 0, **arguments: Any) -> None:  # noqa: ANN401 - JSON values
+        """Enqueue a task on its own queue, under the same correlation id."""
+        current_app.send_task(
+            task_name,
+            kwargs=arguments,
+            countdown=countdown or None,
+            headers={"x_correlation_id": correlation_id},
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.client.close()
+        if isinstance(self.gateway, PayTabsClient):
+            self.gateway.close()
+
+
+def utc_now() -> datetime:
+    """Return the time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+def make_gateway(settings: Settings) -> PayTabsClient:
+    """Return a client of the profile's PayTabs host."""
+    profile = GatewayProfile(
+        profile_id=settings.paytabs_profile,
+        server_key=settings.paytabs_serverk.get_secret_value(),
+        base_url=settings.paytabs_base_url or base_url(settings.paytabs_region),
+    )
+    return PayTabsClient(
+        profile,
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+        call_timeout_seconds=settings.call_timeout_seconds,
+    )
+
+
+def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway | None = None) -> World:
+    """Assemble a world; each edge can be replaced by keyword.
+
+    Args:
+        settings: with the addresses of servers that answer.
+        clock: aware UTC time.
+        gateway: who answers for PayTabs.
+    """
+    client = mongo_client(settings)
+    db = database(client, settings)
+    gateway = gateway or make_gateway(settings)
+    owner = f"{socket.gethostname()}:{os.getpid()}"
+    lease = timedelta(seconds=settings.lease_seconds)
+    alerts = Alerts(db, clock=clock)
+    ledger = OperationsLedger(db, lease=lease)
+    companions = (FollowOperations(ledger), ProjectToCms(db, ledger, alerts.raise_alert))
+    store = PaymentStore(client, db, clock=clock, companions=companions)
+    cms = CmsReader(db)
+    sender = Sender(
+        Senders(
+            store=store, ledger=ledger, gateway=gateway, cms=cms, clock=clock, alert=alerts.raise_alert, owner=owner,
+            fence_seconds=settings.send_fence_seconds,
+        )
+    )  # fmt: skip
+    reconciler = Reconciler(store, ledger, gateway, clock=clock, lease=lease, alert=alerts.raise_alert)
+    service = PaymentService(
+        ServiceParts(
+            store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, clock=clock,
+            profile_id=settings.paytabs_profile, callback_url=settings.paytabs_callback_url,
+            return_url=settings.paytabs_return_url,
+        )
+    )  # fmt: skip
+    notices = Notices(
+        NoticeParts(
+            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
+        )
+    )
+    return World(
+        settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
+        inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
+        alerts=alerts, sender=sender, reconciler=reconciler, service=service, notices=notices,
+        aggregations=AggregationRunner(db, clock=clock), gateway=gateway, owner=owner,
+    )  # fmt: skip
+
+
+def ensure_indexes(built: World) -> None:
+    """Create the indexes that the promises lean on; harmless when they are there."""
+    built.store.ensure_indexes()
+    built.ledger.ensure_indexes()
+    built.inbox.ensure_indexes()
+
+
+_worlds: dict[int, World] = {}
+
+
+def world() -> World:
+    """Return this process's world, made at first use."""
+    pid = os.getpid()
+    if pid not in _worlds:
+        _worlds.clear()
+        built = build_world(load_settings())
+        ensure_indexes(built)
+        _worlds[pid] = built
+    return _worlds[pid]
+
+
+def use_world(replacement: World | None) -> None:
+    """Replace this process's world, or forget it with None: for tests and for process shutdown."""
+    old = _worlds.pop(os.getpid(), None)
+    if old is not None and old is not replacement:
+        old.close()
+    if replacement is not None:
+        _worlds[os.getpid()] = replacement

@@ -1,0 +1,47 @@
+"""The Celery application: options, tasks and schedule put together; import it before serving anything."""
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+
+from config.celeryconfig import celery_config
+from config.logs import configure_logs
+from config.settings import load_settings
+from tasks.wiring import use_world
+from workers.schedule import beat_schedule
+
+#: Modules whose import registers the tasks.
+TASK_MODULES = ("tasks.payments", "tasks.webhooks", "tasks.maintenance", "tasks.aggregations")
+
+
+def make_app() -> Celery:
+    """Return the application, its settings read from the environment.
+
+    Raises:
+        SettingsError: something is missing or wrong; all mistakes are in it.
+    """
+    settings = load_settings()
+    made = Celery("nestcms-workers", include=list(TASK_MODULES))
+    made.conf.update(celery_config(settings), beat_schedule=beat_schedule(settings))
+    return made
+
+
+@setup_logging.connect
+def _log_our_way(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    settings = load_settings()
+    configure_logs(log_format=settings.log_format, level=settings.log_level)
+
+
+@worker_process_init.connect
+def _forget_parents_clients(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    use_world(None)
+
+
+@worker_process_shutdown.connect
+def _close_clients(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    use_world(None)
+
+
+app = make_app()
+app.set_default()
