@@ -1,0 +1,115 @@
+"""Whether a request for a hosted page is acceptable, and with which code it is refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from sandbox.amounts import read_amount
+from sandbox.duplicates import FOLLOW_UPS
+from sandbox.errors import GatewayRefusal
+
+#: What a hosted page can be asked for, and how answers call it.
+PAGE_TYPES = {"sale": "Sale", "auth": "Auth", "register": "Register"}
+
+#: The three values of `tran_class`.
+CLASSES = frozenset(("ecom", "moto", "recurring"))
+
+#: Members that ask for a charge without a page, which this sandbox does not offer.
+WITHOUT_PAGE = ("card_details", "payment_token", "apple_pay_token", "token", "token_info")
+
+#: The longest texts the contract allows.
+LIMITS = {"cart_id": 64, "cart_description": 128}
+
+#: The longest `callback` or `return`.
+URL_LIMIT = 255
+
+#: The literal that stands for "no return".
+NO_RETURN = "none"
+
+#: The formats of a card token that may be asked for.
+TOKEN_FORMATS = range(1, 7)
+
+
+@dataclass(frozen=True)
+class PageOrder:
+    """A request for a hosted page that was found good.
+
+    Attributes:
+        tran_type: Capitalised as in answers.
+        amount: The amount.
+        members: The request without its empty members.
+    """
+
+    tran_type: str
+    amount: Decimal
+    members: Mapping[str, Any]
+
+
+def read_page_order(raw: Mapping[str, Any], url_rules: str) -> PageOrder:
+    """Check a request for a hosted page.
+
+    Args:
+        raw: The JSON members, numbers as int or Decimal.
+        url_rules: The switch of that name.
+
+    Returns:
+        The order.
+
+    Raises:
+        GatewayRefusal: Code 101 for a bad cart_id, 206 for the currency, 2 for anything else.
+    """
+    members = {name: value for name, value in raw.items() if value not in (None, "")}
+    kind = str(members.get("tran_type", "")).lower()
+    if kind in FOLLOW_UPS:
+        raise GatewayRefusal(2, f"tran_type {kind} is not supported")
+    if kind not in PAGE_TYPES:
+        raise GatewayRefusal(2, "Invalid tran_type")
+    if members.get("tran_class") not in CLASSES:
+        raise GatewayRefusal(2, "Invalid tran_class")
+    _check_texts(members)
+    if not isinstance(members.get("cart_currency"), str):
+        raise GatewayRefusal(206, "Invalid currency code", 400)
+    amount = read_amount(members.get("cart_amount"), members["cart_currency"])
+    for name in ("callback", "return"):
+        if name in members and not (name == "return" and members[name] == NO_RETURN):
+            _check_url(name, members[name], url_rules)
+    _check_extras(members)
+    return PageOrder(PAGE_TYPES[kind], amount, members)
+
+
+def _check_texts(members: Mapping[str, Any]) -> None:
+    cart_id = members.get("cart_id")
+    if not isinstance(cart_id, str) or len(cart_id) > LIMITS["cart_id"]:
+        raise GatewayRefusal(101, "Cart ID is not valid", 400)
+    description = members.get("cart_description")
+    if not isinstance(description, str) or len(description) > LIMITS["cart_description"]:
+        raise GatewayRefusal(2, "Invalid cart_description")
+
+
+def _check_url(name: str, value: object, rules: str) -> None:
+    refusal = GatewayRefusal(2, f"Invalid {name} URL")
+    if not isinstance(value, str) or len(value) > URL_LIMIT:
+        raise refusal
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise refusal from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise refusal
+    is_local = parts.hostname == "localhost" or parts.hostname.startswith("127.") or parts.hostname == "::1"
+    if rules == "strict" and (parts.scheme != "https" or port is not None or is_local):
+        raise refusal
+
+
+def _check_extras(members: Mapping[str, Any]) -> None:
+    for name in WITHOUT_PAGE:
+        if name in members:
+            raise GatewayRefusal(2, f"{name} is not supported")
+    for name in ("customer_details", "shipping_details", "user_defined"):
+        if not isinstance(members.get(name, {}), dict):
+            raise GatewayRefusal(2, f"Invalid {name}")
+    if "tokenise" in members and str(members["tokenise"]) not in map(str, TOKEN_FORMATS):
+        raise GatewayRefusal(2, "Invalid tokenise")

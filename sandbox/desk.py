@@ -1,0 +1,174 @@
+"""The desk: what a test or a curious person may see, set and do, under `/sandbox/`. The real gateway has none of it.
+
+| call | does |
+| --- | --- |
+| `GET /healthz` | `{"status": "ok"}` |
+| `GET /sandbox/ledger` `?tran_ref=` `?cart_id=` | `transactions` (with `history`), `movements` of money, `balances` by root |
+| `GET /sandbox/requests` `?path=` `?cart_id=` | every call to `/payment/...` |
+| `GET /sandbox/notifications` `?tran_ref=` | every delivery attempt, and what is `waiting` |
+| `GET`, `PUT /sandbox/switches` | see `sandbox/switches.py` |
+| `GET`, `POST`, `DELETE /sandbox/faults` | see `sandbox/faults.py` |
+| `POST /sandbox/pay` | the page's buttons without a browser |
+| `POST /sandbox/notify` | one notice, genuine or altered, delivered at once |
+| `POST /sandbox/dashboard` | what the merchant's staff do by hand |
+| `POST /sandbox/reset` | forget everything |
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from sandbox.amounts import write_amount
+from sandbox.desk_acts import notify, pay
+from sandbox.errors import DeskRefusal
+from sandbox.identifiers import desk_time
+from sandbox.ledger import Transaction
+from sandbox.switches import describe
+from sandbox.world import World
+
+
+def desk_blueprint(world: World) -> Blueprint:
+    """Build the desk.
+
+    Args:
+        world: The sandbox.
+
+    Returns:
+        The calls of the module's table.
+    """
+    blueprint = Blueprint("desk", __name__)
+    _add_views(blueprint, world)
+    _add_settings(blueprint, world)
+    _add_acts(blueprint, world)
+
+    @blueprint.errorhandler(DeskRefusal)
+    def refuse(refusal: DeskRefusal) -> tuple[Response, int]:
+        return jsonify(error=refusal.message), refusal.http_status
+
+    return blueprint
+
+
+def _add_views(blueprint: Blueprint, world: World) -> None:
+    @blueprint.get("/healthz")
+    def health() -> Response:
+        return jsonify(status="ok")
+
+    @blueprint.get("/sandbox/ledger")
+    def ledger() -> Response:
+        return jsonify(_ledger(world, request.args.get("tran_ref"), request.args.get("cart_id")))
+
+    @blueprint.get("/sandbox/requests")
+    def requests() -> Response:
+        path, cart_id = request.args.get("path"), request.args.get("cart_id")
+        found = [one for one in list(world.requests) if path in (None, one["path"])]
+        return jsonify(requests=[one for one in found if cart_id is None or _cart_of(one) == cart_id])
+
+    @blueprint.get("/sandbox/notifications")
+    def notifications() -> Response:
+        tran_ref = request.args.get("tran_ref")
+        found = [one for one in world.courier.log() if tran_ref in (None, one["tran_ref"])]
+        return jsonify(notifications=found, waiting=world.courier.waiting())
+
+
+def _add_settings(blueprint: Blueprint, world: World) -> None:
+    @blueprint.get("/sandbox/switches")
+    def switches() -> Response:
+        return jsonify(describe() if request.args.get("describe") else world.switches.now.model_dump())
+
+    @blueprint.put("/sandbox/switches")
+    def change_switches() -> Response:
+        return jsonify(world.switches.change(_members()).model_dump())
+
+    @blueprint.get("/sandbox/faults")
+    def faults() -> Response:
+        return jsonify(faults=world.faults.waiting())
+
+    @blueprint.post("/sandbox/faults")
+    def order_fault() -> tuple[Response, int]:
+        return jsonify(world.faults.order(_members()).model_dump()), 201
+
+    @blueprint.delete("/sandbox/faults")
+    def clear_faults() -> Response:
+        world.faults.clear()
+        return jsonify(faults=[])
+
+
+def _add_acts(blueprint: Blueprint, world: World) -> None:
+    @blueprint.post("/sandbox/pay")
+    def press() -> Response:
+        return jsonify(pay(world, _members()))
+
+    @blueprint.post("/sandbox/notify")
+    def send_notice() -> Response:
+        return jsonify(notify(world, _members()))
+
+    @blueprint.post("/sandbox/dashboard")
+    def act() -> Response:
+        members = _members("tran_ref", "action", "amount")
+        done = world.dashboard.act(str(members.get("tran_ref")), str(members.get("action")), members.get("amount"))
+        return jsonify(_entry(world, done))
+
+    @blueprint.post("/sandbox/reset")
+    def reset() -> Response:
+        world.reset()
+        return jsonify(status="ok")
+
+
+def _members(*allowed: str) -> Mapping[str, Any]:
+    members = request.get_json(force=True, silent=True)
+    if not isinstance(members, dict):
+        raise DeskRefusal("a JSON object was expected")
+    unknown = sorted(set(members) - set(allowed)) if allowed else []
+    if unknown:
+        raise DeskRefusal(f"unknown: {', '.join(unknown)}; known: {', '.join(allowed)}")
+    return members
+
+
+def _cart_of(record: Mapping[str, Any]) -> object:
+    body = record["body"]
+    return body.get("cart_id") if isinstance(body, dict) else None
+
+
+def _ledger(world: World, tran_ref: str | None, cart_id: str | None) -> dict[str, Any]:
+    with world.ledger.lock:
+        found = [
+            one for one in world.ledger.all() if tran_ref in (None, one.tran_ref) and cart_id in (None, one.cart_id)
+        ]
+        refs = {one.tran_ref for one in found}
+        roots = {world.ledger.root(ref): None for ref in refs}
+        moves = [move for move in world.ledger.movements() if move.tran_ref in refs]
+        return {
+            "transactions": [_entry(world, one) for one in found],
+            "movements": [
+                {**asdict(move), "at": desk_time(move.at), "amount": write_amount(move.amount, move.currency)}
+                for move in moves
+            ],
+            "balances": {
+                root: {name: str(amount) for name, amount in asdict(world.ledger.balance(root)).items()}
+                for root in roots
+            },
+        }
+
+
+def _entry(world: World, transaction: Transaction) -> dict[str, Any]:
+    return {
+        "tran_ref": transaction.tran_ref,
+        "previous_tran_ref": transaction.previous_tran_ref,
+        "tran_type": transaction.tran_type,
+        "original_tran_type": transaction.original_tran_type,
+        "status": transaction.status,
+        "code": transaction.code,
+        "message": transaction.message,
+        "cart_id": transaction.cart_id,
+        "amount": write_amount(transaction.tran_total, transaction.currency),
+        "cart_amount": write_amount(transaction.cart_amount, transaction.currency),
+        "currency": transaction.currency,
+        "page_path": f"/payment/wr/{transaction.page_id}" if transaction.page_id else None,
+        "at": desk_time(transaction.at),
+        "history": [
+            {"at": desk_time(one.at), "tran_type": one.tran_type, "status": one.status, "code": one.code}
+            for one in world.ledger.history(transaction.tran_ref)
+        ],
+    }

@@ -1,0 +1,132 @@
+"""The two acts of the desk that need more than a line: paying without a browser, and sending a notice at will."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sandbox.cards import CardEntry, find_card
+from sandbox.errors import DeskRefusal
+from sandbox.page import comeback
+from sandbox.signing import sign_body
+from sandbox.world import World
+
+#: The members of a notice that live inside `payment_result`.
+RESULT_MEMBERS = ("response_status", "response_code", "response_message", "transaction_time")
+
+
+#: One of the models below.
+Order = TypeVar("Order", bound=BaseModel)
+
+
+class PayOrder(BaseModel):
+    """What `/sandbox/pay` takes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tran_ref: str
+    card: str = "authorised"
+    three_ds: str = Field("approve", pattern="^(approve|fail|leave)$")
+    cancel: bool = False
+
+
+class NotifyOrder(BaseModel):
+    """What `/sandbox/notify` takes besides the members of the notice it overrides."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    tran_ref: str
+    as_tran_ref: str | None = None
+    channel: str = Field("callback", pattern="^(callback|ipn)$")
+    url: str | None = None
+    omit: list[str] = Field(default_factory=list)
+    body: str | None = None
+    sign_with: str | None = None
+    signature: str | None = None
+
+
+def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Press a button of the hosted page.
+
+    Args:
+        world: The sandbox.
+        members: `tran_ref`; `card` (name or number); `three_ds` (`approve`, `fail`, or `leave` to stop there);
+            `cancel`.
+
+    Returns:
+        The result, and under `return` how the payer's browser would come back (signed).
+
+    Raises:
+        DeskRefusal: Unknown card or transaction, or a page that has its result.
+    """
+    order = _read(PayOrder, members)
+    page = world.checkout.page_of(order.tran_ref)
+    if order.cancel:
+        done = world.checkout.cancel(page)
+    else:
+        card = find_card(order.card)
+        if card is None:
+            raise DeskRefusal(f"card: a test card's name or number was expected, not {order.card!r}")
+        first = world.checkout.enter_card(page, CardEntry(card, 12, 2033))
+        if first is None and order.three_ds == "leave":
+            return {"tran_ref": order.tran_ref, "status": None, "return": None}
+        done = first or world.checkout.answer_three_ds(page, approved=order.three_ds == "approve")
+    return {
+        "tran_ref": done.tran_ref,
+        "tran_type": done.tran_type,
+        "status": done.status,
+        "code": done.code,
+        "message": done.message,
+        "return": comeback(world, done),
+    }
+
+
+def notify(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Deliver one notice about a transaction, once, and wait for the answer.
+
+    Args:
+        world: The sandbox.
+        members: `tran_ref`, and optionally: any member of the notice with the value it shall have (those of
+            `payment_result` by their own names); `omit`, names of members to leave out; `as_tran_ref`, another
+            reference to speak of; `channel` and `url`; `body`, the exact text instead of all that; `sign_with`,
+            another key; `signature`, the exact header.
+
+    Returns:
+        The delivery's log entry; `status` is what the receiver answered.
+
+    Raises:
+        DeskRefusal: Unknown transaction, or no address to send it to.
+    """
+    order = _read(NotifyOrder, members)
+    transaction = world.ledger.get(order.tran_ref)
+    ipn_url = world.switches.now.ipn_url
+    url = order.url or (ipn_url if order.channel == "ipn" else world.announcer.callback_of(transaction))
+    if not url:
+        raise DeskRefusal(f"{order.tran_ref} has no {order.channel} address; give url", 409)
+    notice = world.announcer.cut(
+        order.tran_ref, order.channel, url, _altered(world.announcer.members(transaction), order)
+    )
+    if order.body is not None:
+        notice = replace(notice, body=order.body.encode())
+    signature = order.signature
+    if signature is None:
+        signature = sign_body(notice.body, order.sign_with or world.profile.server_key)
+    return world.courier.deliver(replace(notice, signature=signature))
+
+
+def _altered(members: dict[str, Any], order: NotifyOrder) -> dict[str, Any]:
+    changes = dict(order.model_extra or {})
+    result = members["payment_result"] | {name: changes.pop(name) for name in RESULT_MEMBERS if name in changes}
+    changed = members | {"payment_result": result} | changes
+    if order.as_tran_ref is not None:
+        changed["tran_ref"] = order.as_tran_ref
+    return {name: value for name, value in changed.items() if name not in order.omit}
+
+
+def _read(model: type[Order], members: Mapping[str, Any]) -> Order:
+    try:
+        return model.model_validate(members)
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise DeskRefusal("; ".join(faults)) from None

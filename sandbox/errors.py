@@ -1,0 +1,67 @@
+"""The words in which the sandbox says no: to the merchant, to the payer, and to whoever sits at the desk."""
+
+
+class SandboxError(Exception):
+    """Root of every refusal of the sandbox."""
+
+
+class GatewayRefusal(SandboxError):
+    """Raised when an API call is answered with an error envelope instead of a transaction.
+
+    Attributes:
+        code: PayTabs' error code; 2 stands for many different messages.
+        message: The text of the envelope; no contract.
+        http_status: The status it travels with; None lets the switch for code 2 decide.
+    """
+
+    def __init__(self, code: int, message: str, http_status: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.http_status = http_status
+
+
+class DeskRefusal(SandboxError):
+    """Raised when a request to the desk (`/sandbox/...`) cannot be carried out.
+
+    Attributes:
+        message: What was wrong and what was expected.
+        http_status: 400 for a bad request, 404 for an unknown thing, 409 for a thing in the wrong state.
+    """
+
+    def __init__(self, message: str, http_status: int = 400) -> None:
+        super().__init__(message)
+        self.message = message
+        self.http_status = http_status
+
+
+class UnknownTransaction(DeskRefusal):
+    """Raised when no transaction bears the given reference."""
+
+    def __init__(self, tran_ref: str) -> None:
+        super().__init__(f"no transaction {tran_ref!r}", 404)
+
+
+class PageClosed(DeskRefusal):
+    """Raised when a payer acts on a page that already has its final result: nothing is charged again."""
+
+    def __init__(self, tran_ref: str) -> None:
+        super().__init__(f"the page of {tran_ref} already has its result", 409)
+
+
+class CardFieldError(SandboxError):
+    """Raised when the card form cannot be taken as it is; nothing happened to the payment.
+
+    Attributes:
+        field: The form's field: `card-number`, `expiry` or `cvv`.
+        text_key: The key of the sentence shown beside it.
+    """
+
+    def __init__(self, field: str, text_key: str) -> None:
+        super().__init__(f"{field}: {text_key}")
+        self.field = field
+        self.text_key = text_key
+
+
+class ConnectionDropped(ConnectionAbortedError):
+    """Raised when a fault has closed the caller's socket, so that the server writes nothing more to it."""

@@ -1,0 +1,133 @@
+"""The API a merchant's server speaks to: who may call, what is asked, and errors as envelopes."""
+
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from sandbox.creation import read_page_order
+from sandbox.envelopes import cart_entry, compact, completed_answer, redirect_answer
+from sandbox.errors import GatewayRefusal
+from sandbox.identifiers import utc_now
+from sandbox.ledger import CART_QUERY_LIMIT, Transaction
+from sandbox.world import World
+
+
+def gateway_blueprint(world: World) -> Blueprint:
+    """Build the API.
+
+    Args:
+        world: The sandbox.
+
+    Returns:
+        `POST /payment/request` and `POST /payment/query`.
+    """
+    blueprint = Blueprint("gateway", __name__)
+    gateway = Gateway(world)
+
+    @blueprint.post("/payment/request")
+    def create() -> Response:
+        return gateway.answer(gateway.create)
+
+    @blueprint.post("/payment/query")
+    def query() -> Response:
+        return gateway.answer(gateway.query)
+
+    return blueprint
+
+
+class Gateway:
+    """Answers the calls of one merchant."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def answer(self, operation: Callable[[Mapping[str, Any]], object]) -> Response:
+        """Authenticate the present request, carry it out and write its answer.
+
+        Args:
+            operation: What to do with the JSON members.
+
+        Returns:
+            200 with the operation's document, or an error envelope.
+        """
+        try:
+            document, status = operation(self._authenticated(request.get_data())), 200
+        except GatewayRefusal as refusal:
+            trace = self._world.mint.trace("PMNT0402")
+            document = {"code": refusal.code, "message": refusal.message, "trace": trace}
+            status = refusal.http_status or self._world.switches.now.code2_http_status
+        return Response(compact(document), status, content_type="application/json")
+
+    def create(self, members: Mapping[str, Any]) -> object:
+        """Open a hosted page."""
+        duplicates = self._world.duplicates
+        duplicates.check(members)
+        try:
+            order = read_page_order(members, self._world.switches.now.url_rules)
+        except GatewayRefusal:
+            duplicates.forget(members)
+            raise
+        transaction = self._world.checkout.open_page(order)
+        return redirect_answer(transaction, self._page_url(transaction), **self._stamp())
+
+    def query(self, members: Mapping[str, Any]) -> object:
+        """Look up a transaction, or the transactions of a cart."""
+        tran_ref, cart_id = members.get("tran_ref"), members.get("cart_id")
+        if bool(tran_ref) == bool(cart_id):
+            raise GatewayRefusal(2, "Either tran_ref or cart_id is required", 400)
+        if cart_id:
+            if not isinstance(cart_id, str):
+                raise GatewayRefusal(101, "Cart ID is not valid", 400)
+            return self._query_cart(cart_id)
+        return self._query_tran(str(tran_ref))
+
+    def _query_tran(self, tran_ref: str) -> object:
+        switches = self._world.switches.now
+        moment = utc_now() - timedelta(seconds=switches.query_lag_seconds)
+        found = self._world.ledger.as_of(tran_ref, moment)
+        if found is None or (found.status is None and switches.query_unpaid_page == "error"):
+            raise GatewayRefusal(2, "Transaction not found")
+        return completed_answer(found, **self._stamp())
+
+    def _query_cart(self, cart_id: str) -> object:
+        switches = self._world.switches.now
+        moment = utc_now() - timedelta(seconds=switches.query_lag_seconds)
+        found = self._world.ledger.of_cart(cart_id, moment)
+        shown = [one for one in found if one.status is not None or switches.query_cart_shows_unpaid]
+        if not shown and switches.query_unknown == "error":
+            raise GatewayRefusal(2, "Transaction not found")
+        return [cart_entry(one, decimals=switches.decimals) for one in shown[:CART_QUERY_LIMIT]]
+
+    def _authenticated(self, body: bytes) -> Mapping[str, Any]:
+        key = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(key.encode(), self._world.profile.server_key.encode()):
+            raise GatewayRefusal(1, "Authentication failed. Check authentication header.", 401)
+        try:
+            members = json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise GatewayRefusal(2, "Invalid request") from None
+        if not isinstance(members, dict):
+            raise GatewayRefusal(2, "Invalid request")
+        if str(members.get("profile_id")) != str(self._world.profile.profile_id):
+            raise GatewayRefusal(1, "Authentication failed. Check authentication header.", 401)
+        return members
+
+    def _page_url(self, transaction: Transaction) -> str:
+        base = self._world.public_url or request.host_url
+        return f"{base.rstrip('/')}/payment/wr/{transaction.page_id}"
+
+    def _stamp(self) -> dict[str, Any]:
+        return {
+            "profile_id": self._world.profile.profile_id,
+            "trace": self._world.mint.trace(),
+            "decimals": self._world.switches.now.decimals,
+        }
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

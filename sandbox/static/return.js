@@ -1,0 +1,3 @@
+// The browser goes back to the shop by itself; the button remains for those without scripts.
+"use strict";
+document.getElementById("return-form").submit();

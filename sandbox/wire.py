@@ -1,0 +1,186 @@
+"""The line between caller and gateway: every call is written down, and the ordered faults befall it here.
+
+A WSGI layer round the application. It holds the raw socket, so it can drip bytes and cut connections.
+"""
+
+import io
+import json
+import logging
+import random
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from werkzeug.test import run_wsgi_app
+
+from sandbox.errors import ConnectionDropped
+from sandbox.faults import Fault
+from sandbox.identifiers import desk_time, utc_now
+from sandbox.replies import REWRITES, Reply, html_reply
+from sandbox.switches import Switches
+from sandbox.world import World
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+#: Where the gateway's own paths begin; the desk's are neither recorded nor befallen by faults.
+GATEWAY_PREFIX = "/payment/"
+
+#: The paths of the API, which the random faults may befall.
+API_PATHS = ("/payment/request", "/payment/query")
+
+#: The largest body that is read.
+BODY_LIMIT = 1_000_000
+
+#: Form fields that are not written down.
+SECRET_FIELDS = frozenset(("card-number", "cvv"))
+
+log = logging.getLogger("sandbox")
+
+
+class Wire:
+    """Records calls, lets faults befall them, and passes the rest on."""
+
+    def __init__(self, application: "WSGIApplication", world: World) -> None:
+        self._application = application
+        self._world = world
+        self._random = random.Random(world.switches.now.random_seed)  # noqa: S311 - repeatable mishaps, no secrets
+        self._rolled_for: Switches | None = None
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Serve one call (the WSGI entry)."""
+        began = time.monotonic()
+        record: dict[str, Any] = {"status": None, "fault": None}
+        try:
+            if environ["PATH_INFO"].startswith(GATEWAY_PREFIX):
+                reply = self._befall(environ, record)
+            else:
+                reply = self._execute(environ)
+                record["status"] = reply.status
+            start_response(reply.status_line, reply.all_headers)
+            return [reply.body]
+        finally:
+            taken_ms = round((time.monotonic() - began) * 1000, 1)
+            record["duration_ms"] = taken_ms
+            note = f" fault={record['fault']}" if record["fault"] else ""
+            status = record["status"] or "-"
+            log.info("%s %s %s %sms%s", environ["REQUEST_METHOD"], environ["PATH_INFO"], status, taken_ms, note)
+
+    def _befall(self, environ: "WSGIEnvironment", record: dict[str, Any]) -> Reply:
+        path = environ["PATH_INFO"]
+        body = _BodyOnce(environ)
+        fault = self._world.faults.take(path, body.members) or self._mishap(path)
+        record.update(fault=fault.kind if fault else None, executed=fault is None or fault.is_executed)
+        record.update(_describe(environ, b"" if fault and fault.kind == "refused" else body.read()))
+        self._world.requests.append(record)
+        if fault is None:
+            reply = self._execute(environ)
+        else:
+            reply = self._suffer(fault, environ)
+        record["status"] = reply.status
+        return reply
+
+    def _suffer(self, fault: Fault, environ: "WSGIEnvironment") -> Reply:
+        if fault.kind == "refused":
+            raise _dropped(environ)
+        if fault.kind == "slow" and fault.before:
+            time.sleep(fault.seconds)
+        reply = self._execute(environ) if fault.is_executed else html_reply(503)
+        if fault.kind == "slow" and not fault.before:
+            time.sleep(fault.seconds)
+        if fault.kind == "cut_after_accept":
+            raise _dropped(environ)
+        if fault.kind == "cut_mid_body":
+            _drip(environ, reply.head() + reply.body[: len(reply.body) // 2], 0, 0)
+            raise _dropped(environ)
+        if fault.kind == "drip":
+            _drip(
+                environ, reply.head() + reply.body, fault.interval_seconds, len(reply.head()) * (fault.part == "body")
+            )
+            raise _dropped(environ)
+        return REWRITES[fault.kind](reply, fault) if fault.kind in REWRITES else reply
+
+    def _mishap(self, path: str) -> Fault | None:
+        switches = self._world.switches.now
+        if path not in API_PATHS or not (switches.cut_rate or switches.error_rate):
+            return None
+        if self._rolled_for is not switches:
+            self._rolled_for = switches
+            self._random.seed(switches.random_seed)
+        cut, error, executes = (self._random.random() for _ in range(3))
+        if cut < switches.cut_rate:
+            return Fault(path=path, kind="cut_after_accept")
+        if error < switches.error_rate:
+            return Fault(path=path, kind="http_500", executes=executes < 0.5)  # noqa: PLR2004 - a fair coin
+        return None
+
+    def _execute(self, environ: "WSGIEnvironment") -> Reply:
+        chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
+        kept = tuple((name, value) for name, value in headers if name.lower() != "content-length")
+        return Reply(int(status.split(" ", 1)[0]), kept, b"".join(chunks))
+
+
+class _BodyOnce:
+    """Reads a call's body when first asked, and leaves it readable for the application."""
+
+    def __init__(self, environ: "WSGIEnvironment") -> None:
+        self._environ = environ
+        self._body: bytes | None = None
+
+    def read(self) -> bytes:
+        if self._body is None:
+            length = min(int(self._environ.get("CONTENT_LENGTH") or 0), BODY_LIMIT)
+            self._body = self._environ["wsgi.input"].read(length) if length > 0 else b""
+            self._environ["wsgi.input"] = io.BytesIO(self._body)
+        return self._body
+
+    def members(self) -> Mapping[str, Any]:
+        with suppress(ValueError):
+            document = json.loads(self.read())
+            if isinstance(document, dict):
+                return document
+        return {}
+
+
+def _describe(environ: "WSGIEnvironment", body: bytes) -> dict[str, Any]:
+    names = (name for name in environ if name.startswith("HTTP_"))
+    headers = {name[5:].replace("_", "-").title(): environ[name] for name in names}
+    if "Authorization" in headers:
+        headers["Authorization"] = "[redacted]"
+    content_type = environ.get("CONTENT_TYPE", "")
+    description = {
+        "at": desk_time(utc_now()),
+        "method": environ["REQUEST_METHOD"],
+        "path": environ["PATH_INFO"],
+        "query": environ.get("QUERY_STRING", ""),
+        "headers": headers | {"Content-Type": content_type},
+    }
+    if environ["PATH_INFO"].startswith("/payment/wr/"):
+        fields = parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
+        shown = {name: "[redacted]" if name in SECRET_FIELDS else value for name, value in fields}
+        return {**description, "body": shown, "raw_body": None}
+    text = body.decode(errors="replace")
+    document: object = text
+    with suppress(ValueError):
+        document = json.loads(body)
+    return {**description, "body": document, "raw_body": text}
+
+
+def _dropped(environ: "WSGIEnvironment") -> ConnectionDropped:
+    connection: socket.socket = environ["werkzeug.socket"]
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    return ConnectionDropped("closed by a fault")
+
+
+def _drip(environ: "WSGIEnvironment", message: bytes, interval_seconds: float, at_once: int) -> None:
+    connection: socket.socket = environ["werkzeug.socket"]
+    size = len(message) if interval_seconds == 0 else 1
+    with suppress(OSError):
+        connection.sendall(message[:at_once])
+        for start in range(at_once, len(message), size):
+            connection.sendall(message[start : start + size])
+            time.sleep(interval_seconds)
