@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from config.connections import mongo_client
 from config.settings import Settings
 from tests.support.sandbox import PROFILE_ID, SERVER_KEY, Sandbox
-from workers import stack_files
+from workers import stack_ports
 from workers.stack import EmbeddedMongo, EmbeddedValkey
 
 
@@ -120,4 +120,4 @@ def sandbox(running_sandbox: Sandbox) -> Sandbox:
 @pytest.fixture
 def free_port() -> int:
     """A loopback port that nobody listens on."""
-    return stack_files.free_port()
+    return stack_ports.free_port()

@@ -20,7 +20,7 @@ DEBIAN_PACKAGES = {
 }
 
 _MISSING_LIBRARY = re.compile(r"error while loading shared libraries: (\S+?):")
-_OLD_LIBRARY = re.compile(r"(lib\S+): version [`'](\S+)' not found")
+_OLD_LIBRARY = re.compile(r"(lib[^/\s]+): version [`'](\S+)' not found")
 
 
 def find_binary(program: str) -> Path:

@@ -4,11 +4,8 @@ import fcntl
 import json
 import os
 import shutil
-import socket
 import time
 from pathlib import Path
-
-import psutil
 
 from workers.errors import DirectoryLocked, DirectoryUnusable
 
@@ -123,27 +120,3 @@ def _readable(line: str) -> tuple[str, bool]:
         return line.strip(), False
     error = record.get("attr", {}).get("error")
     return (f"{text}: {error}" if error else text), severity in {"E", "F"}
-
-
-def free_port() -> int:
-    """Name a loopback port that nobody listens on now; it may be gone when it is used, so be ready to ask again."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def is_listening(port: int) -> bool:
-    """Tell whether somebody accepts connections on a loopback port."""
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def owns_port(process: int, port: int) -> bool:
-    """Tell whether this very process, and not a stranger, listens on a port."""
-    try:
-        sockets = psutil.Process(process).net_connections(kind="tcp")
-    except psutil.Error:
-        return False
-    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in sockets)

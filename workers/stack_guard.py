@@ -2,9 +2,9 @@
 
 This file is a script of its own: `python -I -S stack_guard.py LIFELINE GRACE PROGRAM ARGUMENT...`. It starts the
 program in a process group of its own, writes the program's id into the socket LIFELINE, and waits. When the other end
-of LIFELINE closes (whoever asked has crashed or was killed), the program's group gets SIGTERM and GRACE seconds later
-SIGKILL. Whatever the program started and left behind is killed when the program has ended, however it ended. A signal
-to this guard itself has the same effect as the closed socket.
+of LIFELINE closes (whoever asked has crashed or was killed), the program gets SIGTERM and, GRACE seconds later, its
+whole group gets SIGKILL. Whatever the program started and left behind is killed when the program has ended, however it
+ended. A signal to this guard itself has the same effect as the closed socket.
 
 A guard rather than PR_SET_PDEATHSIG in the server alone: that signal fires when the starting *thread* ends, and reaches
 no grandchildren.
@@ -118,7 +118,7 @@ def watch(program: int, lifeline: socket.socket, wake: int, grace_seconds: float
         if asked and deadline is None:
             deadline = time.monotonic() + grace_seconds
             poll.unregister(lifeline)
-            kill_group(program, signal.SIGTERM)
+            os.kill(program, signal.SIGTERM)
             kill_group(program, signal.SIGCONT)
         if deadline is not None and time.monotonic() >= deadline:
             kill_group(program, signal.SIGKILL)

@@ -1,44 +1,22 @@
 """The embedded MongoDB: a replica set of one node, or of three where replicas and fail-over are the subject."""
 
-import contextlib
+import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
-
+from workers import stack_replica_set
 from workers.errors import ServerRefused
+from workers.stack_replica_set import REPLICA_SET, is_primary, is_serving
 from workers.stack_server import LocalServer
-
-#: The replica set's name, part of its address.
-REPLICA_SET = "nestcms"
-
-#: After how long without a primary the secondaries elect one, in milliseconds: MongoDB's default is 10,000.
-ELECTION_TIMEOUT_MS = 2000
-
-#: How often the nodes look after each other, in milliseconds; the default of 2,000 makes the first start take 13 s.
-HEARTBEAT_INTERVAL_MS = 500
 
 #: How long a set may take to have a primary and all its secondaries, in seconds.
 READY_SECONDS = 60.0
 
-#: How long one administrative command may take, in milliseconds.
-COMMAND_TIMEOUT_MS = 5000
-
-#: How long a look at one node may take, in milliseconds.
-LOOK_TIMEOUT_MS = 1000
-
 #: The memory of one node's cache, in gigabytes, the least that MongoDB takes.
 CACHE_GIGABYTES = "0.25"
-
-#: MongoDB's error for a node that has no replica-set configuration yet.
-NOT_YET_INITIALIZED = 94
-
-#: The member states of a node that serves: primary and secondary.
-SERVING_STATES = {1, 2}
 
 
 class EmbeddedMongo:
@@ -63,6 +41,8 @@ class EmbeddedMongo:
         extra_arguments: Sequence[str] = (),
         binary: Path | None = None,
     ) -> None:
+        self._hosts_file = directory.absolute() / "hosts.json"
+        self._in_set = True
         self._oplog_megabytes = oplog_megabytes
         self._extra_arguments = tuple(extra_arguments)
         chosen: list[int | None] = [*ports] if ports else [None] * members
@@ -88,7 +68,7 @@ class EmbeddedMongo:
 
     def member_uri(self, member: int) -> str:
         """Give the address of one node alone."""
-        return f"mongodb://127.0.0.1:{self.ports[member]}/?directConnection=true"
+        return stack_replica_set.node_uri(self.ports[member])
 
     def start(self) -> Self:
         """Start the nodes that are down and return when the set has a primary and all its secondaries.
@@ -97,10 +77,7 @@ class EmbeddedMongo:
             StackError: It cannot start; the text says why and what to do.
         """
         try:
-            for server in self.servers:
-                server.launch()
-            for server in self.servers:
-                server.await_listening()
+            self._start_nodes()
             self._configure()
             self._await(self._all_serving, hasten=True)
         except BaseException:
@@ -131,15 +108,13 @@ class EmbeddedMongo:
         """Start one node again on its port with its data, ending it first if need be, and return when it serves."""
         self.servers[member].stop()
         self.servers[member].start()
-        self._await(lambda: self._state(member) in SERVING_STATES)
+        self._await(lambda: is_serving(self.ports[member]))
 
     def primary_index(self) -> int | None:
         """Tell which of the answering nodes is the primary, None while there is none."""
         for member, server in enumerate(self.servers):
-            if server.running and not server.frozen:
-                with contextlib.suppress(PyMongoError), self._admin(member, LOOK_TIMEOUT_MS) as admin:
-                    if admin("hello")["isWritablePrimary"]:
-                        return member
+            if server.running and not server.frozen and is_primary(server.port):
+                return member
         return None
 
     def wait_for_primary(self, *, other_than: int | None = None) -> int:
@@ -155,9 +130,8 @@ class EmbeddedMongo:
         return found[0]
 
     def step_up(self, member: int) -> None:
-        """Ask one node to become the primary at once; it may refuse while it is behind."""
-        with contextlib.suppress(PyMongoError), self._admin(member) as admin:
-            admin("replSetStepUp")
+        """Ask one node to become primary at once."""
+        stack_replica_set.step_up(self.ports[member])
 
     def __enter__(self) -> Self:
         return self.start()
@@ -176,67 +150,52 @@ class EmbeddedMongo:
                 "--dbpath": str(directory),
                 "--port": str(port),
                 "--bind_ip": "127.0.0.1",
-                "--replSet": REPLICA_SET,
                 "--oplogSize": str(self._oplog_megabytes),
                 "--wiredTigerCacheSizeGB": CACHE_GIGABYTES,
             }
             # The second lets a primary that is told to end do so at once, with nobody to hand over to.
             parameters = ("diagnosticDataCollectionEnabled=false", "shutdownTimeoutMillisForSignaledShutdown=100")
             parts = [part for pair in options.items() for part in pair]
+            parts += ["--replSet", REPLICA_SET] if self._in_set else []
             parts += [part for parameter in parameters for part in ("--setParameter", parameter)]
             return [*parts, "--nounixsocket", *self._extra_arguments]
 
         return arguments
 
-    @contextlib.contextmanager
-    def _admin(self, member: int, timeout_ms: int = COMMAND_TIMEOUT_MS) -> Iterator[Callable[..., dict[str, Any]]]:
-        """Give the command function of one node's admin database."""
-        client: MongoClient[dict[str, Any]] = MongoClient(
-            self.member_uri(member),
-            serverSelectionTimeoutMS=timeout_ms,
-            connectTimeoutMS=timeout_ms,
-            socketTimeoutMS=timeout_ms,
-        )
-        with client:
-            yield client.admin.command
+    def _start_nodes(self) -> None:
+        for server in self.servers:
+            server.launch()
+        for server in self.servers:
+            server.await_listening()
 
     def _configure(self) -> None:
         """Make the nodes a set on a first start, and tell a set that moved to other ports where it is now."""
-        wanted = [{"_id": number, "host": host} for number, host in enumerate(self._hosts())]
-        with self._admin(0) as admin:
-            try:
-                config = admin("replSetGetConfig")["config"]
-            except OperationFailure as error:
-                if error.code != NOT_YET_INITIALIZED:
-                    raise
-                settings = {
-                    "electionTimeoutMillis": ELECTION_TIMEOUT_MS,
-                    "heartbeatIntervalMillis": HEARTBEAT_INTERVAL_MS,
-                }
-                admin("replSetInitiate", {"_id": REPLICA_SET, "members": wanted, "settings": settings})
-                return
-            if [member["host"] for member in config["members"]] != self._hosts():
-                config |= {"members": wanted, "version": config["version"] + 1}
-                admin("replSetReconfig", config, force=True)
+        known = json.loads(self._hosts_file.read_text()) if self._hosts_file.exists() else None
+        if known is None:
+            stack_replica_set.initiate(self.ports[0], self._hosts())
+        elif known != self._hosts():
+            self._relocate()
+        self._hosts_file.write_text(json.dumps(self._hosts()))
 
-    def _state(self, member: int) -> int:
-        """Give one node's own member state, 0 while it has none."""
-        try:
-            with self._admin(member, LOOK_TIMEOUT_MS) as admin:
-                return int(admin("replSetGetStatus")["myState"])
-        except PyMongoError:
-            return 0
+    def _relocate(self) -> None:
+        """Start the nodes outside the set, on the ports they have now, and write the new addresses."""
+        for in_set in (False, True):
+            self.stop(immediately=not in_set)
+            self._in_set = in_set
+            self._start_nodes()
+            if not in_set:
+                for port in self.ports:
+                    stack_replica_set.relocate(port, self._hosts())
 
     def _all_serving(self) -> bool:
-        states = [self._state(member) for member in range(self.members)]
-        return set(states) <= SERVING_STATES and self.primary_index() is not None
+        return all(is_serving(port) for port in self.ports) and self.primary_index() is not None
 
     def _await(self, condition: Callable[[], bool], *, hasten: bool = False) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while not condition():
             if time.monotonic() > deadline:
-                server = self.servers[0]
-                raise ServerRefused("mongod", "did not become ready", server.directory.log, "see its last lines")
+                log = self.servers[0].directory.log
+                raise ServerRefused("mongod", f"had no primary within {READY_SECONDS:g} s", log, "")
             if hasten and self.members > 1:
                 self.step_up(0)
             time.sleep(0.02)

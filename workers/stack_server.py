@@ -7,7 +7,8 @@ from pathlib import Path
 
 from workers.errors import DirectoryLocked, PortBusy, ServerRefused
 from workers.stack_binaries import explain_loader, find_binary
-from workers.stack_files import ServerDirectory, begin_log, free_port, is_listening, log_tail, owns_port
+from workers.stack_files import ServerDirectory, begin_log, log_tail
+from workers.stack_ports import free_port, is_listening, owns_port
 from workers.stack_process import GuardedProcess
 
 #: How long a server has to accept connections, in seconds; it takes a few tenths on an idle machine.

@@ -1,0 +1,61 @@
+"""Looking at processes from outside, to see that none is left."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+#: The project's root, from which test programs import the packages.
+ROOT = Path(__file__).parents[2]
+
+
+def descendants(process: int) -> list[psutil.Process]:
+    """List everything below a process."""
+    return psutil.Process(process).children(recursive=True)
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """List those that still run; one that has ended and waits for its parent does not count."""
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+class Program:
+    """A small Python program in a process of its own, which says when it is set up by printing a line.
+
+    Args:
+        code: The program's text.
+        arguments: What it finds in `sys.argv[1:]`.
+    """
+
+    def __init__(self, code: str, *arguments: object) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.pid = self._process.pid
+
+    def line(self) -> str:
+        """Read the next line that it prints."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the program itself."""
+        self._process.send_signal(number)
+
+    def result(self, timeout_seconds: float = 30.0) -> tuple[int, str]:
+        """Wait for its end and give its exit code and the rest of its output."""
+        try:
+            output, _ = self._process.communicate(timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise
+        return self._process.returncode, output
