@@ -100,8 +100,8 @@ class RawGateway:
 
     def _start(self, target: Callable[..., None], *arguments: Any) -> None:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        self._threads.append(thread)
 
 
 def http_answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:

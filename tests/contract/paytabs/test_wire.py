@@ -30,6 +30,12 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
+def reset_after_one_byte(connection: socket.socket) -> None:
+    """Close a connection with a reset once something came."""
+    connection.recv(1)
+    reset(connection)
+
+
 class TestDeadline:
     """A call ends in time, whatever the gateway does with its connection."""
 
@@ -75,7 +81,12 @@ class TestDeadline:
 
     def test_query(self, bench: Any) -> None:
         """A query's repetitions share one deadline."""
-        gateway = bench.gateway(lambda server, connection: (server.read_request(connection), time.sleep(0.2)))
+
+        def script(gateway: Any, connection: socket.socket) -> None:
+            gateway.read_request(connection)
+            time.sleep(0.2)
+
+        gateway = bench.gateway(script)
         with bench.at_most(bench.call_timeout_seconds + SLACK_SECONDS):
             answered = bench.client(gateway.url).query_tran("T1")
         assert answered.outcome is Outcome.UNKNOWN
@@ -189,15 +200,26 @@ class TestAfterTheFirstByte:
 
     def test_reset(self, bench: Any) -> None:
         """The connection is reset after the request was read."""
-        gateway = bench.gateway(lambda server, connection: (server.read_request(connection), reset(connection)))
+
+        def script(gateway: Any, connection: socket.socket) -> None:
+            gateway.read_request(connection)
+            reset(connection)
+
+        gateway = bench.gateway(script)
+        answered = bench.client(gateway.url).request_page(bench.page())
+        assert verdict(answered) == (Outcome.UNKNOWN, "connection_lost")
+
+    def test_reset_after_one_byte(self, bench: Any) -> None:
+        """The connection is reset while the request is being read."""
+        gateway = bench.gateway(lambda _, connection: reset_after_one_byte(connection))
         answered = bench.client(gateway.url).request_page(bench.page())
         assert verdict(answered) == (Outcome.UNKNOWN, "connection_lost")
 
     def test_reset_at_once(self, bench: Any) -> None:
-        """The connection is reset right after it was accepted; that nothing was read cannot be known."""
-        gateway = bench.gateway(lambda _, connection: reset(connection))
-        answered = bench.client(gateway.url).request_page(bench.page())
-        assert answered.outcome is Outcome.UNKNOWN
+        """The connection is reset as soon as it is accepted: whether that met our connect or our write, it is told apart."""
+        client = bench.client(bench.gateway(lambda _, connection: reset(connection)).url)
+        verdicts = {verdict(client.request_page(bench.page())) for _ in range(20)}
+        assert verdicts <= {(Outcome.DID_NOT_HAPPEN, "connect_failed"), (Outcome.UNKNOWN, "connection_lost")}
 
     def test_closed(self, bench: Any) -> None:
         """The connection is closed without a word."""
