@@ -14,20 +14,18 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from observability.metrics import WEBHOOK_DELIVERIES
+from webhooks.body import MAX_BODY_BYTES, limit_bodies
 from webhooks.notices import NOTICE_PATH, notices
 from webhooks.receiver import Receiver
 from webhooks.returns import returns
 
 log = structlog.get_logger(__name__)
 
-#: The largest body that is read, in bytes: PayTabs' notices have about two thousand.
-MAX_BODY_BYTES = 64 * 1024
-
 
 def create_app(receiver: Receiver) -> Flask:
     """Return the receiver; everything it touches is in ``receiver``."""
     app = Flask("webhooks", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    limit_bodies(app)
     app.register_blueprint(notices(receiver))
     app.register_blueprint(returns(receiver))
     app.register_error_handler(RequestEntityTooLarge, _too_large)

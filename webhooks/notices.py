@@ -11,6 +11,7 @@ from flask import Blueprint, Response, jsonify, request
 from observability.metrics import FAILED_SIGNATURES, INBOX_WRITE_SECONDS, WEBHOOK_DELIVERIES
 from payments.errors import InboxUnavailable
 from paytabs.signature import verify_body
+from webhooks.body import read_body
 from webhooks.receiver import PROCESS_TASK, Receiver, hand_over, new_correlation_id
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ def notices(receiver: Receiver) -> Blueprint:
 
 
 def _receive(receiver: Receiver) -> tuple[Response, int]:
-    body = request.get_data(cache=False)
+    body = read_body()
     if reason := _signature_fault(body, receiver):
         FAILED_SIGNATURES.labels(channel="notice", reason=reason).inc()
         log.warning("notice_refused", reason=reason, remote=request.remote_addr, size=len(body))

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, request
 
 from observability.metrics import BROWSER_RETURNS, FAILED_SIGNATURES
 from paytabs.signature import Field, verify_return
+from webhooks.body import read_body
 from webhooks.pages import page
 from webhooks.receiver import VERIFY_TASK, Receiver, hand_over, new_correlation_id
 
@@ -70,7 +71,7 @@ def decode_form(raw: bytes) -> list[Field]:
 
 def _come_back(receiver: Receiver) -> Response:
     try:
-        fields = decode_form(request.query_string if request.method == "GET" else request.get_data(cache=False))
+        fields = decode_form(request.query_string if request.method == "GET" else read_body())
     except ValueError:
         return _refuse("malformed", 400)
     references = [value for name, value in fields if name == "tranRef"]

@@ -33,7 +33,7 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
     client = mongo_client(settings, timeout_seconds=settings.inbox_timeout_seconds)
     publisher = Publisher(celery_app, connections=settings.receiver_threads)
     touch(celery_app)
-    return create_app(
+    app = create_app(
         Receiver(
             inbox=Inbox(database(client, settings)[COLLECTION], lease_seconds=settings.lease_seconds),
             keys=server_keys(settings),
@@ -48,6 +48,8 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
             allowed_urls=settings.return_allowed_urls,
         )
     )
+    app.extensions["mongo_client"] = client  # for whoever stops the receiver without ending its process
+    return app
 
 
 def touch(celery_app: Celery) -> None:

@@ -1,0 +1,142 @@
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from pymongo.collection import Collection
+
+from config.settings import Settings
+from tests.support.notices import notice, sign
+from tests.support.waiting import eventually
+from webhooks.body import MAX_BODY_BYTES
+from workers.processes import environment
+
+ROOT = Path(__file__).parents[3]
+
+
+class Receiver:
+    """A gunicorn that serves the receiver."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        self.port = settings.receiver_port
+        self.log = log
+        own = {"HOME": str(log.parent), "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])}
+        command = [sys.executable, "-m", "gunicorn", "receiver_process:app", "-c", "workers/gunicorn_conf.py"]
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env={**os.environ, **environment(settings), **own}, stdout=output, stderr=output
+            )
+        eventually(self._answers, within_seconds=30, what="the receiver")
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Read the log; every line must be JSON."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def stop(self) -> int:
+        """End the process as a service manager does."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return requests.get(f"http://127.0.0.1:{self.port}/healthz", timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+
+@pytest.fixture
+def process(settings: Settings, free_port: int, tmp_path: Path) -> Iterator[Receiver]:
+    """The receiver as a process of its own."""
+    running = Receiver(
+        settings.model_copy(update={"receiver_port": free_port, "log_format": "json"}), tmp_path / "receiver.log"
+    )
+    yield running
+    if running.process.poll() is None:
+        running.stop()
+
+
+class TestProcess:
+    """The same promises hold through gunicorn, on the wire."""
+
+    def test_life(self, process: Receiver, rows: Collection[dict[str, Any]], tmp_path: Path) -> None:
+        """A notice and a return are answered; the log is JSON without a query or a key; SIGTERM ends it cleanly."""
+        url, body = f"http://127.0.0.1:{process.port}", notice()
+        answer = requests.post(f"{url}/webhooks/paytabs", data=body, headers=sign(body), timeout=10)
+        assert (answer.status_code, answer.json()) == (200, {"status": "accepted"})
+        assert rows.count_documents({}) == 1
+        refused = requests.get(f"{url}/payments/return?customerEmail=buyer%40example.test", timeout=10)
+        assert refused.status_code == 400
+        assert process.stop() == 0
+        assert "buyer" not in process.log.read_text()
+        requests_logged = [line for line in process.lines() if line["event"] == "request"]
+        assert [(line["path"], line["status"]) for line in requests_logged] == [
+            ("/webhooks/paytabs", 200),
+            ("/payments/return", 400),
+        ]
+        assert not list(tmp_path.rglob("*.ctl"))
+
+    def test_repeated_header(self, process: Receiver, rows: Collection[dict[str, Any]]) -> None:
+        """Two Signature headers are refused although both are right."""
+        body = notice()
+        connection = http.client.HTTPConnection("127.0.0.1", process.port, timeout=10)
+        connection.putrequest("POST", "/webhooks/paytabs")
+        connection.putheader("Content-Length", str(len(body)))
+        for _ in range(2):
+            connection.putheader("Signature", sign(body)["Signature"])
+        connection.endheaders(body)
+        assert connection.getresponse().status == 403
+        connection.close()
+        assert rows.count_documents({}) == 0
+
+    @pytest.mark.parametrize(("extra", "status"), [(0, 413), (-MAX_BODY_BYTES, 200)])
+    def test_chunked(self, process: Receiver, rows: Collection[dict[str, Any]], extra: int, status: int) -> None:
+        """A body without Content-Length is limited as well, and taken when it is small enough."""
+        body = notice(user_defined={"udf1": "x" * (MAX_BODY_BYTES + extra)})
+        chunks = iter([body[start : start + 8192] for start in range(0, len(body), 8192)])
+        url = f"http://127.0.0.1:{process.port}/webhooks/paytabs"
+        assert requests.post(url, data=chunks, headers=sign(body), timeout=10).status_code == status
+        assert rows.count_documents({}) == (1 if status == 200 else 0)
+
+    def test_half_a_body(self, process: Receiver, rows: Collection[dict[str, Any]]) -> None:
+        """A sender that hangs up in the middle of a body leaves nothing behind, and the next one is served."""
+        body = notice()
+        with socket.create_connection(("127.0.0.1", process.port), timeout=10) as connection:
+            head = f"POST /webhooks/paytabs HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+            connection.sendall(f"{head}Signature: {sign(body)['Signature']}\r\n\r\n".encode() + body[:100])
+        answer = requests.post(
+            f"http://127.0.0.1:{process.port}/webhooks/paytabs", data=body, headers=sign(body), timeout=10
+        )
+        assert answer.status_code == 200
+        assert rows.count_documents({}) == 1
+
+
+class TestWrongSettings:
+    """A receiver that cannot work does not start."""
+
+    def test_all_mistakes(self, tmp_path: Path) -> None:
+        """It ends with every mistake by its variable's name, and without a traceback."""
+        kept = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"}}
+        wrong = {"PYTHONPATH": str(ROOT), "PAYTABS_SERVERK": "not-a-key", "RECEIVER_PORT": "many"}
+        ended = subprocess.run(
+            [sys.executable, "-m", "gunicorn", "workers.wsgi:app", "-c", str(ROOT / "workers/gunicorn_conf.py")],
+            cwd=tmp_path,
+            env={**kept, **wrong},
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert ended.returncode != 0
+        for variable in ("PAYTABS_SERVERK", "RECEIVER_PORT", "PAYTABS_PROFILE", "PAYTABS_REGION"):
+            assert f"{variable}: " in ended.stderr
+        assert "not-a-key" not in ended.stderr
+        assert "Traceback" not in ended.stderr
