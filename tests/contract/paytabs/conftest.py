@@ -63,7 +63,10 @@ class RawGateway:
             assert not thread.is_alive()
 
     def settle(self) -> None:
-        """Wait until the scripts begun so far have ended."""
+        """Wait for the first connection, and until the scripts begun so far have ended."""
+        patience = time.monotonic() + 5
+        while len(self._threads) == 1 and time.monotonic() < patience:
+            time.sleep(0.005)
         for thread in self._threads[1:]:
             thread.join(timeout=5)
 

@@ -216,7 +216,7 @@ class TestAfterTheFirstByte:
         assert verdict(answered) == (Outcome.UNKNOWN, "connection_lost")
 
     def test_reset_at_once(self, bench: Any) -> None:
-        """The connection is reset as soon as it is accepted: whether that met our connect or our write, it is told apart."""
+        """A reset on acceptance meets either our connect or our write, and the two are told apart."""
         client = bench.client(bench.gateway(lambda _, connection: reset(connection)).url)
         verdicts = {verdict(client.request_page(bench.page())) for _ in range(20)}
         assert verdicts <= {(Outcome.DID_NOT_HAPPEN, "connect_failed"), (Outcome.UNKNOWN, "connection_lost")}
