@@ -70,17 +70,25 @@ class Sandbox:
         """Empty the ledger and all records, and take back every switch and fault."""
         self._desk("POST", "reset")
 
-    def ledger(self) -> list[Json]:
-        """List every charge and movement of money."""
-        return self._rows("ledger")
+    def ledger(self, **only: str) -> list[Json]:
+        """List every transaction, all of them or those of one `tran_ref` or `cart_id`."""
+        return list(self._desk("GET", "ledger", only)["transactions"])
 
-    def requests(self, path: str | None = None) -> list[Json]:
-        """List the HTTP requests received, all of them or those for one path."""
-        return [row for row in self._rows("requests") if path in {None, row["path"]}]
+    def movements(self, **only: str) -> list[Json]:
+        """List every movement of money, filtered as in `ledger`."""
+        return list(self._desk("GET", "ledger", only)["movements"])
 
-    def notifications(self) -> list[Json]:
-        """List every attempt to deliver a notification."""
-        return self._rows("notifications")
+    def requests(self, path: str | None = None, **only: str) -> list[Json]:
+        """List the gateway's HTTP requests, all of them or those for one path or one `cart_id`."""
+        return list(self._desk("GET", "requests", only | ({"path": path} if path else {}))["requests"])
+
+    def notifications(self, **only: str) -> list[Json]:
+        """List every attempt to deliver a notification, all of them or those of one `tran_ref`."""
+        return list(self._desk("GET", "notifications", only)["notifications"])
+
+    def waiting(self) -> Any:
+        """Show the notifications that are still to be delivered."""
+        return self._desk("GET", "notifications")["waiting"]
 
     def switches(self) -> Json:
         """Show how the switches stand."""
@@ -121,13 +129,11 @@ class Sandbox:
         except (OSError, ValueError):
             return False
 
-    def _rows(self, name: str) -> list[Json]:
-        """List a record's rows, whether the desk answers with a bare list or under the record's name."""
-        answer = self._desk("GET", name)
-        return list(answer[name] if isinstance(answer, dict) else answer)
-
-    def _desk(self, method: str, path: str, body: Json | None = None) -> Any:
-        answer = self._session.request(method, f"{self.url}/sandbox/{path}", json=body, timeout=DESK_SECONDS)
+    def _desk(self, method: str, path: str, members: Json | None = None) -> Any:
+        """Call the desk, the members in the query of a GET and in the body of everything else."""
+        carried = {"params": members} if method == "GET" else {"json": members}
+        url = f"{self.url}/sandbox/{path}"
+        answer = self._session.request(method, url, timeout=DESK_SECONDS, **carried)
         if not answer.ok:
             raise SandboxError(f"{method} /sandbox/{path} gave {answer.status_code}: {answer.text[:500]}")
         return answer.json() if answer.content else None

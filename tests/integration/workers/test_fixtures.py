@@ -1,7 +1,10 @@
+import pytest
 import redis
+import requests
 from pymongo.database import Database
 
 from tests.support.cms import Document, seed_payment
+from tests.support.sandbox import PROFILE_ID, SERVER_KEY, Sandbox, SandboxError
 from workers.stack import EmbeddedMongo
 
 
@@ -36,3 +39,43 @@ class TestServersOfTheRun:
             session.with_transaction(lambda inside: database["pairs"].insert_one({"a": 1}, session=inside))
         assert database["pairs"].count_documents({}) == 1
         assert mongo.primary_index() == 0
+
+
+class TestSandboxOfTheRun:
+    """PayTabs, as every other test meets it."""
+
+    def test_page_and_payment(self, sandbox: Sandbox) -> None:
+        """A page requested over HTTP can be paid at the desk, and the ledger shows the money."""
+        body = {
+            "profile_id": PROFILE_ID,
+            "tran_type": "sale",
+            "tran_class": "ecom",
+            "cart_id": "cart-1",
+            "cart_description": "Second instalment",
+            "cart_currency": "SAR",
+            "cart_amount": 115.00,
+        }
+        url = f"{sandbox.url}/payment/request"
+        page = requests.post(url, json=body, headers={"authorization": SERVER_KEY}, timeout=10).json()
+        sandbox.pay(page["tran_ref"], "4111111111111111")
+        (row,) = sandbox.ledger(cart_id="cart-1")
+        assert (row["tran_ref"], row["status"], row["amount"]) == (page["tran_ref"], "A", "115.00")
+        assert [one["path"] for one in sandbox.requests("/payment/request")] == ["/payment/request"]
+        assert sandbox.requests("/payment/query") == []
+        assert sandbox.movements()
+
+    def test_forgets(self, sandbox: Sandbox) -> None:
+        """A test finds nothing of an earlier test's payments."""
+        assert (sandbox.ledger(), sandbox.requests(), sandbox.notifications()) == ([], [], [])
+
+    def test_refuses_unknown_switch(self, sandbox: Sandbox) -> None:
+        """A switch that does not exist fails the test that sets it, naming it."""
+        with pytest.raises(SandboxError, match="no_such_switch"):
+            sandbox.switch(no_such_switch=True)
+
+    def test_faults_are_cleared(self, sandbox: Sandbox) -> None:
+        """A fault is queued for a path and can be taken back."""
+        sandbox.fault("/payment/request", "cut_after_accept")
+        sandbox.clear_faults()
+        answer = requests.post(f"{sandbox.url}/payment/request", json={}, timeout=10)
+        assert answer.headers["content-type"].startswith("application/json")
