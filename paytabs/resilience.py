@@ -107,13 +107,17 @@ _TOO_MANY_REQUESTS = 429
 #: From here on the fault is the server's and may pass.
 _SERVER_ERROR = 500
 
+#: Answers that were cut short or came from something in front of the gateway.
+_UNREADABLE = frozenset({"broken_body", "not_json", "empty"})
+
 
 def is_passing(answer: Answer) -> bool:
-    """Tell whether a query's failure may pass by itself: no answer at all, 429 or 5xx."""
+    """Tell whether a query's failure may pass by itself: no answer, none that can be read, 429 or 5xx."""
     if answer.outcome not in (Outcome.DID_NOT_HAPPEN, Outcome.UNKNOWN):
         return False
     status = answer.http_status
-    return status is None or status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+    is_server_trouble = status is None or status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+    return is_server_trouble or answer.detail in _UNREADABLE
 
 
 def repeat_query(

@@ -12,7 +12,9 @@ BUSY = Answer(Outcome.UNKNOWN, "http_429", http_status=429, retry_after_seconds=
 BROKEN = Answer(Outcome.UNKNOWN, "http_5xx", http_status=503)
 FOUND = Answer(Outcome.SUCCEEDED, "completed", http_status=200)
 NOT_FOUND = Answer(Outcome.DID_NOT_HAPPEN, "not_found", http_status=400)
-STRANGE = Answer(Outcome.UNKNOWN, "not_json", http_status=200)
+CUT = Answer(Outcome.UNKNOWN, "broken_body", http_status=200)
+HTML = Answer(Outcome.UNKNOWN, "not_json", http_status=200)
+STRANGE = Answer(Outcome.UNKNOWN, "unknown_status", http_status=200)
 
 
 def almost_one() -> float:
@@ -77,9 +79,9 @@ class TestBackoffPolicy:
 class TestRepeatQuery:
     """Repeating a query inside its call."""
 
-    @pytest.mark.parametrize("trouble", [LOST, BUSY, BROKEN])
+    @pytest.mark.parametrize("trouble", [LOST, BUSY, BROKEN, CUT, HTML])
     def test_passing_trouble(self, trouble: Answer) -> None:
-        """No answer, 429 and 5xx are asked again."""
+        """No answer, none that can be read, 429 and 5xx are asked again."""
         conversation = Conversation(trouble, FOUND)
         assert conversation.repeat() is FOUND
         assert conversation.asked == 2
