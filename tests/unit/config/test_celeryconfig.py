@@ -38,6 +38,10 @@ def make_app() -> Iterator[Callable[[Settings], Celery]]:
         app.close()
 
 
+def _nothing() -> None:
+    pass
+
+
 class TestOptions:
     """Celery knows every option that is set, and they say what the time chain needs."""
 
@@ -77,9 +81,9 @@ class TestRoutes:
         [
             ("payments.create_page", "payments"),
             ("payments.poll", "reconcile"),
-            ("payments.sweep_open", "reconcile"),
+            ("maintenance.sweep_operations", "reconcile"),
             ("webhooks.process", "webhooks"),
-            ("webhooks.sweep", "reconcile"),
+            ("maintenance.sweep_inbox", "reconcile"),
             ("tokens.query", "payments"),
             ("events.dispatch", "events"),
             ("aggregations.contract_employees", "aggregations"),
@@ -101,7 +105,7 @@ class TestRoutes:
     def test_time_limits(self, make_app: Callable[[Settings], Celery], settings: Settings) -> None:
         """A task that calls PayTabs is killed within the lease, any other within the visibility timeout."""
         app = make_app(settings)
-        money, reads = (app.task(name=name)(lambda: None) for name in ("payments.x", "aggregations.x"))
+        money, reads = (app.task(name=name)(_nothing) for name in ("payments.x", "aggregations.x"))
         app.finalize()
         assert (money.soft_time_limit, money.time_limit) == (20, 25)
         assert (reads.soft_time_limit, reads.time_limit) == (45, 50)
