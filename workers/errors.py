@@ -88,7 +88,11 @@ class ServerUnreachable(StackError):
 
 
 class SupervisorError(WorkersError):
-    """Raised when the processes cannot run together as asked."""
+    """Raised when the processes cannot run together as asked; `fact` is what happened, without what follows."""
+
+    def __init__(self, fact: str, consequence: str) -> None:
+        super().__init__(f"{fact}{consequence}")
+        self.fact = fact
 
 
 class ProcessDied(SupervisorError):
@@ -96,7 +100,7 @@ class ProcessDied(SupervisorError):
 
     def __init__(self, name: str, returncode: int, log: Path) -> None:
         how = f"was ended by signal {-returncode}" if returncode < 0 else f"ended with exit code {returncode}"
-        super().__init__(f"{name} {how}, so everything is stopped; its log is {log}.")
+        super().__init__(f"{name} {how}", f", so everything is stopped; its log is {log}.")
         self.name = name
         self.returncode = returncode
         self.log = log
@@ -106,6 +110,6 @@ class ProcessNotReady(SupervisorError):
     """Raised when a process does not become ready in its time."""
 
     def __init__(self, name: str, seconds: float, log: Path) -> None:
-        super().__init__(f"{name} was not ready within {seconds:g} s; its log is {log}.")
+        super().__init__(f"{name} was not ready within {seconds:g} s", f"; its log is {log}.")
         self.name = name
         self.log = log

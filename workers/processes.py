@@ -13,7 +13,7 @@ from workers.supervisor_spec import ProcessSpec, Ready, answers, writes
 #: The command of each process, with settings between braces; docker-compose.yml is tested to have the same ones.
 COMMANDS = {
     "sandbox": "python -m sandbox --host {receiver_host} --port {sandbox_port} --profile-id {paytabs_profile}"
-    " --server-key {paytabs_serverk}",
+    " --server-key {paytabs_serverk} --public-url http://127.0.0.1:{sandbox_port}",
     "worker-money": "celery -A workers.app worker -n money@%h -Q payments,webhooks,reconcile,events --concurrency 4"
     " --prefetch-multiplier 1",
     "worker-reads": "celery -A workers.app worker -n reads@%h -Q aggregations,maintenance --concurrency 2",

@@ -11,7 +11,7 @@ from typing import Self
 
 from rich.console import Console
 
-from workers.errors import DirectoryUnusable, ProcessNotReady
+from workers.errors import DirectoryUnusable, ProcessNotReady, SupervisorError
 from workers.supervisor_child import Child
 from workers.supervisor_log import OWN_LABEL, LogFollower
 from workers.supervisor_spec import ProcessSpec
@@ -77,14 +77,10 @@ class Supervisor:
         """Start every process and return when all of them are ready.
 
         Raises:
-            ProcessDied: A process ended instead of becoming ready.
-            ProcessNotReady: A process took longer than its time.
+            ProcessDied: A required process ended instead of becoming ready.
+            ProcessNotReady: A required process took longer than its time.
         """
-        began = time.monotonic()
-        for child in self._children.values():
-            self._launch(child)
-        for child in self._children.values():
-            self._await_ready(child, began)
+        self._bring_up(list(self._children.values()))
         return self
 
     def wait(self) -> None:
@@ -93,25 +89,18 @@ class Supervisor:
         Raises:
             ProcessDied: A required process ended by itself.
         """
-        told: set[str] = set()
         with contextlib.suppress(KeyboardInterrupt):
             while True:
-                for name, child in self._children.items():
-                    death = child.death()
-                    if death and child.spec.required:
-                        raise death
-                    if death and name not in told:
-                        self._say(f"{name} ended; the others go on without it")
-                        told.add(name)
+                for child in self._children.values():
+                    if death := child.death():
+                        self._give_up(child, death)
                 time.sleep(LOOK_SECONDS)
 
     def restart(self, name: str) -> None:
         """End a process if it runs, start it again and return when it is ready."""
         child = self._children[name]
         self._end(child)
-        began = time.monotonic()
-        self._launch(child)
-        self._await_ready(child, began)
+        self._bring_up([child])
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to a process and all of its children, as a fault would; its end is then no surprise.
@@ -140,25 +129,38 @@ class Supervisor:
         for child in reversed(self._children.values()):
             self._end(child)
 
-    def _launch(self, child: Child) -> None:
-        if self._shown:
-            self._shown.follow(child.spec.name, child.log)
-        child.launch()
-
-    def _await_ready(self, child: Child, began: float) -> None:
-        deadline = time.monotonic() + child.spec.ready_seconds
-        while child.spec.ready and not child.spec.ready(child.output()):
-            if death := child.death():
-                raise death
-            if time.monotonic() > deadline:
-                raise ProcessNotReady(child.spec.name, child.spec.ready_seconds, child.log)
+    def _bring_up(self, children: list[Child]) -> None:
+        """Start processes side by side and wait until each is ready."""
+        began = time.monotonic()
+        for child in children:
+            if self._shown:
+                self._shown.follow(child.spec.name, child.log)
+            child.launch()
+        while children := [child for child in children if not self._settled(child, time.monotonic() - began)]:
             time.sleep(LOOK_SECONDS)
-        if death := child.death():
-            raise death
-        seconds = time.monotonic() - began
-        self._say(f"{child.spec.name} is ready after {seconds:.1f} s")
-        if self._on_ready:
-            self._on_ready(child.spec.name, seconds)
+
+    def _settled(self, child: Child, seconds: float) -> bool:
+        """Tell whether a started process needs no more waiting for: it is ready, or can be done without."""
+        spec = child.spec
+        ready = spec.ready is None or spec.ready(child.output())
+        if failure := child.death():
+            return self._give_up(child, failure)
+        if ready:
+            self._say(f"{spec.name} is ready after {seconds:.1f} s")
+            if self._on_ready:
+                self._on_ready(spec.name, seconds)
+            return True
+        if seconds > spec.ready_seconds:
+            return self._give_up(child, ProcessNotReady(spec.name, spec.ready_seconds, child.log))
+        return False
+
+    def _give_up(self, child: Child, failure: SupervisorError) -> bool:
+        """Raise the failure of a required process; end any other for good, say so and go on."""
+        if child.spec.required:
+            raise failure
+        self._end(child)
+        self._say(f"{failure.fact}; the others go on without it, its log is {child.log}")
+        return True
 
     def _end(self, child: Child) -> None:
         child.ended_by_us = True

@@ -153,6 +153,19 @@ class TestSupervisor:
                 supervisor.wait()
         assert not psutil.pid_exists(two)
 
+    def test_optional_death(self, tmp_path: Path) -> None:
+        """A process that can be done without may fail: the others start and go on, and the log says so."""
+        shown = StringIO()
+        specs = [python("extra", "raise SystemExit(7)", ready=writes("up"), required=False)]
+        specs += [python("slow", TICKING, ready=writes("no"), ready_seconds=0.5, required=False)]
+        specs += [python("main", TICKING, ready=writes("up"))]
+        with Supervisor(specs, log_directory=tmp_path, console=Console(file=shown, width=500)) as supervisor:
+            supervisor.start()
+            assert supervisor.pid("main") is not None
+            assert supervisor.pid("slow") is None
+        assert "extra ended with exit code 7; the others go on without it" in shown.getvalue()
+        assert "slow was not ready within 0.5 s; the others go on without it" in shown.getvalue()
+
     def test_kill_and_restart(self, tmp_path: Path) -> None:
         """A process can be killed with all its children and be had again; ready is asked of the new one."""
         code = "import subprocess\nsubprocess.Popen(['sleep', '300'])\n" + TICKING
