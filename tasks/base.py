@@ -23,6 +23,7 @@ from pymongo.errors import (
 from redis.exceptions import RedisError
 
 from config.logs import bind_task, clear_task
+from config.queues import CORRELATION_HEADER
 from observability.metrics import TASK_RETRIES
 from payments.errors import InboxUnavailable, NotYet, StreamContended
 from payments.events import Context, timestamp
@@ -87,8 +88,8 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
             clear_task()
 
     def correlation_id(self) -> str:
-        """Return the id the caller gave in the header `x_correlation_id`, else the task's own."""
-        given = self.request.get("x_correlation_id") or (self.request.headers or {}).get("x_correlation_id")
+        """Return the id the caller gave in the header `x-correlation-id`, else the task's own."""
+        given = self.request.get(CORRELATION_HEADER) or (self.request.headers or {}).get(CORRELATION_HEADER)
         usable = isinstance(given, str) and given.isascii() and given.isprintable() and 0 < len(given) <= 128  # noqa: PLR2004 - a header's worth
         return str(given) if usable else str(self.request.id)
 

@@ -16,6 +16,7 @@ from pymongo.database import Database
 
 from aggregations.runner import AggregationRunner
 from config.connections import database, mongo_client
+from config.queues import CORRELATION_HEADER
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
 from payments.cms import CmsReader
@@ -61,7 +62,7 @@ class World:
             task_name,
             kwargs=arguments,
             countdown=countdown or None,
-            headers={"x_correlation_id": correlation_id},
+            headers={CORRELATION_HEADER: correlation_id},
         )
 
     def close(self) -> None:

@@ -42,7 +42,7 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
                 PROCESS_TASK, {"delivery_id": delivery_id}, correlation_id
             ),
             request_verify=lambda tran_ref, correlation_id: publisher.send(
-                VERIFY_TASK, {"tran_ref": tran_ref}, correlation_id
+                VERIFY_TASK, {"tran_ref": tran_ref, "payer_returned": True}, correlation_id
             ),
             database_answers=lambda: answers(client),
             allowed_urls=settings.return_allowed_urls,
