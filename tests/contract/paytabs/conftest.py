@@ -21,10 +21,10 @@ KEY = "SSANDBOX01-AAAA2222BB-CCCC3333DD"
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
 
 #: What a whole call may take in these tests, in seconds; short, because many of them use it up.
-CALL_TIMEOUT_SECONDS = 0.5
+CALL_TIMEOUT_SECONDS = 0.6
 
 #: What connecting may take in these tests, in seconds.
-CONNECT_TIMEOUT_SECONDS = 0.3
+CONNECT_TIMEOUT_SECONDS = 0.5
 
 Script = Callable[[socket.socket], None]
 

@@ -37,7 +37,7 @@ def transaction_of(answer: Answer) -> Transaction:
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[PayTabsClient]:
     """A client of the sandbox's profile."""
-    with PayTabsClient(GatewayProfile(PROFILE_ID, SERVER_KEY, sandbox.url), call_timeout_seconds=1.0) as connected:
+    with PayTabsClient(GatewayProfile(PROFILE_ID, SERVER_KEY, sandbox.url), call_timeout_seconds=0.8) as connected:
         yield connected
 
 
