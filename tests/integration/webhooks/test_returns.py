@@ -81,7 +81,7 @@ class TestSignedReturn:
         assert answer.headers["Referrer-Policy"] == "no-referrer"
         (message,) = broker.messages("payments")
         assert message["task"] == "payments.verify"
-        assert message["kwargs"] == {"tran_ref": fields["tranRef"]}
+        assert message["kwargs"] == {"tran_ref": fields["tranRef"], "payer_returned": True}
         assert len(message["x-correlation-id"]) == 32
 
     def test_bytes_that_are_not_utf8(self, receiver: FlaskClient) -> None:
