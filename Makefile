@@ -47,13 +47,14 @@ lint: $(DEVELOPMENT) ## check style, types, import directions, the compose file 
 	@! grep -nE '^ *(-i|-f|--[a-z-]*(index|find-links|trusted-host))|://' requirements.lock requirements-dev.lock \
 		|| { echo "a lock file names a host: it must hold packages and hashes only" >&2; exit 1; }
 
-# The lock files name no host, so that they install from whatever index a machine is set to.
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+# The lock files name no host, so that they install from whatever index a machine is set to. Setuptools comes with both:
+# the project itself is installed with what is there, without a build environment of its own.
+LOCK := echo 'setuptools>=80' | uv pip compile pyproject.toml - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --quiet
 lock: ## pin the newest allowed versions with their hashes; needs uv
 	@command -v uv >/dev/null || { echo "uv is missing: install it with 'pipx install uv' or 'pip install uv'" >&2; exit 1; }
-	$(LOCK) --upgrade --extra local --output-file requirements.lock
-	$(LOCK) --upgrade --extra local --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(LOCK) --upgrade --extra local --output-file requirements.lock
+	@$(LOCK) --upgrade --extra local --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean: ## remove what can be made again: the virtual environment, caches, the embedded servers' data
 	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info
