@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import tempfile
@@ -66,7 +65,7 @@ def _write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader never sees a part of it."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         file.write(text)
-    os.replace(file.name, path)  # noqa: PTH105 - Path.replace would need the temporary name as a Path first
+    Path(file.name).replace(path)
 
 
 if __name__ == "__main__":

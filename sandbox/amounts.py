@@ -1,5 +1,6 @@
-"""What an amount is at the gateway: a number in major units on the way in, a string of fixed decimals on the way out."""
+"""What an amount is at the gateway: a number in major units going in, a string of fixed decimals coming out."""
 
+import re
 from decimal import Decimal, InvalidOperation
 
 from sandbox.errors import GatewayRefusal
@@ -12,10 +13,13 @@ NO_DIGITS = frozenset(("JPY", "KRW", "VND", "CLP", "ISK", "UGX", "XAF", "XOF"))
 
 #: Currencies of two digits that the sandbox accepts: those of PayTabs' regions and the usual foreign ones.
 TWO_DIGITS = frozenset(
-    (
-        "AED SAR EGP QAR MAD USD EUR GBP TRY AZN HKD ILS INR PKR LBP SYP YER DZD SDG CHF CAD AUD NZD CNY SEK NOK DKK "
-        "PLN CZK HUF RON BGN RUB UAH ZAR NGN KES GHS BRL MXN SGD MYR THB IDR PHP TWD LKR BDT NPR GEL AMD KZT"
-    ).split()
+    re.findall(
+        "[A-Z]{3}",
+        """
+        AED AMD AUD AZN BDT BGN BRL CAD CHF CNY CZK DKK DZD EGP EUR GBP GEL GHS HKD HUF IDR ILS INR KES KZT LBP LKR
+        MAD MXN MYR NGN NOK NPR NZD PHP PKR PLN QAR RON RUB SAR SDG SEK SGD SYP THB TRY TWD UAH USD YER ZAR
+        """,
+    )
 )
 
 #: The most digits that fit an amount before the decimal point; more is surely a mistake.

@@ -38,7 +38,14 @@ class Announcer:
     """Cuts notices from the ledger and hands them to the courier."""
 
     def __init__(
-        self, profile: Profile, ledger: Ledger, mint: Mint, switches: SwitchBoard, faults: FaultBoard, courier: Courier
+        self,
+        *,
+        profile: Profile,
+        ledger: Ledger,
+        mint: Mint,
+        switches: SwitchBoard,
+        faults: FaultBoard,
+        courier: Courier,
     ) -> None:
         self._profile = profile
         self._ledger = ledger

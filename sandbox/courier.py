@@ -4,7 +4,6 @@ import heapq
 import itertools
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 

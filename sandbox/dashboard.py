@@ -42,6 +42,7 @@ class Dashboard:
 
     def __init__(
         self,
+        *,
         ledger: Ledger,
         mint: Mint,
         announcer: Announcer,

@@ -3,7 +3,7 @@
 | call | does |
 | --- | --- |
 | `GET /healthz` | `{"status": "ok"}` |
-| `GET /sandbox/ledger` `?tran_ref=` `?cart_id=` | `transactions` (with `history`), `movements` of money, `balances` by root |
+| `GET /sandbox/ledger` `?tran_ref=` `?cart_id=` | `transactions` with `history`, `movements`, `balances` by root |
 | `GET /sandbox/requests` `?path=` `?cart_id=` | every call to `/payment/...` |
 | `GET /sandbox/notifications` `?tran_ref=` | every delivery attempt, and what is `waiting` |
 | `GET`, `PUT /sandbox/switches` | see `sandbox/switches.py` |
@@ -14,8 +14,10 @@
 | `POST /sandbox/reset` | forget everything |
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -106,7 +108,7 @@ def _add_acts(blueprint: Blueprint, world: World) -> None:
 
     @blueprint.post("/sandbox/dashboard")
     def act() -> Response:
-        members = _members("tran_ref", "action", "amount")
+        members = _members("tran_ref", "action", "amount", parse_float=Decimal)
         done = world.dashboard.act(str(members.get("tran_ref")), str(members.get("action")), members.get("amount"))
         return jsonify(_entry(world, done))
 
@@ -116,8 +118,11 @@ def _add_acts(blueprint: Blueprint, world: World) -> None:
         return jsonify(status="ok")
 
 
-def _members(*allowed: str) -> Mapping[str, Any]:
-    members = request.get_json(force=True, silent=True)
+def _members(*allowed: str, parse_float: Callable[[str], Any] = float) -> Mapping[str, Any]:
+    try:
+        members = json.loads(request.get_data(), parse_float=parse_float)
+    except ValueError:
+        members = None
     if not isinstance(members, dict):
         raise DeskRefusal("a JSON object was expected")
     unknown = sorted(set(members) - set(allowed)) if allowed else []

@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sandbox.errors import GatewayRefusal
@@ -14,7 +15,7 @@ FOLLOW_UPS = frozenset(("capture", "void", "release", "refund", "authext"))
 
 
 class DuplicateFilter:
-    """Remembers requests for a while and refuses what is identical; a refused repetition does not prolong the memory."""
+    """Remembers requests for a while and refuses what is identical; a repetition does not prolong the memory."""
 
     def __init__(self, switches: SwitchBoard, clock: Callable[[], datetime]) -> None:
         self._switches = switches
@@ -63,5 +64,8 @@ def _likeness(members: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ..
 def _plain(name: str, value: object) -> str:
     if name in ("tran_type", "tran_class"):
         return str(value).lower()
-    # 100 and 100.00 are one amount.
-    return str(Decimal(value).normalize()) if isinstance(value, int | Decimal) else str(value)
+    if name == "cart_amount":
+        # 100, 100.00 and "100" are one amount.
+        with suppress(InvalidOperation):
+            return str(Decimal(str(value)).normalize())
+    return str(value)

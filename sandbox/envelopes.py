@@ -1,4 +1,4 @@
-"""The shapes of section 3 and 5: one transaction as a redirect, a completed answer, a cart entry, a notice, a return."""
+"""The shapes in which one transaction is told: redirect, completed answer, cart entry, notice, browser return."""
 
 import json
 from collections.abc import Mapping

@@ -95,7 +95,7 @@ class HostedPage:
         try:
             if request.form.get("action") == "cancel":
                 return self._leave(page, self._world.checkout.cancel(page))
-            entry = read_card_form(*(request.form.get(field, "") for field in FIELDS), now=utc_now())
+            entry = read_card_form(*_typed(), utc_now())
             done = self._world.checkout.enter_card(page, entry)
         except PageClosed:
             return self._final(page)
@@ -130,14 +130,16 @@ class HostedPage:
             return _page(200, "pay.html", **self._context(page), cards=CARDS, error=None, typed={})
         back = comeback(self._world, done)
         if back is None:
-            return self._final(page)
+            return self._final(page, heading="done")
         if back["method"] == "GET":
             return redirect(_with_query(back["url"], back["fields"]), 303)
         return _page(200, "returning.html", **self._context(page), back=back)
 
-    def _final(self, page: Page) -> AnyResponse:
+    def _final(self, page: Page, heading: str = "final") -> AnyResponse:
         context = self._context(page)
-        return _page(200, "final.html", **context, back=comeback(self._world, context["payment"]))
+        payment: Transaction = context["payment"]
+        back = comeback(self._world, payment) if payment.status else None
+        return _page(200, "final.html", **context, back=back, heading=context["t"][heading])
 
     def _context(self, page: Page) -> dict[str, Any]:
         payment = self._world.ledger.get(page.tran_ref)
@@ -150,12 +152,17 @@ class HostedPage:
         }
 
 
+def _typed() -> tuple[str, str, str]:
+    number, expiry, cvv = (request.form.get(field, "") for field in FIELDS)
+    return number, expiry, cvv
+
+
 def _with_query(url: str, fields: dict[str, str]) -> str:
     return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(fields)}"
 
 
-def _page(status: int, template: str, **context: Any) -> Response:  # noqa: ANN401 - what templates read
-    response = make_response(render_template(template, **context), status)
+def _page(http_status: int, template: str, /, **context: Any) -> Response:  # noqa: ANN401 - what templates read
+    response = make_response(render_template(template, **context), http_status)
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -1,7 +1,7 @@
 """The server: one process, one thread per connection, on a port of its own."""
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -54,7 +54,7 @@ class SandboxServer:
         """Its address."""
         return f"http://{self._server.host}:{self.port}"
 
-    def __enter__(self) -> "SandboxServer":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

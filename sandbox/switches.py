@@ -69,7 +69,7 @@ class Switches(BaseModel):
     )
     query_unknown: Literal["empty", "error"] = Field(
         "empty",
-        description="Query of an unknown cart_id: an empty list, or an error of code 2. An unknown tran_ref is always one.",
+        description="Query of an unknown cart_id: an empty list, or an error of code 2 (always so for a tran_ref).",
     )
     query_lag_seconds: float = Field(
         0, ge=0, description="For so long after a change, queries still show what was before it, or nothing."
@@ -87,8 +87,8 @@ class Switches(BaseModel):
     )
     followup_notices: Literal["own_or_original", "own_only"] = Field(
         "own_or_original",
-        description="Where settlements, expiries, follow-ups and dashboard actions are notified when they have no callback of "
-        "their own: to the original's callback, or only by IPN.",
+        description="Where settlements, expiries, follow-ups and dashboard actions without a callback of their own are "
+        "notified: to the original's callback, or only by IPN.",
     )
     notify_callback: bool = Field(default=True, description="Whether the copy for the request's callback is sent.")
     notify_ipn: bool = Field(default=True, description="Whether the copy for the profile's IPN address is sent.")

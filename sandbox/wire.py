@@ -53,7 +53,7 @@ class Wire:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one call (the WSGI entry)."""
         began = time.monotonic()
-        record: dict[str, Any] = {"status": None, "fault": None}
+        record: dict[str, Any] = {"status": None, "fault": None, "duration_ms": None}
         try:
             if environ["PATH_INFO"].startswith(GATEWAY_PREFIX):
                 reply = self._befall(environ, record)
@@ -76,10 +76,7 @@ class Wire:
         record.update(fault=fault.kind if fault else None, executed=fault is None or fault.is_executed)
         record.update(_describe(environ, b"" if fault and fault.kind == "refused" else body.read()))
         self._world.requests.append(record)
-        if fault is None:
-            reply = self._execute(environ)
-        else:
-            reply = self._suffer(fault, environ)
+        reply = self._suffer(fault, environ) if fault else self._execute(environ)
         record["status"] = reply.status
         return reply
 
@@ -132,7 +129,8 @@ class _BodyOnce:
 
     def read(self) -> bytes:
         if self._body is None:
-            length = min(int(self._environ.get("CONTENT_LENGTH") or 0), BODY_LIMIT)
+            is_chunked = self._environ.get("wsgi.input_terminated", False)
+            length = BODY_LIMIT if is_chunked else min(int(self._environ.get("CONTENT_LENGTH") or 0), BODY_LIMIT)
             self._body = self._environ["wsgi.input"].read(length) if length > 0 else b""
             self._environ["wsgi.input"] = io.BytesIO(self._body)
         return self._body

@@ -35,10 +35,24 @@ class World:
         self.faults = FaultBoard()
         self.ledger = Ledger(utc_now)
         self.courier = Courier(self.switches)
-        self.announcer = Announcer(profile, self.ledger, self.mint, self.switches, self.faults, self.courier)
+        self.announcer = Announcer(
+            profile=profile,
+            ledger=self.ledger,
+            mint=self.mint,
+            switches=self.switches,
+            faults=self.faults,
+            courier=self.courier,
+        )
         self.duplicates = DuplicateFilter(self.switches, utc_now)
         self.checkout = Checkout(self.ledger, self.mint, self.announcer, self.switches, utc_now)
-        self.dashboard = Dashboard(self.ledger, self.mint, self.announcer, self.checkout, self.switches, utc_now)
+        self.dashboard = Dashboard(
+            ledger=self.ledger,
+            mint=self.mint,
+            announcer=self.announcer,
+            checkout=self.checkout,
+            switches=self.switches,
+            clock=utc_now,
+        )
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
 
     def reset(self) -> None:
