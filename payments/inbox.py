@@ -8,7 +8,6 @@ checked against the fence that it was given.
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -19,7 +18,10 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from payments.delivery import POSTPONE_SECONDS, Delivery, Recorded, delivery_of, harmless
 from payments.errors import DeliveryLost, InboxUnavailable
+
+__all__ = ["COLLECTION", "POSTPONE_SECONDS", "Delivery", "Inbox", "Recorded"]
 
 Document = dict[str, Any]
 
@@ -31,58 +33,6 @@ UNCLAIMED_SECONDS = 10
 
 #: Seconds for which the sweep leaves a delivery alone that it has just handed out.
 SWEPT_SECONDS = 20
-
-#: Seconds between two looks at a delivery that PayTabs' query does not confirm yet; after the last, a person looks.
-POSTPONE_SECONDS: Final = (1.0, 3.0, 10.0, 30.0, 120.0)
-
-#: Headers that are kept, in lower case; never Authorization or a cookie.
-KEPT_HEADERS = frozenset(
-    {"content-type", "signature", "user-agent", "x-forwarded-for", "x-request-id", "x-correlation-id"}
-)
-
-#: The longest header value that is kept.
-MAX_HEADER_LENGTH = 1024
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A delivery that a majority of the database holds, in its journal.
-
-    Attributes:
-        delivery_id: SHA-256 of the raw body, in hex.
-        is_new: False when the same body was here before.
-    """
-
-    delivery_id: str
-    is_new: bool
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """A delivery that one worker holds until ``lease_until``.
-
-    Attributes:
-        attempts: How often it was claimed, this time included.
-        postponements: How often it was put back because it could not be confirmed yet.
-        fence: Grows with every claim; a write under an older one is refused.
-    """
-
-    delivery_id: str
-    body: bytes
-    headers: Mapping[str, str]
-    received_at: datetime
-    seen: int
-    attempts: int
-    postponements: int
-    fence: int
-    owner: str
-    lease_until: datetime
-    correlation_id: str
-
-    @property
-    def next_delay_seconds(self) -> float | None:
-        """How long to wait for a confirmation now, or None when it has been waited for often enough."""
-        return POSTPONE_SECONDS[self.postponements] if self.postponements < len(POSTPONE_SECONDS) else None
 
 
 def utc_now() -> datetime:
@@ -156,7 +106,7 @@ class Inbox:
             },
             return_document=ReturnDocument.AFTER,
         )
-        return None if row is None else _delivery(row)
+        return None if row is None else delivery_of(row)
 
     def finish(self, delivery: Delivery, result: Mapping[str, Any], *, session: ClientSession | None = None) -> None:
         """Mark a delivery as done.
@@ -208,7 +158,7 @@ class Inbox:
         return {
             "_id": hashlib.sha256(body).hexdigest(),
             "body": Binary(body),
-            "headers": _harmless(headers),
+            "headers": harmless(headers),
             "received_at": now,
             "status": "received",
             "due_at": now,
@@ -250,24 +200,3 @@ class Inbox:
         released = {**change, "$unset": {"owner": "", "lease_until": ""}}
         if not self._rows.update_one(held, released, session=session).matched_count:
             raise DeliveryLost(delivery.delivery_id, delivery.fence)
-
-
-def _harmless(headers: Mapping[str, str]) -> dict[str, str]:
-    kept = ((name.lower(), value[:MAX_HEADER_LENGTH]) for name, value in headers.items())
-    return {name: value for name, value in kept if name in KEPT_HEADERS}
-
-
-def _delivery(row: Document) -> Delivery:
-    return Delivery(
-        delivery_id=row["_id"],
-        body=bytes(row["body"]),
-        headers=row["headers"],
-        received_at=row["received_at"],
-        seen=row["seen"],
-        attempts=row["attempts"],
-        postponements=row["postponements"],
-        fence=row["fence"],
-        owner=row["owner"],
-        lease_until=row["lease_until"],
-        correlation_id=row["correlation_id"],
-    )
