@@ -2,6 +2,7 @@ import json
 import socket
 import ssl
 import struct
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -222,8 +223,18 @@ class TestAfterTheFirstByte:
 
     def test_reset_at_once(self, bench: Any) -> None:
         """A reset on acceptance meets either our connect or our write, and the two are told apart."""
-        client = bench.client(bench.gateway(lambda _, connection: reset(connection)).url)
-        verdicts = {verdict(client.request_page(bench.page())) for _ in range(20)}
+        tries = 100
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def reset_all() -> None:
+                for _ in range(tries):
+                    reset(listener.accept()[0])
+
+            resetting = threading.Thread(target=reset_all, daemon=True)
+            resetting.start()
+            client = bench.client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+            verdicts = {verdict(client.request_page(bench.page())) for _ in range(tries)}
+            resetting.join(timeout=5)
         assert verdicts <= {(Outcome.DID_NOT_HAPPEN, "connect_failed"), (Outcome.UNKNOWN, "connection_lost")}
 
     def test_closed(self, bench: Any) -> None:
