@@ -29,7 +29,7 @@ brackets are those of the open questions in section 10 of the gateway contract.
 | `page_attempts` | `one`, `until_paid` | 20 |
 | `url_rules` | `local`, `strict` | 21 |
 | `strict_ipn` | false, true | 21 |
-| `cut_rate`, `error_rate` | 0, up to 1 | 22 |
+| `cut_rate`, `error_rate`, `random_seed` | 0, up to 1; any number | 22 |
 """
 
 import threading

@@ -34,7 +34,7 @@ class TestSwitches:
         described = desk.get("/sandbox/switches", describe=1)
         assert set(described) == set(Switches.model_fields)
         assert all(one["description"] for one in described.values())
-        assert [name for name in described if f"`{name}`" not in (switches.__doc__ or "")] == ["random_seed"]
+        assert [name for name in described if f"`{name}`" not in (switches.__doc__ or "")] == []
 
 
 class TestReset:
