@@ -28,8 +28,8 @@ class Receiver:
     def __init__(self, settings: Settings, log: Path) -> None:
         self.port = settings.receiver_port
         self.log = log
-        own = {"HOME": str(log.parent), "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])}
-        command = [sys.executable, "-m", "gunicorn", "receiver_process:app", "-c", "workers/gunicorn_conf.py"]
+        command = [sys.executable, "-m", "gunicorn", "workers.wsgi:app", "-c", "workers/gunicorn_conf.py"]
+        own = {"HOME": str(log.parent)}
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env={**os.environ, **environment(settings), **own}, stdout=output, stderr=output
