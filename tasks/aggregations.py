@@ -19,7 +19,7 @@ def run(world: World, asked: RunAggregation, context: Context) -> dict[str, Any]
     try:
         parameters = find(asked.name).parameters.model_validate(asked.params)
     except ValidationError as error:
-        raise InvalidArguments.from_validation(error) from None
+        raise InvalidArguments.from_validation(error, under=("params",)) from None
     return world.aggregations.run(asked.name, parameters)
 
 

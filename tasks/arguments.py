@@ -91,5 +91,5 @@ class OfContract(Arguments):
 class RunAggregation(Arguments):
     """An aggregation by name; its parameters are checked by its own model."""
 
-    name: str
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     params: dict[str, object] = Field(default_factory=dict)

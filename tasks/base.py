@@ -4,13 +4,16 @@ Bad arguments fail at once. What may pass by itself is tried again after growing
 seconds; longer waits live in MongoDB and the sweeps, because a waiting message holds a place in the broker.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task, shared_task
+from celery.exceptions import Reject
+from celery.signals import task_postrun
 from pydantic import ValidationError
 from pymongo.errors import (
     ConnectionFailure,
@@ -54,55 +57,60 @@ RETRYABLE_LABELS = ("TransientTransactionError", "RetryableWriteError", "Retryab
 #: A caller waits this often for work in other hands; then it is told when to look again.
 WAITS_FOR_OTHERS = 6
 
-#: A waiting message must come back well before the visibility timeout; longer waits live in `due_at`.
+#: No message waits longer than this in the broker; longer waits live in `due_at`.
 LONGEST_COUNTDOWN_SECONDS = 20.0
 
-#: How often a task is tried whose worker process was lost; then it fails, and the sweeps have its work.
-LOST_WORKERS = 3
+#: Which part of the visibility timeout a message may wait: the rest is for its turn and its run. One that waits longer
+#: than the whole is handed out a second time.
+VISIBLE_WAIT_SHARE = 1 / 3
+
+#: How often a task is tried again whose child process was killed; then it fails, and the sweeps have its work. Waits of
+#: the backoff policy count too, since Celery has one counter: a task that has waited thrice is not tried after a kill.
+LOST_CHILDREN = 3
+
+#: The longest correlation id that is taken over.
+MAX_CORRELATION_LENGTH = 128
 
 
 class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does not exist at run time
     """A task with checked arguments, bound log ids and the common retry policy."""
 
     abstract = True
-    max_retries = LOST_WORKERS
+    max_retries = LOST_CHILDREN
     default_retry_delay = 1
     policy: BackoffPolicy = TASK_RETRY
 
+    def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Bind the ids of this run, so that Celery's own lines about its end carry them too; see `forget_ids`."""
+        del args, kwargs
+        bind_task(task_id=task_id, task_name=self.name, correlation_id=self.correlation_id())
+
     def perform(self, body: Body[A], model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         """Check the arguments and run the body; put it back when what stopped it may pass."""
-        correlation_id = self.correlation_id()
-        bind_task(task_id=str(self.request.id), task_name=self.name, correlation_id=correlation_id)
-        try:
-            asked = check(model, args, kwargs)
-            bind_ids(asked)
-            context = Context(
-                correlation_id=correlation_id,
-                source=self.name,
-                causation_id=self.request.id,
-                operation_id=getattr(asked, "operation_id", None),
-                requested_by=asked.requested_by,
-            )
-            return self._run(body, asked, context)
-        finally:
-            clear_task()
+        asked = check(model, args, kwargs)
+        bind_ids(asked)
+        context = Context(
+            correlation_id=self.correlation_id(),
+            source=self.name,
+            causation_id=self.request.id,
+            operation_id=getattr(asked, "operation_id", None),
+            requested_by=asked.requested_by,
+        )
+        return self._run(body, asked, context)
 
     def correlation_id(self) -> str:
-        """Return the id the caller gave in the header `x-correlation-id`, else the task's own."""
-        given = self.request.get(CORRELATION_HEADER) or (self.request.headers or {}).get(CORRELATION_HEADER)
-        usable = isinstance(given, str) and given.isascii() and given.isprintable() and 0 < len(given) <= 128  # noqa: PLR2004 - a header's worth
-        return str(given) if usable else str(self.request.id)
+        """Return the id that the caller gave in its header, else the task's own."""
+        given = correlation_in(self.request.headers or {})
+        return given if given is not None else str(self.request.id)
 
     def _run(self, body: Body[A], asked: A, context: Context) -> Any:  # noqa: ANN401 - JSON
-        log.info("task_started", retries=self.request.retries)
+        log.info("task_started", retries=self.request.retries, pid=os.getpid())
         try:
             answer = body(world(), asked, context)
         except NotYet as error:
             return self._wait_or_queue(error)
-        except PASSING as error:
-            self.again(error)
-        except PyMongoError as error:
-            if not is_passing(error):
+        except Exception as error:
+            if not may_pass(error):
                 raise
             self.again(error)
         log.info("task_succeeded")
@@ -110,26 +118,52 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
 
     def _wait_or_queue(self, error: NotYet) -> dict[str, Any]:
         """Wait in the broker when it is short, else tell the caller when to look again."""
-        if error.delay_seconds <= LONGEST_COUNTDOWN_SECONDS and self.request.retries < WAITS_FOR_OTHERS:
+        if error.delay_seconds <= self._longest_countdown_seconds() and self.request.retries < WAITS_FOR_OTHERS:
             self.again(error, at_least=error.delay_seconds if error.reason != "in_flight" else 0.0)
         retry_at = world().clock() + timedelta(seconds=error.delay_seconds)
         log.info("task_queued", reason=error.reason, retry_at=timestamp(retry_at))
         return {"payment_id": error.payment_id, "state": "queued", "retry_at": timestamp(retry_at)}
 
     def again(self, error: Exception, *, at_least: float = 0.0) -> NoReturn:
-        """Put the task back with the policy's next wait, or fail with `error` when it has been tried often enough."""
+        """Put the task back with the policy's next wait, or fail with `error` when it has been tried often enough.
+
+        Args:
+            error: what stopped it.
+            at_least: the shortest wait that makes sense, in seconds.
+
+        Raises:
+            Retry: it is in the queue again.
+            Reject: the broker did not take it; the message it came in goes back instead.
+        """
         failed = self.request.retries + 1
-        countdown = min(max(self.policy.delay(failed), at_least), LONGEST_COUNTDOWN_SECONDS)
+        countdown = min(max(self.policy.delay(failed), at_least), self._longest_countdown_seconds())
+        most = self.policy.max_attempts - 1
+        if failed > most:
+            raise error
         TASK_RETRIES.labels(task=self.name, reason=type(error).__name__).inc()
         log.warning("task_retried", reason=type(error).__name__, attempt=failed, countdown_seconds=round(countdown, 3))
-        raise self.retry(exc=error, countdown=countdown, max_retries=self.policy.max_attempts - 1)
+        try:
+            raise self.retry(exc=error, countdown=countdown, max_retries=most)
+        except Reject as unsent:
+            # Celery would drop the message here: nobody would ever hear of the task again.
+            raise Reject(f"the retry could not be sent: {unsent}", requeue=True) from error
+
+    def _longest_countdown_seconds(self) -> float:
+        transport = self.app.conf.broker_transport_options
+        return longest_countdown_seconds(float(transport["visibility_timeout"]))
 
 
-def is_passing(error: PyMongoError) -> bool:
-    """Tell whether MongoDB says that the same operation may work later."""
-    return any(error.has_error_label(label) for label in RETRYABLE_LABELS) or (
-        isinstance(error, OperationFailure) and error.timeout
-    )
+def longest_countdown_seconds(visibility_timeout_seconds: float) -> float:
+    """Return how long a message may wait in a broker with that visibility timeout."""
+    return min(LONGEST_COUNTDOWN_SECONDS, visibility_timeout_seconds * VISIBLE_WAIT_SHARE)
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether the same work may succeed later without anybody's help."""
+    if isinstance(error, PASSING):
+        return True
+    labelled = isinstance(error, PyMongoError) and any(error.has_error_label(label) for label in RETRYABLE_LABELS)
+    return labelled or (isinstance(error, OperationFailure) and error.timeout)
 
 
 def check(model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> A:
@@ -150,6 +184,21 @@ def check(model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> A:
         raise InvalidArguments.from_validation(error) from None
 
 
+def correlation_in(headers: Mapping[str, Any]) -> str | None:
+    """Return the usable correlation id among a message's headers, if there is one; `x_correlation_id` does as well."""
+    spelt = {name.lower().replace("_", "-"): value for name, value in headers.items()}
+    given = spelt.get(CORRELATION_HEADER)
+    if not isinstance(given, str) or not given.strip() or len(given) > MAX_CORRELATION_LENGTH:
+        return None
+    return given.strip() if given.isascii() and given.isprintable() else None
+
+
+@task_postrun.connect(weak=False)
+def forget_ids(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    """Take a task's ids off the log lines once Celery has said its last word about it."""
+    clear_task()
+
+
 def bind_ids(asked: Arguments) -> None:
     """Put the ids of what a task is about on every log line."""
     named = ("payment_id", "operation_id", "delivery_id", "tran_ref", "contract_id", "requested_by")
@@ -161,7 +210,7 @@ def domain_task(name: str, arguments: type[A]) -> Callable[[Body[A]], Task]:  # 
     """Register a body as a Celery task under its public name."""
 
     def register(body: Body[A]) -> Task:  # type: ignore[type-arg] # as above
-        def run(self: DomainTask, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - JSON
+        def run(self: DomainTask, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - JSON
             return self.perform(body, arguments, args, kwargs)
 
         run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__

@@ -18,9 +18,15 @@ class InvalidArguments(ValueError):
         return "; ".join(self.mistakes)
 
     @classmethod
-    def from_validation(cls, error: ValidationError) -> "InvalidArguments":
-        """Say what pydantic found, without the input it found it in."""
-        return cls(*(_sentence(one["loc"], one["type"], one["msg"]) for one in error.errors(include_input=False)))
+    def from_validation(cls, error: ValidationError, *, under: tuple[str, ...] = ()) -> "InvalidArguments":
+        """Say what pydantic found, without the input it found it in.
+
+        Args:
+            error: what the model said.
+            under: the argument that the model describes, when it is not the arguments as a whole.
+        """
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        return cls(*(_sentence((*under, *one["loc"]), one["type"], one["msg"]) for one in found))
 
 
 #: Sentences for the mistakes whose pydantic text would not help a caller in another language.
@@ -32,7 +38,11 @@ _SENTENCES = {
 
 def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:
     field = ".".join(str(part) for part in location) or "arguments"
-    text = _SENTENCES.get(kind)
-    if text is None:
-        text = "expected " + message.removeprefix("Input should be ").removeprefix("Value error, ")
-    return f"{field}: {text}"
+    return f"{field}: {_SENTENCES.get(kind) or _reworded(message)}"
+
+
+def _reworded(message: str) -> str:
+    """Say in our form what pydantic says as "Input should be …", "String should match …" or in a text of ours."""
+    expected = message.removeprefix("Input should be ").removeprefix("Value error, ")
+    subject, should, rest = expected.partition(" should ")
+    return f"{should.strip()} {rest}" if should and subject.isalpha() else f"expected {expected}"

@@ -1,5 +1,7 @@
 """Sweeps: level-triggered looks at MongoDB that enqueue whatever is due, so that a lost message costs only time."""
 
+from collections.abc import Iterable
+from itertools import takewhile
 from typing import Any
 
 from payments.events import Context
@@ -16,9 +18,9 @@ def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[s
     """Enqueue a poll for every operation that is due."""
     del asked, context
     due = world.ledger.claim_due(world.clock(), SWEEP_LIMIT)
-    for row in due:
-        world.send("payments.poll", operation_id=row.operation_id, correlation_id=row.correlation_id)
-    return {"enqueued": len(due)}
+    return _enqueued(
+        world.send("payments.poll", operation_id=row.operation_id, correlation_id=row.correlation_id) for row in due
+    )
 
 
 @domain_task("maintenance.sweep_inbox", Arguments)
@@ -26,6 +28,12 @@ def sweep_inbox(world: World, asked: Arguments, context: Context) -> dict[str, A
     """Enqueue every delivery that is due or whose worker is gone."""
     del asked
     due = world.inbox.due(SWEEP_LIMIT)
-    for delivery_id in due:
+    return _enqueued(
         world.send("webhooks.process", delivery_id=delivery_id, correlation_id=context.correlation_id)
-    return {"enqueued": len(due)}
+        for delivery_id in due
+    )
+
+
+def _enqueued(sent: Iterable[bool]) -> dict[str, Any]:
+    """Send until the broker fails, since every further one would wait for it too; what is left is due again soon."""
+    return {"enqueued": sum(1 for _ in takewhile(bool, sent))}

@@ -3,15 +3,20 @@
 from dataclasses import replace
 from typing import Any
 
-from payments.errors import NotYet
+import structlog
+from structlog.contextvars import bind_contextvars
+
+from payments.errors import DeliveryLost, NotYet
 from payments.events import Context
 from payments.inbox import Delivery
 from payments.notices import Verdict
 from paytabs.resilience import PARKED_WORK
 from paytabs.responses import parse_notification
 from tasks.arguments import OfDelivery
-from tasks.base import LONGEST_COUNTDOWN_SECONDS, domain_task
+from tasks.base import domain_task, longest_countdown_seconds, may_pass
 from tasks.wiring import World
+
+log = structlog.get_logger(__name__)
 
 
 @domain_task("webhooks.process", OfDelivery)
@@ -21,13 +26,26 @@ def process(world: World, asked: OfDelivery, context: Context) -> dict[str, Any]
     if delivery is None:
         return {"delivery_id": asked.delivery_id, "result": "not_due"}
     context = replace(context, correlation_id=delivery.correlation_id)
+    bind_contextvars(correlation_id=delivery.correlation_id)
+    try:
+        return apply(world, delivery, context)
+    except DeliveryLost as lost:
+        # Whoever has it now applies it as well, which changes nothing: the fold is keyed by the transaction.
+        log.warning("delivery_taken_over", fence=lost.fence)
+        return {"delivery_id": asked.delivery_id, "result": "taken_over"}
+
+
+def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
+    """Apply a delivery that this worker holds, and let go of it whatever comes of that."""
     try:
         notice = parse_notification(delivery.body)
         verdict = world.notices.apply(notice, delivery.delivery_id, delivery.next_delay_seconds, context)
     except Exception as error:
         put_back(world, delivery, PARKED_WORK.delay(delivery.attempts), type(error).__name__, context, counts=False)
-        if isinstance(error, NotYet):
-            return {"delivery_id": asked.delivery_id, "result": "waiting"}
+        if isinstance(error, NotYet) or may_pass(error):
+            log.warning("delivery_put_back", reason=type(error).__name__)
+            return {"delivery_id": delivery.delivery_id, "result": "waiting"}
+        world.alerts.raise_alert("delivery_fails", delivery.delivery_id, f"{type(error).__name__} while it was applied")
         raise
     return settle(world, delivery, verdict, context)
 
@@ -49,7 +67,7 @@ def put_back(
 ) -> None:
     """Put a delivery back; a short wait is also enqueued, so that it does not wait for the sweep."""
     world.inbox.postpone(delivery, delay_seconds, reason, counts=counts)
-    if delay_seconds <= LONGEST_COUNTDOWN_SECONDS:
+    if delay_seconds <= longest_countdown_seconds(world.settings.visibility_timeout_seconds):
         world.send(
             "webhooks.process",
             delivery_id=delivery.delivery_id,

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from celery import current_app
+from kombu.exceptions import OperationalError
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -19,6 +21,7 @@ from config.connections import database, mongo_client
 from config.queues import CORRELATION_HEADER
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
+from observability.metrics import PUBLISH_FAILURES
 from payments.cms import CmsReader
 from payments.follow import FollowOperations
 from payments.inbox import Inbox
@@ -34,6 +37,7 @@ from paytabs.regions import base_url
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,14 +60,25 @@ class World:
     gateway: Gateway
     owner: str
 
-    def send(self, task_name: str, *, correlation_id: str, countdown: float = 0, **arguments: Any) -> None:  # noqa: ANN401 - JSON values
-        """Enqueue a task on its own queue, under the same correlation id."""
-        current_app.send_task(
-            task_name,
-            kwargs=arguments,
-            countdown=countdown or None,
-            headers={CORRELATION_HEADER: correlation_id},
-        )
+    def send(self, task_name: str, *, correlation_id: str, countdown: float = 0, **arguments: Any) -> bool:  # noqa: ANN401 - JSON values
+        """Enqueue a task on its own queue, under the same correlation id; nobody waits for its result.
+
+        Returns:
+            Whether the broker took it. If not, what it would have done stands in MongoDB, where a sweep finds it.
+        """
+        try:
+            current_app.send_task(
+                task_name,
+                kwargs=arguments,
+                countdown=countdown or None,
+                headers={CORRELATION_HEADER: correlation_id},
+                ignore_result=True,
+            )
+        except OperationalError as error:
+            PUBLISH_FAILURES.labels(task=task_name, reason=type(error).__name__).inc()
+            log.warning("task_not_sent", unsent_task=task_name, reason=str(error))
+            return False
+        return True
 
     def close(self) -> None:
         """Close every connection."""
@@ -152,7 +167,11 @@ def world() -> World:
     if pid not in _worlds:
         _worlds.clear()
         built = build_world(load_settings())
-        ensure_indexes(built)
+        try:
+            ensure_indexes(built)
+        except BaseException:
+            built.close()
+            raise
         _worlds[pid] = built
     return _worlds[pid]
 
