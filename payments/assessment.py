@@ -1,16 +1,17 @@
 """The verdict over a payment: the same for any order and repetition of its observations.
 
-What PayTabs said of each `tran_ref` is merged first (`movements`), then each attempt's leg is judged (`legs`), then
-the legs together. Source: section 7 of the gateway contract.
+What PayTabs said of each `tran_ref` is merged first (`movements`) and sorted into `families`, then each attempt's leg
+is judged (`legs`), then the legs together. Source: section 7 of the gateway contract.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from payments.legs import ZERO, Leg, attempt_legs, attempt_of, judge
-from payments.movements import FAILED, FREEING, Movement, merge
-from payments.payment import CONFIRMED, LIVE, OPEN, Attempt, Payment, State
+from payments.families import SETTLING, Families, attempt_of, sort_out
+from payments.legs import Leg, attempt_legs, judge
+from payments.movements import FAILED, MOVES_NOTHING, ZERO, Movement, merge
+from payments.payment import CONFIRMED, LIVE, OPEN, Attempt, Payment, Snapshot, State
 
 #: What the CMS reads in `payments.status`; every state not named is "pending".
 CMS_STATUS = {
@@ -45,15 +46,23 @@ class Assessment:
 
 def assess(payment: Payment) -> Assessment:
     """Judge a payment: the same verdict for any order and repetition of its observations."""
+    attempts, terms = payment.attempts, payment.snapshot
     movements = merge(payment.observations)
-    roots, children, parked = _family(payment, movements)
-    legs = [leg for attempt in payment.attempts for leg in attempt_legs(attempt, roots, children)]
-    legs += [judge(root, children, None) for root in roots.values() if attempt_of(root, payment.attempts) is None]
-    review = [*_mismatches(payment, movements, roots), *(problem for leg in legs for problem in leg.problems)]
-    base, current = _together(legs)
+    families = sort_out(movements, attempts, terms.amount if terms else None)
+    legs = [leg for attempt in attempts for leg in attempt_legs(attempt, attempts, families)]
+    strays = [root for root in families.roots.values() if attempt_of(root, attempts) is None]
+    legs += [judge(root, families.below(root.tran_ref)) for root in strays]
+    review = [*families.problems, *(problem for leg in legs for problem in leg.problems)]
+    for movement in movements.values():
+        review += movement.problems
+        review += _mismatches(movement, families, attempts, terms) if terms else ()
     if sum(leg.state in LIVE for leg in legs) > 1:
         review.append("paid twice: more than one attempt succeeded")
-    claims = [claim.reason for claim in payment.claims]
+    return _verdict(legs, review, [claim.reason for claim in payment.claims], families.parked)
+
+
+def _verdict(legs: list[Leg], review: list[str], claims: list[str], parked: set[str]) -> Assessment:
+    base, current = _together(legs)
     doubtful = bool(review) or (bool(claims) and base not in CONFIRMED)
     return Assessment(
         state=State.REVIEW if doubtful else base,
@@ -71,97 +80,51 @@ def assess(payment: Payment) -> Assessment:
     )
 
 
-def _family(
-    payment: Payment, movements: dict[str, Movement]
-) -> tuple[dict[str, Movement], dict[str, list[Movement]], set[str]]:
-    """Sort movements into roots, their descendants by root reference, and those whose parent is not known yet."""
-    page_refs = {attempt.tran_ref: attempt for attempt in payment.attempts if attempt.tran_ref}
-    roots: dict[str, Movement] = {}
-    children: dict[str, list[Movement]] = {}
-    parked: set[str] = set()
-    for movement in movements.values():
-        top = _top(movement, movements, page_refs)
-        if top == movement.tran_ref and movement.kind not in FREEING | {"capture", "refund"}:
-            roots[top] = movement
-        elif top is None and movement.kind == "sale" and _is_token_charge(movement, payment.attempts):
-            roots[movement.tran_ref] = movement
-        elif top is not None and top != movement.tran_ref and _countable(movement, movements.get(top), page_refs):
-            children.setdefault(top, []).append(movement)
-        else:
-            parked.add(movement.tran_ref)
-    return roots, children, parked
+def _mismatches(
+    movement: Movement, families: Families, attempts: tuple[Attempt, ...], terms: Snapshot
+) -> Iterable[str]:
+    """Name every way in which what PayTabs said of a transaction differs from what was asked."""
+    ref = movement.tran_ref
+    root = families.root_of(movement)
+    attempt = attempt_of(root or movement, attempts)
+    amount, currency = (attempt.amount, attempt.currency) if attempt else (terms.amount, terms.currency)
+    if movement.profiles - {terms.profile_id}:
+        yield f"{ref}: profile differs from the payment's"
+    if movement.currencies - {currency}:
+        yield f"{ref}: currency differs from the payment's"
+    if _settles(movement, root) and movement.amount != amount:
+        yield f"{ref}: amount differs from the payment's"
+    if root is movement and movement.status in ("A", "H", "V"):
+        yield from _unlike(movement, attempt, amount)
 
 
-def _top(movement: Movement, movements: dict[str, Movement], page_refs: dict[str, Attempt]) -> str | None:
-    """Return the reference at the top of a movement's chain, or None when a parent in it is unknown or it is a ring."""
-    seen = {movement.tran_ref}
-    while movement.previous is not None:
-        if movement.previous in seen:
-            return None
-        seen.add(movement.previous)
-        if movement.previous not in movements:
-            return movement.previous if movement.previous in page_refs else None
-        movement = movements[movement.previous]
-    return movement.tran_ref
+def _unlike(root: Movement, attempt: Attempt | None, amount: Decimal) -> Iterable[str]:
+    """Name how an original that moved money differs from the attempt it belongs to."""
+    ref = root.tran_ref
+    if attempt is None:
+        yield f"{ref}: a transaction of no known attempt"
+    elif (attempt.transaction == "register") != (root.kind == "register"):
+        yield f"{ref}: a {root.kind} where a {attempt.transaction} was asked"
+    if attempt and attempt.cart_id and root.carts - {attempt.cart_id}:
+        yield f"{ref}: cart differs from the attempt's"
+    told = root.status != "V" or root.amount != ZERO
+    if told and root.kind not in MOVES_NOTHING and root.amount != amount:
+        yield f"{ref}: amount differs from the payment's"
 
 
-def _is_token_charge(movement: Movement, attempts: tuple[Attempt, ...]) -> bool:
-    """Return whether a sale with a foreign parent is an attempt of ours: a token's origin is another payment."""
-    return any(one.cart_id in movement.carts and one.transaction == "sale" and not one.tran_ref for one in attempts)
-
-
-def _countable(child: Movement, root: Movement | None, page_refs: dict[str, Attempt]) -> bool:
-    """Return whether a follow-up can be booked: its root is known, or it settles a page for the whole amount."""
-    if root is not None:
-        return True
-    attempt = page_refs.get(child.previous or "")
-    return child.kind == "sale" and attempt is not None and child.amount in (ZERO, attempt.amount)
-
-
-def _mismatches(payment: Payment, movements: dict[str, Movement], roots: dict[str, Movement]) -> Iterable[str]:
-    """Name every way in which what PayTabs said differs from what was asked."""
-    terms = payment.snapshot
-    for movement in movements.values():
-        yield from movement.problems
-        if terms is None:
-            continue
-        if movement.profiles - {terms.profile_id}:
-            yield f"{movement.tran_ref}: profile differs from the payment's"
-        attempt = attempt_of(movement, payment.attempts)
-        amount, currency = (attempt.amount, attempt.currency) if attempt else (terms.amount, terms.currency)
-        if movement.currencies - {currency}:
-            yield f"{movement.tran_ref}: currency differs from the payment's"
-        if _settles(movement, roots) and movement.amount != amount:
-            yield f"{movement.tran_ref}: amount differs from the payment's"
-        registers = movement.kind == "register" or (attempt is not None and attempt.transaction == "register")
-        if movement.tran_ref in roots and movement.status in ("A", "H") and not registers:
-            if attempt is None:
-                yield f"{movement.tran_ref}: a transaction of no known attempt"
-            if movement.amount != amount:
-                yield f"{movement.tran_ref}: amount differs from the payment's"
-            if attempt and attempt.cart_id and movement.carts and attempt.cart_id not in movement.carts:
-                yield f"{movement.tran_ref}: cart differs from the attempt's"
-
-
-def _settles(movement: Movement, roots: dict[str, Movement]) -> bool:
-    """Return whether a sale with a parent pays a deferred, failed or not yet seen original."""
-    if movement.tran_ref in roots or movement.kind != "sale" or not movement.succeeded or not movement.previous:
+def _settles(movement: Movement, root: Movement | None) -> bool:
+    """Return whether a transaction with a parent pays a deferred, failed or not yet seen original."""
+    if movement is root or movement.kind not in SETTLING or not movement.succeeded or not movement.previous:
         return False
-    root = roots.get(movement.previous)
-    return root is None or root.status == "P" or root.status in FAILED
+    return root is not None and (root.status == "P" or root.status in FAILED)
 
 
 def _together(legs: list[Leg]) -> tuple[State, Leg | None]:
-    """Return the payment's state and the leg that decides it."""
+    """Return the payment's state and the leg that decides it.
+
+    Money that is held or taken decides; then the latest attempt that is open or whose money went back; then the last.
+    """
     live = [leg for leg in legs if leg.state in LIVE]
-    if live:
-        return live[0].state, live[0]
-    ended = [leg for leg in legs if leg.state in (State.REFUNDED, State.VOIDED)]
-    if ended:
-        return ended[-1].state, ended[-1]
-    opened = [leg for leg in legs if leg.state in OPEN]
-    if opened:
-        return opened[-1].state, opened[-1]
-    if legs:
-        return legs[-1].state, legs[-1]
-    return State.NEW, None
+    ended = [leg for leg in legs if leg.state in OPEN | {State.REFUNDED, State.VOIDED}]
+    current = next(iter(live or ended[-1:] or legs[-1:]), None)
+    return (current.state, current) if current else (State.NEW, None)

@@ -3,19 +3,26 @@
 Nothing here knows the order in which observations arrived. Source: section 7 of the gateway contract.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from payments.movements import FAILED, FREEING, Movement
+from payments.families import SETTLING, Families, attempt_of
+from payments.movements import FAILED, FREEING, ZERO, Movement
 from payments.payment import FAILED_STATES, OPEN, Attempt, AttemptStatus, State
 
-ZERO = Decimal(0)
-
-#: Response codes after which the acquirer may have taken money all the same (section 6 of the gateway contract).
-BANK_CHECK_CODES = {("E", "400"), ("E", "401"), ("D", "300")}
-
 _FAILED_STATE = {"D": State.DECLINED, "E": State.ERROR, "C": State.CANCELLED, "X": State.EXPIRED}
+
+_UNOBSERVED = {
+    AttemptStatus.STARTED: State.SENT,
+    AttemptStatus.UNKNOWN: State.SENT,
+    AttemptStatus.OPEN: State.AWAITING_PAYER,
+    AttemptStatus.NOT_SENT: State.NEW,
+    AttemptStatus.REFUSED: State.ERROR,
+}
+
+#: What says nothing about a payment when its cart was given up: nobody held the link.
+_MEANINGLESS_WHEN_RETIRED = FAILED_STATES | {State.AWAITING_PAYER, State.SENT}
 
 
 @dataclass(frozen=True)
@@ -34,116 +41,118 @@ class Leg:
     problems: tuple[str, ...] = ()
 
 
-def attempt_of(root: Movement, attempts: tuple[Attempt, ...]) -> Attempt | None:
-    """Return the attempt a transaction belongs to, by its page's reference or its cart."""
-    for attempt in attempts:
-        if attempt.tran_ref == root.tran_ref or (attempt.cart_id is not None and attempt.cart_id in root.carts):
-            return attempt
-    return None
-
-
-def attempt_legs(attempt: Attempt, roots: dict[str, Movement], children: dict[str, list[Movement]]) -> list[Leg]:
+def attempt_legs(attempt: Attempt, attempts: tuple[Attempt, ...], families: Families) -> list[Leg]:
     """Return what an attempt came to: one leg, more when its page was paid more than once, none when given up."""
-    legs = [judge(root, children, attempt) for root in roots.values() if attempt_of(root, (attempt,)) is not None]
-    known = [leg for leg in legs if leg.tran_ref]
-    if attempt.tran_ref and attempt.tran_ref not in roots and attempt.tran_ref in children:
-        known.append(_settled(attempt.tran_ref, children[attempt.tran_ref], Leg(State.AWAITING_PAYER)))
+    roots = [root for root in families.roots.values() if attempt_of(root, attempts) == attempt]
+    legs = [judge(root, families.below(root.tran_ref)) for root in roots]
+    if attempt.tran_ref and attempt.tran_ref not in families.roots:
+        settled = _settled(attempt.tran_ref, families.below(attempt.tran_ref), Leg(State.AWAITING_PAYER))
+        # The page itself was not heard of: it is open until PayTabs says otherwise, or the money is there.
+        if all(leg.state in FAILED_STATES for leg in legs) or settled.state is not State.AWAITING_PAYER:
+            legs.append(settled)
+    if any(root.status == "X" and root.tran_ref != attempt.tran_ref for root in roots):
+        legs = [leg for leg in legs if leg.state is not State.PENDING_OFFLINE]
     if attempt.status is AttemptStatus.RETIRED:
-        known = [leg for leg in known if leg.state is not State.AWAITING_PAYER]
-    else:
-        known = known or [_unobserved(attempt)]
-    return [replace(leg, operation_id=attempt.operation_id) for leg in known]
+        legs = [leg for leg in legs if leg.state not in _MEANINGLESS_WHEN_RETIRED]
+    elif not legs:
+        legs = [Leg(_UNOBSERVED[attempt.status], tran_ref=attempt.tran_ref)]
+    return [replace(leg, operation_id=attempt.operation_id) for leg in legs]
 
 
-def _unobserved(attempt: Attempt) -> Leg:
-    state = {
-        AttemptStatus.STARTED: State.SENT,
-        AttemptStatus.UNKNOWN: State.SENT,
-        AttemptStatus.OPEN: State.AWAITING_PAYER,
-        AttemptStatus.NOT_SENT: State.NEW,
-        AttemptStatus.REFUSED: State.ERROR,
-        AttemptStatus.RETIRED: State.NEW,
-    }[attempt.status]
-    return Leg(state, tran_ref=attempt.tran_ref)
+def judge(root: Movement, below: Sequence[Movement]) -> Leg:
+    """Judge one original transaction together with everything that acted on it.
 
-
-def judge(root: Movement, children: dict[str, list[Movement]], attempt: Attempt | None) -> Leg:
-    """Judge one original transaction together with everything that acted on it."""
-    below = children.get(root.tran_ref, [])
-    if attempt is not None and attempt.transaction == "register" and root.status in ("A", "V"):
+    Two rows of the table meet in an `auth` of which both A and X were said: when X's time is later, a hold lapsed
+    (EXPIRED), unless something was captured; otherwise rank decides and the A is a late success.
+    """
+    captured = any(child.kind in ("capture", "sale") and child.succeeded for child in below)
+    lapsed = root.lapsed and not captured
+    if root.kind == "register" and root.status in ("A", "V"):
         return Leg(State.VOIDED, root.tran_ref)
-    if root.status in ("A", "H", "V") and not _expired_hold(root, below):
+    if root.status in ("A", "H", "V") and not lapsed:
         return _money(root, below)
     if root.status == "P":
         waiting = State.AWAITING_PAYER if root.awaits_payer else State.PENDING_OFFLINE
-        return _settled(root.tran_ref, below, Leg(waiting, root.tran_ref))
-    if root.status in FAILED or _expired_hold(root, below):
-        return _settled(root.tran_ref, below, _failed(root))
+        return _settled(root.tran_ref, below, Leg(waiting))
+    if lapsed:
+        return Leg(State.EXPIRED, root.tran_ref)
+    if root.status in FAILED:
+        return _settled(root.tran_ref, below, replace(_failed(root), problems=_unearned(root.tran_ref, below)))
     return Leg(State.SENT, root.tran_ref)
 
 
-def _expired_hold(root: Movement, below: list[Movement]) -> bool:
-    """Return whether an authorisation lapsed: expired later than it was authorised, with nothing captured."""
-    captured = any(child.kind in ("capture", "sale") and child.succeeded for child in below)
-    return root.kind == "auth" and root.status == "A" and root.expired_at > root.occurred_at and not captured
-
-
 def _failed(root: Movement) -> Leg:
-    status = "X" if root.status == "A" else root.status
-    flags = {"bank_check"} if (status, root.code or "") in BANK_CHECK_CODES else set()
-    return Leg(_FAILED_STATE[status], root.tran_ref, flags=frozenset(flags))
+    flags = frozenset({"bank_check"}) if root.needs_bank_check else frozenset()
+    return Leg(_FAILED_STATE[root.status], root.tran_ref, flags=flags)
 
 
-def _settled(tran_ref: str, below: list[Movement], otherwise: Leg) -> Leg:
-    """Judge a deferred or failed root by the later sale that settled it, if one did."""
-    sales = [child for child in below if child.kind in ("sale", "capture")]
-    won = [child for child in sales if child.succeeded or child.status == "V"]
+def _settled(tran_ref: str, below: Sequence[Movement], otherwise: Leg) -> Leg:
+    """Judge an unseen, pending or failed original by what settled it later, if anything did."""
+    settling = [child for child in below if child.kind in SETTLING]
+    holds = [child for child in settling if child.kind == "auth" and child.succeeded]
+    taken = [child for child in settling if child.kind in ("sale", "capture") and child.succeeded]
+    other = [child for child in settling if child.status in ("V", "H")]
+    won = holds or taken or other[:1]
     if not won:
-        lost = [child for child in sales if child.status in FAILED]
-        if lost and otherwise.state in OPEN:
-            return replace(_failed(lost[0]), tran_ref=tran_ref)
-        return replace(otherwise, tran_ref=tran_ref)
+        return _unsettled(tran_ref, settling, otherwise)
+    kind = "sale" if won[0].kind == "capture" else won[0].kind
+    total = sum((child.amount for child in won), ZERO)
+    leg = _money(replace(won[0], kind=kind, amount=total), [child for child in below if child not in won])
+    twice = (f"{tran_ref}: settled more than once",) if len(won) > 1 else ()
     late = frozenset({"late_success"}) if otherwise.state in FAILED_STATES else frozenset()
-    rest = [child for child in below if child not in won]
-    leg = _money(replace(won[0], kind="sale"), rest)
-    if len(won) > 1:
-        leg = replace(leg, problems=(*leg.problems, f"{tran_ref}: settled more than once"))
-    return replace(leg, flags=leg.flags | late)
+    return replace(leg, flags=leg.flags | late, problems=(*leg.problems, *twice))
 
 
-def _money(root: Movement, below: list[Movement]) -> Leg:
+def _unsettled(tran_ref: str, settling: Sequence[Movement], otherwise: Leg) -> Leg:
+    lost = [child for child in settling if child.status in FAILED and child.kind != "capture"]
+    if lost and otherwise.state in OPEN:
+        return replace(_failed(lost[-1]), tran_ref=tran_ref)
+    if otherwise.state is State.AWAITING_PAYER and any(one.status == "P" and not one.awaits_payer for one in settling):
+        return Leg(State.PENDING_OFFLINE, tran_ref)
+    return replace(otherwise, tran_ref=tran_ref)
+
+
+def _unearned(tran_ref: str, below: Sequence[Movement]) -> tuple[str, ...]:
+    given = any(child.kind == "refund" and child.succeeded for child in below)
+    return (f"{tran_ref}: refunded although it failed",) if given else ()
+
+
+def _money(root: Movement, below: Sequence[Movement]) -> Leg:
     """Sum up a root that authorised money, over distinct references."""
     done = [child for child in below if child.succeeded]
     captures = sum((child.amount for child in done if child.kind in ("capture", "sale")), ZERO)
     freed = sum((child.amount for child in done if child.kind in FREEING), ZERO)
     refunded = sum((child.amount for child in done if child.kind == "refund"), ZERO)
     waiting = sum((child.amount for child in below if child.kind == "refund" and child.status == "P"), ZERO)
-    taken_at_once = root.kind == "sale" and root.status == "A"
-    undone = root.status == "V" or (taken_at_once and freed > ZERO)
-    captured = ZERO if undone and captures == ZERO else captures + (root.amount if taken_at_once else ZERO)
-    released = root.amount if undone else freed
+    taken_at_once = root.kind == "sale" and root.succeeded
+    undone = root.status == "V" or (taken_at_once and freed >= root.amount)
+    captured = captures + (root.amount if taken_at_once and not undone else ZERO)
+    released = max(root.amount, freed) if undone else freed
+    failures = root.statuses & FAILED - ({"X"} if root.lapsed else set())
+    flags = {"late_success"} if root.succeeded and failures else set()
     leg = Leg(
-        State.REVIEW, root.tran_ref, None, root.amount, captured, released, refunded, waiting,
-        frozenset({"late_success"} if root.succeeded and root.statuses & FAILED else ()),
+        State.REVIEW, root.tran_ref, None, root.amount, captured, released, refunded, waiting, frozenset(flags)
     )  # fmt: skip
-    return replace(leg, state=_money_state(root, leg), problems=tuple(_breaches(leg)))
+    return replace(leg, state=_money_state(root, leg), problems=tuple(_breaches(leg, below)))
 
 
 def _money_state(root: Movement, leg: Leg) -> State:
-    rest = leg.authorised - leg.captured - leg.released
     if leg.captured == ZERO:
         if leg.released >= leg.authorised:
             return State.VOIDED
         return State.ON_HOLD if root.status == "H" else State.AUTHORISED
-    if rest > ZERO:
+    if leg.authorised > leg.captured + leg.released:
         return State.PART_CAPTURED
     if leg.refunded == ZERO:
         return State.PAID
     return State.REFUNDED if leg.refunded >= leg.captured else State.PART_REFUNDED
 
 
-def _breaches(leg: Leg) -> Iterable[str]:
+def _breaches(leg: Leg, below: Sequence[Movement]) -> Iterable[str]:
     if leg.captured + leg.released > leg.authorised:
         yield f"{leg.tran_ref}: captured and released exceed authorised"
     if leg.refunded + leg.refund_pending > leg.captured:
         yield f"{leg.tran_ref}: refunds exceed captured"
+    for child in below:
+        if child.kind in ("capture", "sale") and child.status == "V":
+            yield f"{child.tran_ref}: a capture was undone; whether its hold stands is not known"

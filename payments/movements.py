@@ -1,10 +1,11 @@
 """What one `tran_ref` amounts to: all that PayTabs ever said of it, merged without regard to order or repetition.
 
 The rank of section 7 of the gateway contract decides which status stands; ties are broken by the content of the
-observations, never by their arrival.
+observations, never by their arrival. What an observation leaves out (entries of a query by cart are thin) contradicts
+nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
@@ -17,8 +18,8 @@ RANK = {"P": 0, "H": 1, "C": 2, "X": 2, "D": 2, "E": 2, "A": 3, "V": 4}
 #: Statuses of an attempt that failed.
 FAILED = frozenset("CXDE")
 
-#: Transactions that act on another one.
-FOLLOW_UPS = frozenset({"capture", "void", "release", "refund"})
+#: Transactions that act on another one; `authext` only prolongs a hold.
+FOLLOW_UPS = frozenset({"capture", "void", "release", "refund", "authext"})
 
 #: Transactions that begin an attempt.
 ORIGINALS = frozenset({"sale", "auth", "register", "payment request"})
@@ -26,24 +27,35 @@ ORIGINALS = frozenset({"sale", "auth", "register", "payment request"})
 #: A void and a release are one family: the gateway may carry out either as the other.
 FREEING = frozenset({"void", "release"})
 
+#: Transactions whose success moves no money.
+MOVES_NOTHING = frozenset({"register", "authext"})
+
 #: A capture is reported as `capture` or as `sale` with a previous reference; what was asked as a sale may be held.
 _SAME_KIND = (frozenset({"capture", "sale"}), FREEING, frozenset({"sale", "auth", "payment request"}))
 
 #: PayTabs says of a page nobody has paid yet that it awaits finalisation.
 AWAITING_FINALISATION = "600"
 
+#: Response codes after which the acquirer may have taken money all the same (section 6 of the gateway contract).
+BANK_CHECK = frozenset({("E", "400"), ("E", "401"), ("D", "300")})
+
+ZERO = Decimal(0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Movement:
-    """One transaction at PayTabs as far as it is known; amounts in major units of `currency`."""
+    """One transaction at PayTabs as far as it is known; amounts in major units of its currency.
+
+    `codes` pairs every status that was ever said with its code; `occurred_at` and `expired_at` are the latest times of
+    an `A` and of an `X`, empty when none was said.
+    """
 
     tran_ref: str
     previous: str | None
     kind: str
     status: str
-    statuses: frozenset[str]
+    codes: frozenset[tuple[str, str | None]]
     amount: Decimal
-    code: str | None
     carts: frozenset[str]
     currencies: frozenset[str]
     profiles: frozenset[int]
@@ -57,9 +69,25 @@ class Movement:
         return self.status == "A"
 
     @property
+    def statuses(self) -> frozenset[str]:
+        """Return every status that was ever said of it."""
+        return frozenset(status for status, _ in self.codes)
+
+    @property
     def awaits_payer(self) -> bool:
         """Return whether this is a page that nobody has paid yet."""
-        return self.status == "P" and self.kind != "payment request" and self.code == AWAITING_FINALISATION
+        said = {code for status, code in self.codes if status == "P" and code is not None}
+        return self.status == "P" and self.kind != "payment request" and said == {AWAITING_FINALISATION}
+
+    @property
+    def needs_bank_check(self) -> bool:
+        """Return whether it failed and the acquirer may have taken money all the same."""
+        return self.status in FAILED and bool(self.codes & BANK_CHECK)
+
+    @property
+    def lapsed(self) -> bool:
+        """Return whether an authorisation expired later than it was given."""
+        return self.kind == "auth" and self.succeeded and self.expired_at > self.occurred_at
 
 
 def merge(observations: Iterable[TransactionObserved]) -> dict[str, Movement]:
@@ -80,48 +108,72 @@ def _content(seen: TransactionObserved) -> tuple[str, ...]:
 def _merge_one(tran_ref: str, seen: list[TransactionObserved]) -> Movement:
     ranked = [one for one in seen if one.status in RANK]
     standing = max(ranked, key=lambda one: (RANK[one.status], _content(one))) if ranked else seen[-1]
+    status = standing.status if ranked else "?"
     previous = sorted({one.previous_tran_ref for one in seen if one.previous_tran_ref})
-    amounts = {Decimal(one.amount) for one in ranked if one.status == standing.status and one.amount is not None}
+    amounts = _amounts(ranked, status)
+    kind = _kind(seen, standing)
     return Movement(
         tran_ref=tran_ref,
         previous=previous[-1] if previous else None,
-        kind=_kind({one.tran_type for one in seen}, standing.tran_type),
-        status=standing.status if ranked else "?",
-        statuses=frozenset(one.status for one in ranked),
-        amount=max(amounts, default=Decimal(0)),
-        code=standing.code,
+        kind=kind,
+        status=status,
+        codes=frozenset((one.status, one.code) for one in ranked),
+        amount=max(amounts, default=ZERO),
         carts=frozenset(one.cart_id for one in seen if one.cart_id),
         currencies=frozenset(one.currency for one in seen if one.currency),
         profiles=frozenset(one.profile_id for one in seen if one.profile_id is not None),
         occurred_at=max((one.occurred_at or "" for one in ranked if one.status == "A"), default=""),
         expired_at=max((one.occurred_at or "" for one in ranked if one.status == "X"), default=""),
-        problems=tuple(_problems(seen, previous, amounts, standing)),
+        problems=tuple(
+            f"{tran_ref}: {problem}"
+            for problem in (*_contradictions(seen, previous), *_amount_problems(kind, status, amounts))
+        ),
     )
 
 
-def _kind(types: set[str], standing: str) -> str:
+def _amounts(ranked: Sequence[TransactionObserved], status: str) -> list[Decimal]:
+    """Return the distinct amounts said with a status; a void may leave out what was voided, so an A or H tells it."""
+    for telling in (status, *("AH" if status == "V" else "")):
+        said = {Decimal(one.amount) for one in ranked if one.status == telling and one.amount is not None}
+        if any(said) or (said and status != "V"):
+            return sorted(said)
+    return []
+
+
+def _kind(seen: Sequence[TransactionObserved], standing: TransactionObserved) -> str:
     """Return what a transaction is: the follow-up named, else an original; `sale` beside `capture` is a capture."""
-    named = sorted(types & FOLLOW_UPS)
-    if named:
+    types = {one.tran_type for one in seen if one.tran_type}
+    if named := sorted(types & FOLLOW_UPS):
         return named[0]
     if "auth" in types:
         return "auth"
-    return standing
+    if "payment request" in types and standing.status == "P":
+        return "payment request"
+    return standing.tran_type or max(types, default="")
 
 
-def _problems(
-    seen: list[TransactionObserved], previous: list[str], amounts: set[Decimal], standing: TransactionObserved
-) -> Iterable[str]:
-    types = {one.tran_type for one in seen}
+def _contradictions(seen: Sequence[TransactionObserved], previous: Sequence[str]) -> Iterable[str]:
+    types = {one.tran_type for one in seen if one.tran_type}
     if len(previous) > 1:
-        yield f"{standing.tran_ref}: contradicting previous references"
-    if len(amounts) > 1 and standing.status in ("A", "H"):
-        yield f"{standing.tran_ref}: contradicting amounts"
+        yield "contradicting previous references"
+    if not types:
+        yield "transaction type missing"
     if unknown := sorted(types - FOLLOW_UPS - ORIGINALS):
-        yield f"{standing.tran_ref}: unknown transaction type {unknown[0]!r}"
+        yield f"unknown transaction type {unknown[0]!r}"
     elif len(types) > 1 and not any(types <= family for family in _SAME_KIND):
-        yield f"{standing.tran_ref}: contradicting transaction types"
+        yield "contradicting transaction types"
     if odd := sorted({one.status for one in seen} - RANK.keys()):
-        yield f"{standing.tran_ref}: unknown status {odd[0]!r}"
-    if standing.status in ("A", "H") and not amounts and "register" not in types:
-        yield f"{standing.tran_ref}: amount missing"
+        yield f"unknown status {odd[0]!r}"
+
+
+def _amount_problems(kind: str, status: str, amounts: Sequence[Decimal]) -> Iterable[str]:
+    if amounts and amounts[0] < ZERO:
+        yield "amount below zero"
+    if status not in ("A", "H") or kind in MOVES_NOTHING:
+        return
+    if len(amounts) > 1:
+        yield "contradicting amounts"
+    if not any(amounts):
+        yield "amount missing"
+    if kind == "payment request":
+        yield "a payment request cannot be authorised itself"
