@@ -1,8 +1,13 @@
-"""The envelope every fact travels in, and the hash chain that seals a payment's history from its first event on."""
+"""The envelope every fact travels in, and the hash chain that seals a payment's history from its first event on.
+
+The hash covers what is stored, members that this version does not know included: an event of a newer version keeps its
+hash, and a member smuggled in breaks it. The chain shows everything but a cut tail; seals of the last hash show that.
+"""
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,7 +34,8 @@ class Context:
 class Event:
     """One stored fact of one payment.
 
-    `version` counts from 1 without gaps; `recorded_at` is UTC with millisecond precision, as MongoDB keeps it.
+    `version` counts from 1 without gaps; `recorded_at` is UTC with millisecond precision, as MongoDB keeps it;
+    `content` is what the hash covers, as stored.
     """
 
     payment_id: str
@@ -40,6 +46,7 @@ class Event:
     context: Context
     prev_hash: str
     hash: str
+    content: dict[str, Any] = field(compare=False, repr=False)
 
     @property
     def event_id(self) -> str:
@@ -53,26 +60,13 @@ class Event:
 
     def to_document(self) -> dict[str, Any]:
         """Return the document stored in `payment_events`."""
-        return {"_id": self.event_id, **envelope(self), "payment_id": ObjectId(self.payment_id),
-                "recorded_at": self.recorded_at, "hash": self.hash}  # fmt: skip
+        own = {"payment_id": ObjectId(self.payment_id), "recorded_at": self.recorded_at, "hash": self.hash}
+        return {"_id": self.event_id, **self.content, **own}
 
 
 def envelope(event: Event) -> dict[str, Any]:
     """Return what the hash covers, as plain JSON values: everything but the hash itself."""
-    return {
-        "payment_id": event.payment_id,
-        "version": event.version,
-        "type": event.type,
-        "schema_version": event.schema_version,
-        "data": event.fact.to_data(),
-        "recorded_at": timestamp(event.recorded_at),
-        "correlation_id": event.context.correlation_id,
-        "causation_id": event.context.causation_id,
-        "operation_id": event.context.operation_id,
-        "requested_by": event.context.requested_by,
-        "source": event.context.source,
-        "prev_hash": event.prev_hash,
-    }
+    return dict(event.content)
 
 
 def canonical_bytes(content: dict[str, Any]) -> bytes:
@@ -85,33 +79,52 @@ def canonical_bytes(content: dict[str, Any]) -> bytes:
 
 
 def timestamp(moment: datetime) -> str:
-    """Return an aware time as ISO-8601 UTC with milliseconds, such as `2026-08-06T10:15:30.000Z`."""
+    """Return an aware time as ISO-8601 UTC with milliseconds, such as `2026-08-06T10:15:30.000Z`.
+
+    Raises:
+        ValueError: the time does not say its zone.
+    """
+    if moment.utcoffset() is None:
+        raise ValueError(f"an aware time was expected, not {moment.isoformat()}")
     utc = moment.astimezone(UTC)
     return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
 
 
-def seal(
-    payment_id: str,
-    previous: Event | None,
-    fact: Fact,
-    recorded_at: datetime,
-    context: Context,
-    *,
-    schema_version: int | None = None,
-) -> Event:
-    """Return the event that follows `previous` in a chain; its schema version is the fact's own unless given."""
-    open_event = Event(
+def seal(payment_id: str, previous: Event | None, fact: Fact, recorded_at: datetime, context: Context) -> Event:
+    """Return the event that follows `previous` in a chain.
+
+    Raises:
+        ValueError: `recorded_at` does not say its zone.
+    """
+    moment = recorded_at.astimezone(UTC)
+    version = previous.version + 1 if previous else 1
+    prev_hash = previous.hash if previous else GENESIS_HASH
+    content = {
+        "payment_id": payment_id,
+        "version": version,
+        "type": type(fact).__name__,
+        "schema_version": fact.SCHEMA_VERSION,
+        "data": fact.to_data(),
+        "recorded_at": timestamp(recorded_at),
+        **asdict(context),
+        "prev_hash": prev_hash,
+    }
+    return Event(
         payment_id=payment_id,
-        version=previous.version + 1 if previous else 1,
+        version=version,
         fact=fact,
-        schema_version=schema_version or fact.SCHEMA_VERSION,
-        recorded_at=recorded_at.replace(microsecond=recorded_at.microsecond // 1000 * 1000),
+        schema_version=fact.SCHEMA_VERSION,
+        recorded_at=moment.replace(microsecond=moment.microsecond // 1000 * 1000),
         context=context,
-        prev_hash=previous.hash if previous else GENESIS_HASH,
-        hash="",
+        prev_hash=prev_hash,
+        hash=content_hash(content),
+        content=content,
     )
-    digest = hashlib.sha256(canonical_bytes(envelope(open_event))).hexdigest()
-    return Event(**{**open_event.__dict__, "hash": digest})
+
+
+def content_hash(content: dict[str, Any]) -> str:
+    """Return the hash of an envelope: SHA-256 over its canonical bytes, in hexadecimal digits."""
+    return hashlib.sha256(canonical_bytes(content)).hexdigest()
 
 
 def from_document(document: dict[str, Any]) -> Event:
@@ -119,38 +132,44 @@ def from_document(document: dict[str, Any]) -> Event:
 
     Raises:
         KeyError: the document is not an event of a known type.
+        ValueError: `recorded_at` was read without a zone.
     """
+    own = {"payment_id": str(document["payment_id"]), "recorded_at": timestamp(document["recorded_at"])}
+    stored = {name: value for name, value in document.items() if name not in ("_id", "hash")}
     return Event(
-        payment_id=str(document["payment_id"]),
+        payment_id=own["payment_id"],
         version=document["version"],
         fact=fact_from(document["type"], document["data"]),
         schema_version=document["schema_version"],
         recorded_at=document["recorded_at"],
-        context=Context(
-            correlation_id=document["correlation_id"],
-            source=document["source"],
-            causation_id=document["causation_id"],
-            operation_id=document["operation_id"],
-            requested_by=document["requested_by"],
-        ),
+        context=Context(**{name: document[name] for name in _CONTEXT}),
         prev_hash=document["prev_hash"],
         hash=document["hash"],
+        content=stored | own,
     )
 
 
-def broken_link(events: list[Event]) -> Event | None:
-    """Return the first event whose version, link or hash does not follow from the ones before it, if any."""
+def broken_link(events: Iterable[Event]) -> Event | None:
+    """Return the first event whose payment, version, link or hash does not follow from the ones before it, if any."""
     previous: Event | None = None
     for event in events:
-        expected = seal(
-            event.payment_id,
-            previous,
-            event.fact,
-            event.recorded_at,
-            event.context,
-            schema_version=event.schema_version,
-        )
-        if (event.version, event.prev_hash, event.hash) != (expected.version, expected.prev_hash, expected.hash):
+        payment_id = previous.payment_id if previous else event.payment_id
+        version = previous.version + 1 if previous else 1
+        prev_hash = previous.hash if previous else GENESIS_HASH
+        follows = (event.payment_id, event.version, event.prev_hash) == (payment_id, version, prev_hash)
+        if not follows or not _is_whole(event):
             return event
         previous = event
     return None
+
+
+def _is_whole(event: Event) -> bool:
+    """Return whether an event's hash is that of its content; what is not JSON was never sealed."""
+    try:
+        return content_hash(event.content) == event.hash
+    except (TypeError, ValueError):
+        return False
+
+
+#: The members of an event that say who asked and from where.
+_CONTEXT = tuple(field.name for field in fields(Context))

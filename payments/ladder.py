@@ -15,6 +15,9 @@ DAILY = timedelta(days=1)
 #: How long a cart that was given up is still watched.
 WATCH = timedelta(days=1)
 
+#: The last look at a cart that was given up falls this long before its watch ends, so that it still counts.
+LAST_LOOK = timedelta(minutes=5)
+
 #: "Nothing found" counts only this long after the send's lease has ended: PayTabs' duplicate window, and some more.
 SETTLING = timedelta(seconds=130)
 
@@ -38,7 +41,8 @@ def next_look(row: Operation, verdict: Assessment, now: datetime) -> datetime | 
         now: aware UTC.
     """
     states = {leg.state for leg in verdict.legs if leg.operation_id == row.operation_id}
-    watched = any(send.retired_at and now < send.retired_at + WATCH for send in row.sends)
-    if row.open or watched or states & POLLED:
-        return next_step(row.poll_from, now)
-    return None
+    ends = [send.retired_at + WATCH for send in row.sends if send.retired_at and now < send.retired_at + WATCH]
+    if not (row.open or ends or states & POLLED or verdict.parked):
+        return None
+    last_looks = [end - LAST_LOOK for end in ends if end - LAST_LOOK > now]
+    return min([next_step(row.poll_from, now), *last_looks])
