@@ -30,6 +30,7 @@ class CmsPayment:
     client_id: str | None
     contract_id: str | None
     tran_ref: str | None
+    status: str | None
 
 
 class CmsReader:
@@ -58,7 +59,7 @@ class CmsReader:
     def parties(self, client_id: str | None, contract_id: str | None) -> tuple[Document, Document]:
         """Return customer and shipping details: the payment's client and the contract's employee, empty if unknown."""
         contract = self._find("contracts", contract_id, {"employee": 1})
-        employee = str(contract["employee"]) if contract and contract.get("employee") else None
+        employee = _reference(contract.get("employee")) if contract else None
         return _details(self._user(client_id)), _details(self._user(employee))
 
     def _user(self, user_id: str | None) -> Document | None:
@@ -76,12 +77,13 @@ def _payment(found: Document) -> CmsPayment:
         raise InvalidArgument(f"payments.{error.field}", error.expected) from error
     return CmsPayment(
         payment_id=str(found["_id"]),
-        title=str(found.get("title") or ""),
+        title=str(found.get("title") or "").strip(),
         amount=amount,
         currency=currency,
         client_id=_reference(found.get("client")),
         contract_id=_reference(found.get("contractId")),
         tran_ref=str(found["transR"]) if found.get("transR") else None,
+        status=str(found["status"]) if found.get("status") else None,
     )
 
 
@@ -96,15 +98,22 @@ def _reference(value: object) -> str | None:
 def _details(user: Document | None) -> Document:
     if user is None:
         return {}
-    address = user.get("address") if isinstance(user.get("address"), dict) else {}
-    country = str((address or {}).get("country") or "")
+    known = user.get("address")
+    address: Document = known if isinstance(known, dict) else {}
     details = {
         "name": user.get("fullName"),
         "email": user.get("email"),
         "phone": user.get("phone"),
-        "street1": (address or {}).get("street"),
-        "city": (address or {}).get("city"),
-        "state": (address or {}).get("state"),
-        "country": country.upper() if len(country) in _COUNTRY_LENGTHS and country.isalpha() else None,
+        "street1": address.get("street"),
+        "city": address.get("city"),
+        "state": address.get("state"),
+        "country": _country(address.get("country")),
     }
     return {name: str(value) for name, value in details.items() if value}
+
+
+def _country(value: object) -> str | None:
+    """Return an ISO 3166 code in capitals, or None for anything that is not one, such as a country's name."""
+    code = value.strip() if isinstance(value, str) else ""
+    is_code = len(code) in _COUNTRY_LENGTHS and code.isascii() and code.isalpha()
+    return code.upper() if is_code else None

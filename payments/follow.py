@@ -1,5 +1,7 @@
 """An operation's row follows the verdict over its payment, in the transaction of every change."""
 
+from dataclasses import replace
+
 from payments.ladder import next_look
 from payments.operations import Operation, OperationsLedger, Status
 from payments.payment import FAILED_STATES, OPEN, State
@@ -32,6 +34,9 @@ class FollowOperations:
             status = self._status(row, change)
             if status is None or (status is row.status and row.open):
                 continue
+            if status is Status.PENDING and not row.open:
+                # Another operation may be open by now; this one stays closed, and its next look keeps it watched.
+                continue
             self._close_or_keep(row, status, change)
 
     def _status(self, row: Operation, change: Change) -> Status | None:
@@ -43,14 +48,15 @@ class FollowOperations:
             return (
                 Status.PENDING if row.status is Status.PENDING or states & _WAITING - {State.AWAITING_PAYER} else None
             )
-        if states & FAILED_STATES and row.status in _ANSWERABLE:
+        # A cart that was given up may fail while its successor is under way: only when nothing is, this is the end.
+        if states & FAILED_STATES and not states & OPEN and row.status in _ANSWERABLE:
             return Status.REFUSED
         return None
 
     def _close_or_keep(self, row: Operation, status: Status, change: Change) -> None:
         keeps_open = status is Status.PENDING
-        changes = {"status": status, "open": keeps_open, "updated_at": change.now}
+        changes = {"status": status, "open": keeps_open, "error": None, "updated_at": change.now}
         if not keeps_open:
-            closed = Operation(**{**row.__dict__, "open": False, "status": status})
+            closed = replace(row, open=False, status=status)
             changes |= {"due_at": next_look(closed, change.after, change.now), "lease": None}
-        self._ledger.update(row.operation_id, changes, change.session)
+        self._ledger.follow(row, changes, change.session)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from payments import facts
+from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.movements import RANK
 from payments.observing import observations, observe
@@ -72,11 +73,12 @@ class Notices:
             wait_seconds: how long to wait when the query lags behind the notice; None when it has lagged long enough.
             context: correlation of the delivery.
         """
-        payment_id = self._payment_of(notice, context)
+        try:
+            payment_id = self._payment_of(notice, context)
+        except InvalidArgument as error:
+            return self._unknown(notice, f"the CMS's payment cannot be taken over: {error}")
         if payment_id is None:
-            detail = f"tran_ref {notice.tran_ref}, cart {notice.cart_id}"
-            self._parts.alert("unknown_payment", notice.tran_ref, detail)
-            return Verdict("unknown_payment", reason="no payment has this reference or cart")
+            return self._unknown(notice, "no payment has this reference or cart")
         payment = self._parts.store.payment(payment_id)
         mismatch = contradiction(notice, payment)
         if mismatch:
@@ -86,19 +88,28 @@ class Notices:
             return Verdict("applied", payment_id)
         return self._confirm(payment_id, notice, delivery_id, wait_seconds, context)
 
+    def _unknown(self, notice: Transaction, reason: str) -> Verdict:
+        detail = f"tran_ref {notice.tran_ref}, cart {notice.cart_id}: {reason}"
+        self._parts.alert("unknown_payment", notice.tran_ref, detail)
+        return Verdict("unknown_payment", reason=reason)
+
     def _payment_of(self, notice: Transaction, context: Context) -> str | None:
         """Find the payment by reference, by the reference acted upon, by cart, then among the CMS's old ones."""
         store = self._parts.store
-        for ref in (notice.tran_ref, notice.previous_tran_ref):
-            if ref and (found := store.find_by_tran_ref(ref)):
+        refs = [ref for ref in (notice.tran_ref, notice.previous_tran_ref) if ref]
+        for ref in refs:
+            if found := store.find_by_tran_ref(ref):
                 return found
         if notice.cart_id and (row := self._parts.ledger.by_cart(notice.cart_id)):
             return row.payment_id
-        return self._parts.service.adopt_by_tran_ref(notice.previous_tran_ref or notice.tran_ref, context)
+        adopted = (self._parts.service.adopt_by_tran_ref(ref, context) for ref in refs)
+        return next(filter(None, adopted), None)
 
     def _needs_query(self, notice: Transaction) -> bool:
+        """Tell whether a notice counts only as a query's answer: money, follow-ups, what is old or not understood."""
         stale = notice.transaction_time is None or self._is_stale(notice.transaction_time)
-        return stale or notice.response_status in CONFIRMED_BY_QUERY or notice.response_status not in RANK
+        money = notice.response_status in CONFIRMED_BY_QUERY or notice.previous_tran_ref is not None
+        return stale or money or notice.response_status not in RANK
 
     def _is_stale(self, moment: datetime) -> bool:
         return self._parts.clock() - moment > STALE_AFTER
@@ -109,8 +120,9 @@ class Notices:
         answer = self._parts.reconciler.ask_ref(notice.tran_ref, context)
         if not is_conclusive(answer):
             return Verdict("waiting", payment_id, reason=f"gateway_{answer.detail}")
-        seen = observations(answer)
-        self._record(payment_id, seen, context)
+        if answer.transaction and notice.cart_id and answer.transaction.cart_id not in (None, notice.cart_id):
+            return self._review(payment_id, "a notice whose query names another cart", notice, delivery_id, context)
+        self._record(payment_id, observations(answer), context)
         if confirms(answer, notice):
             return Verdict("applied", payment_id)
         if wait_seconds is not None:
@@ -132,13 +144,15 @@ class Notices:
 
 
 def confirms(answer: Answer, notice: Transaction) -> bool:
-    """Tell whether a query's answer says at least as much as a notice of the same transaction."""
+    """Tell whether a query's answer says at least as much as a notice of the same transaction.
+
+    A status that nobody knows is confirmed by the same one, or by any that is more than waiting.
+    """
     seen = answer.transaction
     if seen is None or seen.response_status is None:
         return False
-    if notice.response_status not in RANK:
-        return True
-    return RANK.get(seen.response_status, len(RANK)) >= RANK[notice.response_status]
+    least = RANK.get(notice.response_status or "", RANK["P"] + 1)
+    return RANK.get(seen.response_status, len(RANK)) >= least
 
 
 def contradiction(notice: Transaction, payment: Payment) -> str | None:

@@ -171,9 +171,21 @@ class OperationsLedger:
         )  # fmt: skip
         return result.modified_count == 1
 
-    def update(self, operation_id: str, changes: Document, session: ClientSession | None = None) -> None:
-        """Set fields of a row that no send is fighting for: its next look, its end."""
-        self.rows.update_one({"_id": operation_id}, {"$set": changes}, session=session)
+    def withdraw(self, row: Operation, changes: Document, now: datetime, session: ClientSession) -> None:
+        """Close a row that must not be sent any more; nothing when it is not `new` any more."""
+        unsent = {"_id": row.operation_id, "status": Status.NEW}
+        self.rows.update_one(unsent, {"$set": {**changes, "updated_at": now}}, session=session)
+
+    def follow(self, row: Operation, changes: Document, session: ClientSession) -> None:
+        """Set the end, or the state, that a row's payment has come to; the session has read the row."""
+        self.rows.update_one({"_id": row.operation_id}, {"$set": changes}, session=session)
+
+    def reschedule(self, row: Operation, due_at: datetime | None, *, poll_from: datetime | None = None) -> None:
+        """Set when to look again, and where the ladder begins; nothing when the row has moved on since it was read."""
+        self.rows.update_one(
+            {"_id": row.operation_id, "status": row.status, "open": row.open, "sends": {"$size": len(row.sends)}},
+            {"$set": {"due_at": due_at, "poll_from": poll_from or row.poll_from}},
+        )
 
     def claim_due(self, now: datetime, limit: int) -> list[Operation]:
         """Return rows that are due and push them forward, so that one row is enqueued once per interval."""

@@ -24,6 +24,10 @@ from paytabs.responses import Answer
 _CART_TELLS_MORE = frozenset({State.PENDING_OFFLINE, State.ON_HOLD, State.AUTHORISED, State.PART_CAPTURED})
 
 
+#: Once "nothing found" would count, a payer waits for the answer: a query that got none is repeated this soon.
+UNANSWERED = timedelta(seconds=60)
+
+
 @dataclass(frozen=True)
 class Question:
     """One query: by reference or by cart."""
@@ -50,7 +54,7 @@ class Reconciler:
             Whether the operation is ready to be sent (again).
         """
         row = self._ledger.get(operation_id)
-        if row is None:
+        if row is None or not (row.open or row.due_at):
             return False
         now = self._clock()
         if row.status is Status.NEW and not row.sends:
@@ -59,17 +63,20 @@ class Reconciler:
             if row.lease_until and now < row.lease_until:
                 return False
             row = self._give_up_lease(row, context)
+        asked_at = self._clock()
         answers = self.ask(row, context)
         if not all(is_conclusive(answer) for answer in answers):
             self._apply_what_is_said(row, answers, context)
             return row.status is Status.NEW
-        self._store.change(row.payment_id, context, lambda change: self._settle(change, row, answers))
+        self._store.change(row.payment_id, context, lambda change: self._settle(change, row, answers, asked_at))
         return self._look_again(operation_id)
 
-    def ask(self, row: Operation, context: Context) -> list[Answer]:
-        """Ask PayTabs everything that is open about an operation."""
-        payment = self._store.payment(row.payment_id)
-        return [self._query(one, context) for one in questions(row, payment, self._clock())]
+    def ask(self, row: Operation, context: Context, *, also: str | None = None) -> list[Answer]:
+        """Ask PayTabs everything that is open about an operation, and about one more transaction if it is named."""
+        asked = questions(row, self._store.payment(row.payment_id), self._clock())
+        if also:
+            asked = list(dict.fromkeys([*asked, Question("tran_ref", also)]))
+        return [self._query(one, context) for one in asked]
 
     def ask_ref(self, tran_ref: str, context: Context) -> Answer:
         """Ask PayTabs what became of one transaction."""
@@ -93,7 +100,10 @@ class Reconciler:
         self.apply(row.payment_id, answers, context)
         stored = self._ledger.get(row.operation_id) or row
         if stored.due_at:
-            self._ledger.update(row.operation_id, {"due_at": next_step(row.poll_from, self._clock())})
+            now = self._clock()
+            step = next_step(stored.poll_from, now)
+            soon = stored.status is Status.UNKNOWN and self._settling_end(stored) is None
+            self._ledger.reschedule(stored, min(step, now + UNANSWERED) if soon else step)
 
     def _give_up_lease(self, row: Operation, context: Context) -> Operation:
         """Book a send whose worker is gone as unknown."""
@@ -107,42 +117,45 @@ class Reconciler:
         self._store.change(row.payment_id, context, work)
         return self._ledger.get(row.operation_id) or row
 
-    def _settle(self, change: Change, row: Operation, answers: list[Answer]) -> None:
+    def _settle(self, change: Change, row: Operation, answers: list[Answer], asked_at: datetime) -> None:
         change.record(*(fact for answer in answers for fact in observations(answer)))
         stored = self._ledger.get(row.operation_id, change.session)
         if stored is None or stored.status is not Status.UNKNOWN or stored.cart_id is None:
             return
-        reason = self._lost(stored, change)
+        if stored.cart_id != row.cart_id:
+            return
+        reason = self._lost(stored, change, asked_at)
         if reason and self._ledger.retire(stored, stored.cart_id, change.now, change.session):
             change.record(facts.CartRetired(operation_id=stored.operation_id, cart_id=stored.cart_id, reason=reason))
 
-    def _lost(self, row: Operation, change: Change) -> str | None:
-        """Return why an unknown send may be followed by one under a new cart, or None while it may not."""
-        legs = [leg for leg in change.after.legs if leg.operation_id == row.operation_id]
-        states = {leg.state for leg in legs}
-        if states == {State.AWAITING_PAYER} and row.redirect_url is None:
-            return "found_without_its_link"
-        sent_at = row.sends[-1].sent_at
-        if states <= {State.SENT} and change.now >= sent_at + self._lease + SETTLING:
-            return "nothing_found"
-        return None
+    def _lost(self, row: Operation, change: Change, asked_at: datetime) -> str | None:
+        """Return why an unknown send may be followed by one under a new cart, or None while it may not.
+
+        Only what was found under the last cart counts: earlier ones of the same operation have their own ends.
+        """
+        found = {seen.tran_ref for seen in change.payment.observations if seen.cart_id == row.cart_id}
+        if not found:
+            return "nothing_found" if asked_at >= self._settled_at(row) else None
+        states = {leg.state for leg in change.after.legs if leg.tran_ref in found}
+        return "found_without_its_link" if states == {State.AWAITING_PAYER} else None
+
+    def _settled_at(self, row: Operation) -> datetime:
+        """Return the moment from which "nothing found" under a row's last cart counts."""
+        return row.sends[-1].sent_at + self._lease + SETTLING
 
     def _look_again(self, operation_id: str) -> bool:
         row = self._ledger.get(operation_id)
         if row is None or row.status is Status.NEW:
             return row is not None
         verdict = assess(self._store.payment(row.payment_id))
-        due = self._settling_end(row) or next_look(row, verdict, self._clock())
-        if due != row.due_at:
-            self._ledger.update(operation_id, {"due_at": due})
+        self._ledger.reschedule(row, self._settling_end(row) or next_look(row, verdict, self._clock()))
         return False
 
     def _settling_end(self, row: Operation) -> datetime | None:
         """Return the moment from which "nothing found" counts, when that is the next thing to happen."""
         if row.status is not Status.UNKNOWN:
             return None
-        now = self._clock()
-        end = row.sends[-1].sent_at + self._lease + SETTLING
+        now, end = self._clock(), self._settled_at(row)
         return min(next_step(row.poll_from, now), end) if end > now else None
 
 

@@ -18,7 +18,7 @@ from payments.events import Context
 from payments.ladder import next_step
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status, new_cart_id
-from payments.payment import Snapshot
+from payments.payment import CONFIRMED, Snapshot
 from payments.projections import RaiseAlert
 from payments.store import Change, Clock, PaymentStore
 from paytabs.errors import LISTED_CODES
@@ -70,7 +70,7 @@ class Sender:
         """Send an operation that is `new`, and book the outcome.
 
         Returns:
-            The row afterwards, whatever it has become.
+            The row afterwards, whatever it has become; closed unsent when the payment has been paid meanwhile.
 
         Raises:
             NotYet: another worker is sending it.
@@ -83,7 +83,7 @@ class Sender:
         request = build_page(row, cart_id, parts.cms, parts.store.payment(row.payment_id).snapshot)
         not_after = parts.monotonic() + parts.fence_seconds
         if not parts.store.change(row.payment_id, context, lambda change: self._start(change, row, cart_id)):
-            raise NotYet(row.payment_id, 1.0, "in_flight")
+            return self._not_started(row)
         answer = parts.gateway.request_page(request, not_after=not_after, correlation_id=context.correlation_id)
         parts.store.change(row.payment_id, context, lambda change: self._book(change, row, cart_id, answer))
         self._alert_on_fault(answer, row)
@@ -92,7 +92,19 @@ class Sender:
             parts.alert("operation_given_up", operation_id, f"never sent: {sent.error}")
         return sent
 
+    def _not_started(self, row: Operation) -> Operation:
+        stored = self._parts.ledger.get(row.operation_id)
+        if stored is None or stored.open:
+            raise NotYet(row.payment_id, 1.0, "in_flight")
+        return stored
+
     def _start(self, change: Change, row: Operation, cart_id: str) -> bool:
+        state = change.before.base_state
+        if state in CONFIRMED:
+            # An earlier attempt succeeded late, after this one was accepted: asking again could charge twice.
+            closed = _closed(Status.REFUSED, f"not sent: the payment is {state}", row, change.now)
+            self._parts.ledger.withdraw(row, closed, change.now, change.session)
+            return False
         if not self._parts.ledger.start(row, cart_id, self._parts.owner, change.now, change.session):
             return False
         change.record(
@@ -118,7 +130,7 @@ class Sender:
         name = {"operation_id": row.operation_id, "cart_id": cart_id}
         if answer.outcome is Outcome.DID_NOT_HAPPEN and answer.error_code is not None:
             error = f"PayTabs refused the request with code {answer.error_code}: {answer.message}"
-            closed = {"status": Status.REFUSED, "open": False, "due_at": None, "error": error}
+            closed = _closed(Status.REFUSED, error, row, now)
             return closed, [facts.AttemptRefused(**name, code=answer.error_code, detail=answer.detail)]
         if answer.outcome is Outcome.DID_NOT_HAPPEN:
             return self._again(row, answer, now), [facts.AttemptNotSent(**name, detail=answer.detail)]
@@ -128,13 +140,14 @@ class Sender:
         seen = answer.transaction
         result = {"tran_ref": seen.tran_ref, "redirect_url": seen.redirect_url}
         pending = {"status": Status.PENDING, "due_at": next_step(now, now), "result": result, "poll_from": now}
+        pending["error"] = None
         return pending, [facts.PageOpened(**name, tran_ref=seen.tran_ref)]
 
     def _again(self, row: Operation, answer: Answer, now: datetime) -> dict[str, Any]:
         """Return how a send that did not happen waits for the next one, or gives up after its horizon."""
         attempt = row.attempts + 1
         if not self._parts.policy.allows(attempt, (now - row.created_at).total_seconds()):
-            return {"status": Status.FAILED, "open": False, "due_at": None, "error": answer.detail}
+            return _closed(Status.FAILED, answer.detail, row, now)
         delay = max(self._parts.policy.delay(attempt), answer.retry_after_seconds or 0.0)
         return {"status": Status.NEW, "due_at": now + timedelta(seconds=delay), "error": answer.detail}
 
@@ -142,6 +155,12 @@ class Sender:
         known = LISTED_CODES.get(answer.error_code or 0)
         if known and known.configuration_fault:
             self._parts.alert("gateway_configuration", str(known.code), f"{known.meaning} ({row.operation_id})")
+
+
+def _closed(status: Status, error: str, row: Operation, now: datetime) -> dict[str, Any]:
+    """Return how a row ends that made no page; carts that were given up before stay watched."""
+    due_at = next_step(now, now) if row.retired_carts else None
+    return {"status": status, "open": False, "due_at": due_at, "error": error}
 
 
 def build_page(row: Operation, cart_id: str, cms: CmsReader, terms: Snapshot | None) -> PageRequest:

@@ -6,8 +6,11 @@ from typing import Any
 from payments.assessment import Assessment, assess
 from payments.cms import CmsPayment
 from payments.events import Event, envelope
-from payments.operations import Operation
+from payments.operations import Operation, Status
 from payments.payment import Payment, State, fold
+
+#: Rows whose error says why PayTabs never made the page; what a payer's bank said is the state's to tell.
+_UNSENT = frozenset({Status.REFUSED, Status.FAILED})
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,6 @@ def _view(payment_id: str, payment: Payment, verdict: Assessment, row: Operation
         refund_pending=str(verdict.refund_pending),
         flags=verdict.flags,
         review=verdict.review,
-        error=row.error if row and verdict.state is State.ERROR else None,
+        error=row.error if row and row.status in _UNSENT else None,
         version=version,
     )

@@ -1,0 +1,81 @@
+"""Taking over a payment that the CMS's old code began: a `transR`, no events.
+
+PayTabs is asked first, and what it says is committed together with the adoption: the CMS's word for the state counts
+for nothing, and a payment that is paid never looks unpaid in between. Without an answer nothing is taken over yet.
+"""
+
+from dataclasses import dataclass, replace
+
+from payments import facts
+from payments.accepting import new_row
+from payments.cms import CmsPayment, CmsReader
+from payments.errors import NotYet
+from payments.events import Context
+from payments.observing import observations
+from payments.operations import Operation, OperationsLedger, Status
+from payments.reconcile import Reconciler, is_conclusive
+from payments.store import Change, PaymentStore
+from paytabs.responses import Answer
+
+#: How long a caller waits when PayTabs does not say what became of the payment, in seconds.
+ASK_AGAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Adopter:
+    """Takes payments over, each once."""
+
+    store: PaymentStore
+    ledger: OperationsLedger
+    cms: CmsReader
+    reconciler: Reconciler
+    profile_id: int
+
+    def take_over(self, payment_id: str, cms: CmsPayment, context: Context) -> bool:
+        """Adopt a payment, its state from a query; False if it is none to adopt.
+
+        Raises:
+            NotYet: PayTabs does not answer; nothing was changed.
+        """
+        if cms.tran_ref is None or self.store.load(payment_id):
+            return False
+        answer = self.reconciler.ask_ref(cms.tran_ref, context)
+        if not is_conclusive(answer):
+            raise NotYet(payment_id, ASK_AGAIN_SECONDS, f"gateway_{answer.detail}")
+        self.store.change(payment_id, context, lambda change: self._adopt(change, cms, answer, context))
+        return True
+
+    def by_tran_ref(self, tran_ref: str, context: Context) -> str | None:
+        """Find a payment by the CMS's `transR` and adopt it if need be; None when there is none.
+
+        Raises:
+            InvalidArgument: the CMS's document cannot be read.
+            NotYet: PayTabs does not answer.
+        """
+        payment_id = self.cms.by_tran_ref(tran_ref)
+        if payment_id and not self.store.load(payment_id):
+            self.take_over(payment_id, self.cms.payment(payment_id), context)
+        return payment_id
+
+    def _adopt(self, change: Change, cms: CmsPayment, answer: Answer, context: Context) -> None:
+        if change.history or cms.tran_ref is None:
+            return
+        row = _adopted_row(cms, cms.tran_ref, context, change)
+        change.record(
+            facts.PaymentAdopted(
+                amount=str(cms.amount), currency=cms.currency, profile_id=self.profile_id, tran_ref=cms.tran_ref,
+                operation_id=row.operation_id, client_id=cms.client_id, contract_id=cms.contract_id,
+            ),
+            *observations(answer),
+        )  # fmt: skip
+        if answer.transaction is None and cms.status == "paid":
+            reason = "the CMS says paid, PayTabs does not know the reference"
+            change.record(facts.ReviewRaised(reason=reason, evidence=cms.tran_ref))
+        self.ledger.accept(row, change.session)
+
+
+def _adopted_row(cms: CmsPayment, tran_ref: str, context: Context, change: Change) -> Operation:
+    operation_id = f"adopt-{cms.payment_id}"
+    params = {"transaction": "sale", "asked": {}}
+    row = new_row(operation_id, cms.payment_id, kind="adopt", params=params, context=context, now=change.now)
+    return replace(row, status=Status.PENDING, tran_ref=tran_ref)

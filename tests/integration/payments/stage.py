@@ -1,0 +1,188 @@
+"""A stage for one payment's life: worlds that share a database, the sandbox and a clock that tests set."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pymongo.database import Database
+
+from config.settings import Settings
+from payments.events import Context, broken_link
+from payments.notices import Verdict
+from payments.operations import Operation
+from payments.service import PageTerms
+from payments.views import PaymentView
+from paytabs.responses import Answer, parse_notification
+from tasks.wiring import World, build_world, ensure_indexes, make_gateway
+from tests.support.cms import SeededPayment
+from tests.support.sandbox import Sandbox
+
+Document = dict[str, Any]
+
+#: Cards by what they come to.
+PAID, DECLINED, HELD, PENDING, ERROR, EXPIRED = "authorised", "declined", "held", "pending", "error", "expired"
+
+#: From the send to the moment at which "nothing found" counts: the lease and PayTabs' duplicate window, in seconds.
+SETTLED_SECONDS = 30 + 130
+
+
+class SetClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        now = datetime.now(UTC)
+        self.now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+class Interrupted(BaseException):
+    """Raised where a worker is killed: nothing catches it."""
+
+
+class BetweenAnswerAndBooking:
+    """The real gateway client, and something that happens when it has answered a request and nobody has read it yet."""
+
+    def __init__(self, settings: Settings, happening: Callable[[], None]) -> None:
+        self._client = make_gateway(settings)
+        self._happening = happening
+
+    def request_page(self, *args: Any, **kwargs: Any) -> Answer:
+        """Ask, let it happen, and answer."""
+        answer = self._client.request_page(*args, **kwargs)
+        self._happening()
+        return answer
+
+    def query_tran(self, *args: Any, **kwargs: Any) -> Answer:
+        """Pass on."""
+        return self._client.query_tran(*args, **kwargs)
+
+    def query_cart(self, *args: Any, **kwargs: Any) -> Answer:
+        """Pass on."""
+        return self._client.query_cart(*args, **kwargs)
+
+    def close(self) -> None:
+        """Close the real client."""
+        self._client.close()
+
+
+class Stage:
+    """What a test does and sees."""
+
+    def __init__(self, settings: Settings, database: Database[Document], sandbox: Sandbox) -> None:
+        self.sandbox, self.database = sandbox, database
+        self.clock = SetClock()
+        self.settings = settings.model_copy(update={"paytabs_base_url": sandbox.url})
+        self._worlds: list[World] = []
+        self._gateways: list[BetweenAnswerAndBooking] = []
+        self.world = self.another_world()
+        ensure_indexes(self.world)
+
+    def another_world(self, happening: Callable[[], None] | None = None, **settings: Any) -> World:
+        """Build one more world, as another worker process has it; settings differ as given."""
+        changed = self.settings.model_copy(update=settings)
+        gateway = BetweenAnswerAndBooking(changed, happening) if happening else None
+        built = build_world(changed, clock=self.clock, gateway=gateway)
+        self._worlds.append(built)
+        self._gateways += [gateway] if gateway else []
+        return built
+
+    def close(self) -> None:
+        """Close every world."""
+        for opened in (*self._worlds, *self._gateways):
+            opened.close()
+
+    def context(self, source: str = "test") -> Context:
+        """Return a context of this test's."""
+        return Context(correlation_id="corr-1", source=source, requested_by="tests")
+
+    def create(
+        self, seeded: SeededPayment, world: World | None = None, *, operation_id: str | None = None, **terms: Any
+    ) -> PaymentView:
+        """Ask for a page."""
+        service = (world or self.world).service
+        return service.create_page(seeded.payment_id, PageTerms(**terms), self.context(), operation_id)
+
+    def open_page(self, seeded: SeededPayment, **terms: Any) -> str:
+        """Ask for a page and return its reference."""
+        view = self.create(seeded, **terms)
+        assert view.redirect_url is not None
+        assert view.tran_ref is not None
+        return view.tran_ref
+
+    def verify(self, seeded: SeededPayment) -> PaymentView:
+        """Ask PayTabs about a payment."""
+        return self.world.service.verify(seeded.payment_id, self.context())
+
+    def get(self, seeded: SeededPayment) -> PaymentView:
+        """Look at a payment."""
+        return self.world.service.get(seeded.payment_id)
+
+    def state(self, seeded: SeededPayment) -> str:
+        """Return a payment's state."""
+        return str(self.get(seeded).state)
+
+    def cms(self, seeded: SeededPayment) -> Document:
+        """Return the CMS's document of a payment."""
+        found = self.database["payments"].find_one({"_id": seeded.payment})
+        assert found is not None
+        return found
+
+    def rows(self, seeded: SeededPayment) -> list[Operation]:
+        """List a payment's operations, oldest first."""
+        return self.world.ledger.of_payment(seeded.payment_id)
+
+    def row(self, seeded: SeededPayment) -> Operation:
+        """Return a payment's last operation."""
+        return self.rows(seeded)[-1]
+
+    def facts(self, seeded: SeededPayment) -> list[str]:
+        """List the names of a payment's events; their chain has to be whole."""
+        history = self.world.store.load(seeded.payment_id)
+        assert broken_link(history) is None
+        return [event.type for event in history]
+
+    def alerts(self) -> dict[str, str]:
+        """Return what operators were told: detail by name."""
+        return {row["name"]: row["detail"] for row in self.database["alerts"].find()}
+
+    def sent(self) -> list[Document]:
+        """List the bodies of the requests for pages that reached the sandbox."""
+        return [row["body"] for row in self.sandbox.requests("/payment/request")]
+
+    def queries(self) -> list[Document]:
+        """List the bodies of the queries that reached the sandbox."""
+        return [row["body"] for row in self.sandbox.requests("/payment/query")]
+
+    def notice(self, tran_ref: str, *, wait_seconds: float | None = 1.0, **changes: Any) -> Verdict:
+        """Apply the sandbox's signed notice of a transaction, altered as asked, as a worker would."""
+        body = self.sandbox.notify(tran_ref, url="http://127.0.0.1:9/nobody", **changes)["body"].encode()
+        delivery_id = f"{len(body)}-{abs(hash(body))}"
+        return self.world.notices.apply(parse_notification(body), delivery_id, wait_seconds, self.context("notice"))
+
+    def poll(self, seeded: SeededPayment) -> None:
+        """Do what the task `payments.poll` does for the payment's last operation."""
+        self._poll(self.row(seeded).operation_id)
+
+    def live(self, seconds: float) -> None:
+        """Let time pass, and let the sweep and its polls do at every due time what they do."""
+        end = self.clock.now + timedelta(seconds=seconds)
+        while (due := self._next_due()) and due <= end:
+            self.clock.now = max(self.clock.now, due)
+            for row in self.world.ledger.claim_due(self.clock.now, 100):
+                self._poll(row.operation_id)
+        self.clock.now = end
+
+    def _poll(self, operation_id: str) -> None:
+        if self.world.reconciler.poll(operation_id, self.context("poll")):
+            self.world.sender.send(operation_id, self.context("poll"))
+
+    def _next_due(self) -> datetime | None:
+        found = self.database["payment_operations"].find_one({"due_at": {"$type": "date"}}, sort=[("due_at", 1)])
+        due: datetime | None = found["due_at"].replace(tzinfo=UTC) if found else None
+        return due
