@@ -1,0 +1,126 @@
+"""`nestcms-workers enqueue`: a task by its public name, its arguments from a shell, its answer as JSON."""
+
+import json
+import pkgutil
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+from celery import Celery
+from celery.exceptions import TimeoutError as ResultTimeout
+from celery.result import AsyncResult
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+import tasks
+from config.addresses import hosts
+from config.celeryconfig import celery_config
+from config.settings import Settings
+from workers.cli_errors import NoAnswer, ServerSilent, TaskFailed, UnknownTask
+
+#: The message header under which a task finds its correlation id.
+CORRELATION_HEADER = "x_correlation_id"
+
+#: A MongoDB id. Some read as numbers (all digits, or with one e among them), and none is meant as one.
+OBJECT_ID = re.compile(r"[0-9a-f]{24}")
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def read_arguments(words: Iterable[str]) -> dict[str, Any]:
+    """Read ``key=value`` words: values as JSON when they parse, else as text.
+
+    Raises:
+        click.UsageError: a word has another form, or a key is there twice.
+    """
+    arguments: dict[str, Any] = {}
+    for word in words:
+        key, sign, text = word.partition("=")
+        if not sign or not _NAME.fullmatch(key):
+            raise click.UsageError(f"expected key=value, got {word!r}")
+        if key in arguments:
+            raise click.UsageError(f"{key} is given twice")
+        arguments[key] = read_value(text)
+    return arguments
+
+
+def read_value(text: str) -> Any:  # noqa: ANN401 - JSON
+    """Read one value: JSON when it parses, else text; an id is always text."""
+    if OBJECT_ID.fullmatch(text):
+        return text
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except ValueError:
+        return text
+
+
+def known_tasks() -> list[str]:
+    """List the public names of all tasks."""
+    for module in pkgutil.iter_modules(tasks.__path__):
+        import_module(f"tasks.{module.name}")
+    app = Celery("names", set_as_current=False)
+    app.finalize()
+    return sorted(name for name in app.tasks if not name.startswith("celery."))
+
+
+@contextmanager
+def caller(settings: Settings) -> Iterator[Celery]:
+    """Give a Celery application that sends tasks and fetches results, and closes its connections.
+
+    Raises:
+        ServerSilent: the broker or the result store does not answer.
+    """
+    app = Celery("nestcms-workers-cli", set_as_current=False)
+    app.conf.update(celery_config(settings))
+    try:
+        yield app
+    except (OperationalError, RedisError) as error:
+        raise ServerSilent("the broker", hosts(settings.redis_url or ""), str(error).rstrip(".")) from error
+    finally:
+        app.close()
+
+
+def send(app: Celery, task: str, arguments: dict[str, Any], correlation_id: str | None = None) -> AsyncResult[Any]:
+    """Enqueue a task on its queue.
+
+    Raises:
+        UnknownTask: there is none of that name.
+    """
+    if task not in (names := known_tasks()):
+        raise UnknownTask(task, names)
+    headers = {CORRELATION_HEADER: correlation_id} if correlation_id else {}
+    return app.send_task(task, kwargs=arguments, headers=headers)
+
+
+def answer(result: AsyncResult[Any], task: str, timeout_seconds: float) -> Any:  # noqa: ANN401 - JSON
+    """Wait for a task's answer.
+
+    Raises:
+        TaskFailed: it ended with an error.
+        NoAnswer: it has not ended in time.
+    """
+    try:
+        value = result.get(timeout=timeout_seconds, propagate=False)
+    except ResultTimeout as error:
+        raise NoAnswer(task, str(result.id), timeout_seconds) from error
+    if not result.successful():
+        raise TaskFailed(task, reason_of(value))
+    return value
+
+
+def reason_of(error: object) -> str:
+    """Say in one line what a task's error says."""
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def to_text(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Write an answer as JSON for a person or a pipe."""
+    return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _refuse(text: str) -> NoReturn:
+    raise ValueError(text)

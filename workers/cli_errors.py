@@ -1,0 +1,98 @@
+"""What can go wrong between a person's command and its answer, each as one sentence that also says the way out."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from workers.errors import StackError, WorkersError
+
+
+class NothingRuns(StackError):
+    """Raised when a command needs servers that neither the settings nor a running stack name."""
+
+    def __init__(self, variables: Sequence[str], run_file: Path) -> None:
+        super().__init__(
+            f"no servers are known: start 'nestcms-workers up' in another terminal (its {run_file} is not there), or "
+            f"set {' and '.join(variables)}."
+        )
+
+
+class RunFileStale(StackError):
+    """Raised when the run file is left over from a stack that has ended or was killed."""
+
+    def __init__(self, run_file: Path, why: str) -> None:
+        super().__init__(
+            f"{run_file} is left over ({why}): start 'nestcms-workers up' again, or set MONGO_URI and REDIS_URL."
+        )
+
+
+class ServerSilent(StackError):
+    """Raised when a server that a command needs does not answer."""
+
+    def __init__(self, program: str, address: str, reason: str) -> None:
+        super().__init__(f"{program} at {address} does not answer ({reason}): is it running, and is the address right?")
+
+
+class BrokerInUse(StackError):
+    """Raised when the demo is pointed at a broker that real work goes through."""
+
+    def __init__(self, address: str, found: str) -> None:
+        super().__init__(
+            f"the demo would mix with other work, because REDIS_URL's server {address} {found}: unset REDIS_URL to let "
+            "the demo start a server of its own, or name one that nobody uses."
+        )
+
+
+class UnknownTask(WorkersError):
+    """Raised when no task has that name.
+
+    Attributes:
+        name: What was asked for.
+        known: Every task's name.
+    """
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        close = get_close_matches(name, known, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        super().__init__(
+            f"there is no task {name}{hint}; the known ones are:\n" + "\n".join(f"  {one}" for one in known)
+        )
+        self.name = name
+        self.known = tuple(known)
+
+
+class TaskFailed(WorkersError):
+    """Raised when a task ended with an error.
+
+    Attributes:
+        task: Its name.
+        reason: What the error says.
+    """
+
+    def __init__(self, task: str, reason: str) -> None:
+        super().__init__(f"{task} failed: {reason}")
+        self.task = task
+        self.reason = reason
+
+
+class NoAnswer(WorkersError):
+    """Raised when a task has not ended within the time that its caller had."""
+
+    def __init__(self, task: str, task_id: str, seconds: float) -> None:
+        super().__init__(
+            f"{task} has not answered within {seconds:g} s; it stays enqueued as {task_id}. Does a worker of its queue "
+            "run ('nestcms-workers up')?"
+        )
+        self.task_id = task_id
+
+
+class DemoFailed(WorkersError):
+    """Raised when something that the demo checks is not so.
+
+    Attributes:
+        step: The step's title.
+    """
+
+    def __init__(self, step: str, happened: str, logs: Path) -> None:
+        super().__init__(f"the step “{step}” failed: {happened}. The processes' logs are in {logs}.")
+        self.step = step

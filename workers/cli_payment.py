@@ -1,0 +1,125 @@
+"""`nestcms-workers payment show`: a payment's state and history, read from MongoDB alone.
+
+No worker and no PayTabs is needed for it, so it also works when something else does not.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pymongo
+from pymongo.errors import PyMongoError
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+
+from config.addresses import hosts
+from config.settings import Settings
+from payments.errors import InvalidArgument
+from tasks.wiring import World, build_world
+from workers.cli_errors import ServerSilent, TaskFailed
+
+Json = Mapping[str, Any]
+
+#: How long the database has for all that is asked of it, in seconds.
+READ_SECONDS = 8.0
+
+#: What is shown of a payment: the field of its view, and what it is called.
+STATE_ROWS = {
+    "state": "state",
+    "status": "status in the CMS",
+    "amount": "amount",
+    "tran_ref": "PayTabs reference",
+    "redirect_url": "open page",
+    "authorised": "authorised",
+    "captured": "captured",
+    "released": "released",
+    "refunded": "refunded",
+    "refund_pending": "refund pending",
+    "flags": "flags",
+    "review": "to be reviewed",
+    "error": "last error",
+}
+
+#: Rows that are shown although they are empty.
+ALWAYS = frozenset({"state", "status", "amount", "captured"})
+
+#: Facts' fields that every row of the history would repeat.
+QUIET_FIELDS = frozenset({"operation_id", "profile_id", "client_id", "contract_id"})
+
+
+def read_payment(settings: Settings, payment_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a payment's view and its events, as the tasks `payments.get` and `payments.history` give them.
+
+    Raises:
+        TaskFailed: there is no such payment.
+        ServerSilent: the database does not answer.
+    """
+    try:
+        with _world(settings) as world, pymongo.timeout(READ_SECONDS):
+            return world.service.get(payment_id).to_json(), world.service.history(payment_id)
+    except InvalidArgument as error:
+        raise TaskFailed("payment show", str(error)) from error
+    except PyMongoError as error:
+        reason = type(error).__name__
+        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), reason) from error
+
+
+def payment_tables(view: Json, history: Sequence[Json]) -> RenderableType:
+    """Lay out a payment's state and its history."""
+    return Group(state_table(view), history_table(history) if history else "Nothing has happened to it yet.")
+
+
+def state_table(view: Json) -> Table:
+    """Lay out how a payment stands."""
+    table = Table(title=f"Payment {view['payment_id']}", title_justify="left", show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for field, name in STATE_ROWS.items():
+        if field in ALWAYS or view[field] not in (None, "0", [], ()):
+            table.add_row(name, _value(view, field))
+    return table
+
+
+def history_table(history: Sequence[Json]) -> Table:
+    """Lay out what happened to a payment, oldest first."""
+    table = Table(title="History", title_justify="left")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("time (UTC)", no_wrap=True)
+    table.add_column("what happened", style="bold", no_wrap=True)
+    table.add_column("details", overflow="fold")
+    table.add_column("through", overflow="fold")
+    for event in history:
+        time = str(event["recorded_at"]).partition("T")[2].removesuffix("Z").partition("+")[0][:12]
+        day = str(event["recorded_at"])[:10] if event is history[0] or _day(event) != _day(history[0]) else ""
+        details = "  ".join(
+            f"{name}={value}" for name, value in event["data"].items() if name not in QUIET_FIELDS and value is not None
+        )
+        table.add_row(str(event["version"]), f"{day} {time}".strip(), str(event["type"]), details, str(event["source"]))
+    return table
+
+
+def wide(console: Console) -> Console:
+    """Give a pipe or a file room for whole lines, which only a terminal has a width for."""
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    return console
+
+
+@contextlib.contextmanager
+def _world(settings: Settings) -> Iterator[World]:
+    built = build_world(settings)
+    try:
+        yield built
+    finally:
+        built.close()
+
+
+def _day(event: Json) -> str:
+    return str(event["recorded_at"])[:10]
+
+
+def _value(view: Json, field: str) -> str:
+    value = view[field]
+    if field in {"amount", "authorised", "captured", "released", "refunded", "refund_pending"}:
+        return f"{value} {view['currency']}"
+    return "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

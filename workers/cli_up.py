@@ -1,0 +1,121 @@
+"""`nestcms-workers up`: everything in the foreground, one labelled log, and nothing left when it ends."""
+
+import contextlib
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from config.addresses import hosts
+from config.settings import Settings
+from workers.cli_run_file import RunFile
+from workers.cli_settings import Desk
+from workers.errors import PortBusy
+from workers.processes import desk_settings, process_specs
+from workers.stack import LocalServers, local_servers
+from workers.stack_ports import is_listening
+from workers.supervisor import Supervisor
+
+#: Where the processes' logs are, below the local directory.
+LOGS = "logs"
+
+#: The settings of the ports that people may insist on, and who listens there.
+PORTS = {"receiver_port": "the receiver", "sandbox_port": "the sandbox", "flower_port": "Flower"}
+
+
+def run_stack(desk: Desk, console: Console, *, flower: bool = True) -> None:
+    """Run the whole stack until Ctrl-C.
+
+    Args:
+        desk: Its settings, and whether the sandbox is a part of it.
+        console: Where the one log goes.
+        flower: Whether the dashboard is a part of it.
+
+    Raises:
+        StackError: something cannot start; the text says what to do.
+        ProcessDied: a process that the others need ended by itself.
+    """
+    require_free_ports(desk, flower=flower)
+    with contextlib.ExitStack() as running:
+        with console.status("Starting MongoDB and Valkey …"):
+            servers = running.enter_context(local_servers(desk.settings))
+        settings = on_servers(desk_settings(desk.settings, sandbox=desk.sandbox), servers)
+        specs = process_specs(settings, sandbox=desk.sandbox, flower=flower)
+        with console.status(f"Starting {len(specs)} processes …") as status:
+            left = {spec.name for spec in specs}
+
+            def on_ready(name: str, _seconds: float) -> None:
+                left.discard(name)
+                status.update(f"Waiting for {', '.join(spec.name for spec in specs if spec.name in left)} …")
+
+            logs = settings.local_dir / LOGS
+            stack = running.enter_context(
+                Supervisor(specs, log_directory=logs, console=console, on_ready=on_ready)
+            ).start()
+        addresses = addresses_of(settings, servers, sandbox=desk.sandbox, flower=flower)
+        running.enter_context(announced(settings, addresses))
+        console.print(address_table(addresses))
+        stack.wait()
+
+
+def on_servers(settings: Settings, servers: LocalServers) -> Settings:
+    """Point settings at the servers that were started; those that are configured stay as they are."""
+    if servers.valkey is None:
+        return settings.model_copy(update={"mongo_uri": servers.mongo_uri})
+    return settings.with_servers(mongo_uri=servers.mongo_uri, redis_url=servers.redis_url)
+
+
+def require_free_ports(desk: Desk, *, flower: bool) -> None:
+    """Find out before anything is started that a port is taken.
+
+    Raises:
+        PortBusy: somebody listens on one that the settings insist on.
+    """
+    unused = {"sandbox_port"} - ({"sandbox_port"} if desk.sandbox else set())
+    unused |= set() if flower else {"flower_port"}
+    for name, who in PORTS.items():
+        port = getattr(desk.settings, name)
+        if name not in unused and port and is_listening(port):
+            raise PortBusy(f"{who} ({name.upper()})", port)
+
+
+@contextlib.contextmanager
+def announced(settings: Settings, addresses: dict[str, str]) -> Iterator[None]:
+    """Keep the run file while the stack serves."""
+    file = RunFile(settings.local_dir)
+    file.write(settings, addresses)
+    try:
+        yield
+    finally:
+        file.remove()
+
+
+def addresses_of(settings: Settings, servers: LocalServers, *, sandbox: bool, flower: bool) -> dict[str, str]:
+    """Tell what listens where, without anybody's password."""
+    receiver = f"http://{settings.receiver_host}:{settings.receiver_port}"
+    embedded = "(embedded)"
+    found = {
+        "Receiver": f"{receiver}/healthz",
+        "Notices": settings.paytabs_callback_url or "PAYTABS_CALLBACK_URL is unset: pages are made without a callback",
+    }
+    if sandbox:
+        found["PayTabs sandbox"] = f"http://127.0.0.1:{settings.sandbox_port}/sandbox/ledger"
+    else:
+        found["PayTabs"] = settings.paytabs_base_url or f"region {settings.paytabs_region}, for real"
+    if flower:
+        found["Flower"] = f"http://127.0.0.1:{settings.flower_port}/"
+    mongo = hosts(servers.mongo_uri)
+    found["MongoDB"] = f"{mongo}, database {settings.mongo_database} {embedded if servers.mongo else ''}".rstrip()
+    found["Valkey / Redis"] = f"{hosts(servers.redis_url)} {embedded if servers.valkey else ''}".rstrip()
+    found["Logs"] = str(settings.local_dir / LOGS)
+    return found
+
+
+def address_table(addresses: dict[str, str]) -> Table:
+    """Lay out what listens where."""
+    table = Table(title="Everything is ready; Ctrl-C stops it", title_justify="left", show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, address in addresses.items():
+        table.add_row(name, address)
+    return table

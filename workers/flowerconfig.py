@@ -1,0 +1,47 @@
+"""How Flower runs: `celery -A workers.app flower --conf=workers/flowerconfig.py`; only signed-in people reach it.
+
+Flower shows every task's arguments and can revoke tasks, so without names and passwords it answers this machine alone.
+Whatever here is called like an option of Flower's is that option.
+"""
+
+import ipaddress
+import os
+import sys
+
+from config.settings import SettingsError, load_settings
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach a server that listens on ``host``."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+try:
+    _settings = load_settings()
+except SettingsError as error:
+    sys.exit(str(error))
+
+port = _settings.flower_port
+address = os.environ.get("FLOWER_ADDRESS") or "127.0.0.1"
+
+#: `name:password` pairs, comma-separated.
+_people = os.environ.get("FLOWER_BASIC_AUTH", "")
+basic_auth = [person.strip() for person in _people.split(",") if person.strip()]
+
+if not basic_auth and not is_loopback(address):
+    sys.exit(
+        f"FLOWER_ADDRESS is {address}, which others can reach: set FLOWER_BASIC_AUTH=name:password too, or leave "
+        "FLOWER_ADDRESS out."
+    )
+
+# What it has seen survives a restart, and all but the last minute of it a crash.
+_settings.local_dir.mkdir(parents=True, exist_ok=True)
+persistent = True
+db = str(_settings.local_dir / "flower")
+state_save_interval = 60_000
+
+#: How many tasks it remembers: each costs about 2 KB of memory and is written to the file above.
+max_tasks = 10_000
