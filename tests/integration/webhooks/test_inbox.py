@@ -193,6 +193,14 @@ class TestPostpone:
             clock.advance(0.001)
         assert waited == list(POSTPONE_SECONDS) == [1, 3, 10, 30, 120]
 
+    def test_own_troubles(self, inbox: Inbox, clock: Clock) -> None:
+        """A wait that is not for PayTabs' query spends none of that patience."""
+        record(inbox)
+        inbox.postpone(claim(inbox), 1, "database gone", counts=False)
+        clock.advance(1)
+        delivery = claim(inbox)
+        assert (delivery.attempts, delivery.postponements, delivery.next_delay_seconds) == (2, 0, 1)
+
 
 class TestDue:
     """The sweep finds whatever nobody works on, and does not ask for it without end."""
