@@ -20,7 +20,9 @@ def seen(ref: str, tran_type: str, status: str, amount: str | None = "115.00", *
     return TransactionObserved(tran_ref=ref, tran_type=tran_type, status=status, amount=amount, **(known | more))
 
 
-def after(parent: str, ref: str, tran_type: str, status: str, amount: str = "115.00", **more: Any) -> TransactionObserved:
+def after(
+    parent: str, ref: str, tran_type: str, status: str, amount: str = "115.00", **more: Any
+) -> TransactionObserved:
     """Return an observation of what acted on another transaction, under a cart of its own."""
     return seen(ref, tran_type, status, amount, previous_tran_ref=parent, **({"cart_id": f"op-{ref}"} | more))
 

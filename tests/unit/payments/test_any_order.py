@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
@@ -48,7 +48,9 @@ def stories(draw: st.DrawFn) -> list[TransactionObserved]:
         act = draw(st.sampled_from(["capture", "both", "sale", "void", "release", "refund"]))
         amount, result = draw(PARTS), draw(st.sampled_from(["A", "A", "A", "P", "D", "E", "V"]))
         parent = draw(st.sampled_from([one.tran_ref for one in said]))
-        said += [after(parent, ref, name, result, amount) for name in (("capture", "sale") if act == "both" else (act,))]
+        said += [
+            after(parent, ref, name, result, amount) for name in (("capture", "sale") if act == "both" else (act,))
+        ]
         if result == "A" and draw(st.booleans()):
             said.append(after(parent, ref, said[-1].tran_type, "P", amount))
     return said
@@ -57,7 +59,7 @@ def stories(draw: st.DrawFn) -> list[TransactionObserved]:
 #: Sets of observations: sensible ones and arbitrary ones.
 SAID = st.one_of(stories(), st.lists(ANYTHING, max_size=9))
 BEFORE = st.sampled_from([page(), page("auth"), page("register"), [*page(), *page(number=2)]])
-MANY = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def judged(before: Sequence[Fact], said: Sequence[Fact]) -> Assessment:
@@ -198,11 +200,11 @@ def _rewritten(amount: str | None) -> str | None:
 def _interleave(before: Sequence[Fact], told: Sequence[Fact], cuts: Sequence[int]) -> list[Fact]:
     """Return both lists merged: the n-th fact of ours comes after `cuts[n]` of what is told."""
     bounds = [0, *cuts, len(told)]
-    pieces = [told[low:high] for low, high in zip(bounds, bounds[1:], strict=False)]
+    pieces = [told[low:high] for low, high in pairwise(bounds)]
     own = [[fact] for fact in before]
     return [*pieces[0], *chain.from_iterable([*fact, *piece] for fact, piece in zip(own, pieces[1:], strict=True))]
 
 
 def _split(facts: list[Fact], cuts: list[int]) -> list[list[Fact]]:
     bounds = [0, *sorted(cuts), len(facts)]
-    return [facts[low:high] for low, high in zip(bounds, bounds[1:], strict=False)]
+    return [facts[low:high] for low, high in pairwise(bounds)]

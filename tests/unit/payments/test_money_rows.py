@@ -145,7 +145,8 @@ REFUNDS = [
     Row("AUTHORISED, a refund of what was not captured", AUTH, [A, after("T1", "T2", "refund", "A", "15.00")],
         State.REVIEW, HELD | {"refunded": "15"}, review="refunds exceed"),
     Row("DECLINED, a refund all the same", SALE,
-        [seen("T1", "sale", "D"), after("T1", "T2", "refund", "A", "15.00")], State.REVIEW, review="although it failed"),
+        [seen("T1", "sale", "D"), after("T1", "T2", "refund", "A", "15.00")], State.REVIEW,
+        review="although it failed"),
     Row("PAID, a refund undone", SALE,
         [S, after("T1", "T2", "refund", "A", "15.00"), after("T1", "T2", "refund", "V", "15.00")], State.PAID, WHOLE),
     Row("dashboard: a refund we did not send, under another cart", SALE,
@@ -157,9 +158,9 @@ REFUNDS = [
 
 LATE_AND_ODD = [
     *(
-        Row(f"PAID, ({kind},{status}) of the same tran_ref", SALE, [S, seen("T1", kind, status)], State.PAID, WHOLE,
+        Row(f"PAID, (sale,{status}) of the same tran_ref", SALE, [S, seen("T1", "sale", status)], State.PAID, WHOLE,
             flags)
-        for kind, status, flags in (("sale", "P", ()), ("sale", "D", ("late_success",)), ("sale", "C", ("late_success",)))
+        for status, flags in (("P", ()), ("D", ("late_success",)), ("E", ("late_success",)), ("C", ("late_success",)))
     ),
     Row("REFUNDED, (·,D) of the same tran_ref", SALE, [S, seen("T1", "sale", "D"), after("T1", "T2", "refund", "A")],
         State.REFUNDED, WHOLE | {"refunded": "115"}, ("late_success",)),
