@@ -53,10 +53,11 @@ def find_chromium() -> str | None:
 @contextmanager
 def chromium(path: str) -> Iterator[Browser]:
     """Run a headless Chromium with a new, empty profile during the block."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS))
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_FLAGS)) as browser,
+    ):
         yield browser
-        browser.close()
 
 
 class Payer:

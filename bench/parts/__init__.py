@@ -1,0 +1,1 @@
+"""What the measurements share: how figures are summed up and written down."""
