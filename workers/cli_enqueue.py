@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 import tasks
 from config.addresses import hosts
 from config.celeryconfig import celery_config
+from config.connections import redis_client
 from config.settings import Settings
 from workers.cli_errors import NoAnswer, ServerSilent, TaskFailed, UnknownTask
 
@@ -26,6 +27,9 @@ CORRELATION_HEADER = "x_correlation_id"
 
 #: A MongoDB id. Some read as numbers (all digits, or with one e among them), and none is meant as one.
 OBJECT_ID = re.compile(r"[0-9a-f]{24}")
+
+#: How long a server has to show that it is there, in seconds.
+PING_SECONDS = 3.0
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -73,12 +77,15 @@ def caller(settings: Settings) -> Iterator[Celery]:
     Raises:
         ServerSilent: the broker or the result store does not answer.
     """
+    # Asked first, because Celery itself tries a dead server twenty times before it says so.
+    _require_answer("the broker", settings.redis_url)
+    _require_answer("the result store", settings.result_url)
     app = Celery("nestcms-workers-cli", set_as_current=False)
     app.conf.update(celery_config(settings))
     try:
         yield app
     except (OperationalError, RedisError) as error:
-        raise ServerSilent("the broker", hosts(settings.redis_url or ""), str(error).rstrip(".")) from error
+        raise _silent("the broker", settings.redis_url, error) from error
     finally:
         app.close()
 
@@ -101,11 +108,14 @@ def answer(result: AsyncResult[Any], task: str, timeout_seconds: float) -> Any: 
     Raises:
         TaskFailed: it ended with an error.
         NoAnswer: it has not ended in time.
+        ServerSilent: the result store is gone.
     """
     try:
         value = result.get(timeout=timeout_seconds, propagate=False)
     except ResultTimeout as error:
         raise NoAnswer(task, str(result.id), timeout_seconds) from error
+    except RuntimeError as error:  # Celery's word for a result store that it has lost
+        raise _silent("the result store", str(result.app.conf.result_backend), error) from error
     if not result.successful():
         raise TaskFailed(task, reason_of(value))
     return value
@@ -120,6 +130,21 @@ def reason_of(error: object) -> str:
 def to_text(value: Any) -> str:  # noqa: ANN401 - JSON
     """Write an answer as JSON for a person or a pipe."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _require_answer(program: str, url: str | None) -> None:
+    """Raise ServerSilent when a server does not answer; a URL that is not set is Celery's configuration to refuse."""
+    if url is None:
+        return
+    try:
+        with redis_client(url, timeout_seconds=PING_SECONDS) as client:
+            client.ping()
+    except RedisError as error:
+        raise _silent(program, url, error) from error
+
+
+def _silent(program: str, url: str | None, error: Exception) -> ServerSilent:
+    return ServerSilent(program, hosts(url or ""), reason_of(error).rstrip("."))
 
 
 def _refuse(text: str) -> NoReturn:

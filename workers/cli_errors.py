@@ -70,9 +70,17 @@ class TaskFailed(WorkersError):
     """
 
     def __init__(self, task: str, reason: str) -> None:
-        super().__init__(f"{task} failed: {reason}")
+        super().__init__(f"the task {task} failed: {reason}")
         self.task = task
         self.reason = reason
+
+
+class PaymentUnreadable(WorkersError):
+    """Raised when there is nothing to show of a payment."""
+
+    def __init__(self, payment_id: str, reason: str) -> None:
+        super().__init__(f"payment {payment_id} cannot be shown: {reason}")
+        self.payment_id = payment_id
 
 
 class NoAnswer(WorkersError):
@@ -80,8 +88,8 @@ class NoAnswer(WorkersError):
 
     def __init__(self, task: str, task_id: str, seconds: float) -> None:
         super().__init__(
-            f"{task} has not answered within {seconds:g} s; it stays enqueued as {task_id}. Does a worker of its queue "
-            "run ('nestcms-workers up')?"
+            f"the task {task} has not answered within {seconds:g} s; it stays enqueued as {task_id}. Does a worker of "
+            "its queue run ('nestcms-workers up')?"
         )
         self.task_id = task_id
 

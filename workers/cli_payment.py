@@ -11,12 +11,13 @@ import pymongo
 from pymongo.errors import PyMongoError
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from config.addresses import hosts
 from config.settings import Settings
 from payments.errors import InvalidArgument
 from tasks.wiring import World, build_world
-from workers.cli_errors import ServerSilent, TaskFailed
+from workers.cli_errors import PaymentUnreadable, ServerSilent
 
 Json = Mapping[str, Any]
 
@@ -51,14 +52,14 @@ def read_payment(settings: Settings, payment_id: str) -> tuple[dict[str, Any], l
     """Return a payment's view and its events, as the tasks `payments.get` and `payments.history` give them.
 
     Raises:
-        TaskFailed: there is no such payment.
+        PaymentUnreadable: there is no such payment.
         ServerSilent: the database does not answer.
     """
     try:
         with _world(settings) as world, pymongo.timeout(READ_SECONDS):
             return world.service.get(payment_id).to_json(), world.service.history(payment_id)
     except InvalidArgument as error:
-        raise TaskFailed("payment show", str(error)) from error
+        raise PaymentUnreadable(payment_id, str(error)) from error
     except PyMongoError as error:
         reason = type(error).__name__
         raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), reason) from error
@@ -76,25 +77,26 @@ def state_table(view: Json) -> Table:
     table.add_column(overflow="fold")
     for field, name in STATE_ROWS.items():
         if field in ALWAYS or view[field] not in (None, "0", [], ()):
-            table.add_row(name, _value(view, field))
+            table.add_row(name, Text(_value(view, field)))
     return table
 
 
 def history_table(history: Sequence[Json]) -> Table:
     """Lay out what happened to a payment, oldest first."""
-    table = Table(title="History", title_justify="left")
+    table = Table(title="History (UTC)", title_justify="left")
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("time (UTC)", no_wrap=True)
-    table.add_column("what happened", style="bold", no_wrap=True)
+    table.add_column("time", no_wrap=True)
+    table.add_column("what happened", no_wrap=True)
     table.add_column("details", overflow="fold")
-    table.add_column("through", overflow="fold")
+    shown = ""
     for event in history:
-        time = str(event["recorded_at"]).partition("T")[2].removesuffix("Z").partition("+")[0][:12]
-        day = str(event["recorded_at"])[:10] if event is history[0] or _day(event) != _day(history[0]) else ""
-        details = "  ".join(
-            f"{name}={value}" for name, value in event["data"].items() if name not in QUIET_FIELDS and value is not None
-        )
-        table.add_row(str(event["version"]), f"{day} {time}".strip(), str(event["type"]), details, str(event["source"]))
+        day, _, time = str(event["recorded_at"]).partition("T")
+        when = Text(time[:12]) if day == shown else Text(f"{day}\n{time[:12]}")
+        shown = day
+        what = Text(str(event["type"]), style="bold").append(f"\n{event['source']}", style="not bold dim")
+        told = {name: value for name, value in event["data"].items() if name not in QUIET_FIELDS}
+        details = "  ".join(f"{name}={value}" for name, value in told.items() if value is not None)
+        table.add_row(str(event["version"]), when, what, Text(details))
     return table
 
 
@@ -112,10 +114,6 @@ def _world(settings: Settings) -> Iterator[World]:
         yield built
     finally:
         built.close()
-
-
-def _day(event: Json) -> str:
-    return str(event["recorded_at"])[:10]
 
 
 def _value(view: Json, field: str) -> str:

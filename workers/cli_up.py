@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from config.addresses import hosts
 from config.settings import Settings
@@ -40,6 +41,8 @@ def run_stack(desk: Desk, console: Console, *, flower: bool = True) -> None:
         with console.status("Starting MongoDB and Valkey …"):
             servers = running.enter_context(local_servers(desk.settings))
         settings = on_servers(desk_settings(desk.settings, sandbox=desk.sandbox), servers)
+        if console.is_terminal and settings.log_format == "auto":  # the processes themselves write to files
+            settings = settings.model_copy(update={"log_format": "console"})
         specs = process_specs(settings, sandbox=desk.sandbox, flower=flower)
         with console.status(f"Starting {len(specs)} processes …") as status:
             left = {spec.name for spec in specs}
@@ -117,5 +120,5 @@ def address_table(addresses: dict[str, str]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, address in addresses.items():
-        table.add_row(name, address)
+        table.add_row(name, Text(address))
     return table

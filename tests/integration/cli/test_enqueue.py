@@ -1,0 +1,136 @@
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.integration.cli.conftest import Command
+from tests.support.broker import Broker
+from workers.cli_enqueue import known_tasks, read_arguments, reason_of
+
+#: No payment of the CMS.
+NOBODYS_ID = "65f0c0ffee65f0c0ffee65f0"
+
+
+class TestArguments:
+    """`key=value` words."""
+
+    def test_json_and_text(self) -> None:
+        """A value is JSON when it parses and text when it does not."""
+        words = [
+            'methods=["mada"]',
+            "tokenise=2",
+            "language=en",
+            "payer_returned=true",
+            'amount="115.00"',
+            "note=a=b",
+            "x=",
+        ]
+        assert read_arguments(words) == {
+            "methods": ["mada"],
+            "tokenise": 2,
+            "language": "en",
+            "payer_returned": True,
+            "amount": "115.00",
+            "note": "a=b",
+            "x": "",
+        }
+
+    @pytest.mark.parametrize("text", ["123456789012345678901234", "1234567890e2345678901234"])
+    def test_ids_stay_text(self, text: str) -> None:
+        """An id that reads as a number is an id all the same."""
+        assert read_arguments([f"payment_id={text}"]) == {"payment_id": text}
+
+    @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
+    def test_no_json(self, text: str) -> None:
+        """What is not JSON in other languages is text here."""
+        assert read_arguments([f"amount={text}"]) == {"amount": text}
+
+    @pytest.mark.parametrize("words", [["payment_id"], ["=1"], ["a-b=1"], ["a=1", "a=2"]])
+    def test_refused(self, words: list[str]) -> None:
+        """A word of another form, or a key given twice, is refused."""
+        with pytest.raises(click.UsageError):
+            read_arguments(words)
+
+
+class TestKnownTasks:
+    """Every task's public name."""
+
+    def test_names(self) -> None:
+        """Ours are there and Celery's own are not."""
+        names = known_tasks()
+        assert {"payments.create_page", "webhooks.process", "aggregations.run"} <= set(names)
+        assert not [name for name in names if name.startswith("celery.")]
+
+
+class TestReason:
+    """What is told of a task's error."""
+
+    def test_silent_error(self) -> None:
+        """An error without a text is told by its name."""
+        assert reason_of(KeyError()) == "KeyError"
+
+    def test_one_line(self) -> None:
+        """A text of several lines becomes one."""
+        assert reason_of(ValueError("a\n  b")) == "a b"
+
+
+class TestEnqueueing:
+    """What reaches the broker."""
+
+    def test_message(self, command: Command, servers: dict[str, str]) -> None:
+        """The task waits on its queue with its arguments and the caller's correlation id; its own id is printed."""
+        words = ("payments.get", f"payment_id={NOBODYS_ID}", "--no-wait", "--correlation-id", "order-4711")
+        done = command("enqueue", *words, **servers)
+        assert done.returncode == 0, done.stderr
+        [message] = Broker(servers["REDIS_URL"]).messages("payments")
+        assert json.loads(done.stdout) == {"task": "payments.get", "task_id": message["id"]}
+        assert message["task"] == "payments.get"
+        assert message["kwargs"] == {"payment_id": NOBODYS_ID}
+        assert message["x_correlation_id"] == "order-4711"
+
+    def test_unknown_task(self, command: Command, servers: dict[str, str]) -> None:
+        """An unknown task is not enqueued; the known ones are listed, the nearest first."""
+        done = command("enqueue", "payments.create_pag", f"payment_id={NOBODYS_ID}", **servers)
+        assert done.returncode == 2
+        assert "did you mean payments.create_page?" in done.stderr
+        assert "\n  webhooks.process" in done.stderr
+        assert Broker(servers["REDIS_URL"]).messages("payments") == []
+
+    def test_nobody_answers(self, command: Command, servers: dict[str, str]) -> None:
+        """Without a worker the wait ends in its time with a sentence; the task stays enqueued."""
+        done = command("enqueue", "payments.get", f"payment_id={NOBODYS_ID}", "--timeout", "0.5", **servers)
+        assert done.returncode == 1
+        assert "has not answered within 0.5 s" in done.stderr
+        assert "Traceback" not in done.stderr
+        [message] = Broker(servers["REDIS_URL"]).messages("payments")
+        assert message["id"] in done.stderr
+
+    def test_dead_broker(self, command: Command, free_port: int) -> None:
+        """A broker that does not answer is one sentence that names it without its password."""
+        url = f"redis://someone:pa55word@127.0.0.1:{free_port}/0"
+        done = command("enqueue", "payments.get", f"payment_id={NOBODYS_ID}", REDIS_URL=url)
+        assert done.returncode == 2
+        assert re.fullmatch(rf"Error: The broker at 127\.0\.0\.1:{free_port} does not answer .*\n", done.stderr)
+        assert "pa55word" not in done.stderr
+
+
+class TestAnswers:
+    """What comes back from a worker."""
+
+    def test_answer_and_error(self, command: Command, servers: dict[str, str], worker: Path) -> None:
+        """An answer is JSON on standard output; a task's error is one sentence and exit code 1."""
+        done = command("enqueue", "maintenance.sweep_inbox", "--correlation-id", "sweep-1", **servers)
+        assert (done.returncode, json.loads(done.stdout)) == (0, {"enqueued": 0}), done.stderr
+        assert '"correlation_id": "sweep-1"' in worker.read_text()
+
+        failed = command("enqueue", "payments.get", f"payment_id={NOBODYS_ID}", **servers)
+        assert failed.returncode == 1
+        assert failed.stdout == ""
+        assert failed.stderr.startswith("Error: The task payments.get failed: payment_id: expected")
+        assert failed.stderr.count("\n") == 1
+
+        wrong = command("enqueue", "payments.get", "payment_id=none", "colour=red", **servers)
+        assert wrong.returncode == 1
+        assert "colour: no such argument" in wrong.stderr
