@@ -192,7 +192,7 @@ class OperationsLedger:
         claimed: list[Operation] = []
         while len(claimed) < limit:
             found = self.rows.find_one_and_update(
-                {"due_at": {"$lte": now}},
+                due_by(now),
                 {"$set": {"due_at": now + ENQUEUED_FOR}},
                 sort=[("due_at", 1)],
                 return_document=ReturnDocument.BEFORE,
@@ -201,6 +201,11 @@ class OperationsLedger:
                 break
             claimed.append(_read(found))
         return claimed
+
+
+def due_by(now: datetime) -> Document:
+    """Return the query for rows that are due; without the type the planner would not use the partial index."""
+    return {"due_at": {"$type": "date", "$lte": now}}
 
 
 def check_same(row: Operation, kind: str, payment_id: str, params: Document) -> None:

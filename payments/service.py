@@ -87,7 +87,8 @@ class PaymentService:
         if not self._parts.store.load(payment_id):
             cms = self._parts.cms.payment(payment_id)
             adopted = self._adopter.take_over(payment_id, cms, context)
-            return self._view(payment_id) if adopted else view_untouched(cms)
+            # Another worker may have begun or adopted it between the two looks.
+            return self._view(payment_id) if adopted or self._parts.store.load(payment_id) else view_untouched(cms)
         rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.sends or row.tran_ref]
         answers = self._parts.reconciler.ask(rows[-1], context, also=tran_ref) if rows else []
         self._parts.reconciler.apply(payment_id, answers, context)

@@ -1,15 +1,38 @@
-"""A stage, and one payment of the CMS on it."""
+"""A stage, and one payment of the CMS on it.
+
+These tests share one database, emptied between them: making collections and indexes anew would take most of their time.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 from pymongo.database import Database
 
 from config.settings import Settings
 from tests.integration.payments.stage import Stage
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.sandbox import Sandbox
+from workers.stack import EmbeddedMongo
+
+
+@pytest.fixture(scope="package")
+def database_name(mongo: EmbeddedMongo) -> Iterator[str]:
+    """The database of this folder's tests, dropped after the last one."""
+    yield "nestcms_payments"
+    if mongo.servers[0].running:
+        with MongoClient[dict[str, Any]](mongo.uri) as client:
+            client.drop_database("nestcms_payments")
+
+
+@pytest.fixture
+def database(client: MongoClient[dict[str, Any]], database_name: str) -> Iterator[Database[dict[str, Any]]]:
+    """The shared database, emptied after the test."""
+    shared = client[database_name]
+    yield shared
+    for name in shared.list_collection_names():
+        shared[name].delete_many({})
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ class SetClock:
         self.now = now.replace(microsecond=now.microsecond // 1000 * 1000)
 
     def __call__(self) -> datetime:
+        """Tell the time."""
         return self.now
 
     def advance(self, seconds: float) -> None:

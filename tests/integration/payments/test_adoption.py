@@ -1,0 +1,187 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from payments.errors import InvalidArgument, NotYet
+from tests.integration.payments.stage import DECLINED, PAID, Stage
+from tests.support.cms import SeededPayment, seed_payment
+
+
+class TestAdoption:
+    """A payment begun by the CMS's old code (a `transR`, no events) is taken over once, its state from a query."""
+
+    def test_paid(self, stage: Stage) -> None:
+        """A paid one is paid after the first look, in one step: it never looks unpaid in between."""
+        seeded, tran_ref = old_payment(stage, PAID, status="paid")
+        assert stage.verify(seeded).state == "PAID"
+        assert stage.facts(seeded) == ["PaymentAdopted", "TransactionObserved", "PaymentCompleted"]
+        recorded = {event["recorded_at"] for event in stage.world.service.history(seeded.payment_id)}
+        assert len(recorded) == 1
+        cms = stage.cms(seeded)
+        assert (cms["status"], cms["transR"], cms["gateway"]["captured"]) == ("paid", tran_ref, "115.00")
+        assert [row.open for row in stage.rows(seeded)] == [False]
+
+    def test_declined(self, stage: Stage) -> None:
+        """A declined one is not paid although the CMS says so, and a new page can be made for it."""
+        seeded, tran_ref = old_payment(stage, DECLINED, status="paid")
+        assert stage.verify(seeded).state == "DECLINED"
+        assert stage.cms(seeded)["status"] == "failed"
+        stage.clock.advance(1)
+        assert stage.open_page(seeded) != tran_ref
+
+    def test_open_page(self, stage: Stage) -> None:
+        """While its old page is open no second one is made, until PayTabs says that it has expired."""
+        seeded, tran_ref = old_payment(stage, None)
+        view = stage.create(seeded)
+        assert (view.state, view.tran_ref, view.redirect_url) == ("AWAITING_PAYER", tran_ref, None)
+        assert len(stage.sent()) == 1
+        stage.sandbox.dashboard(tran_ref, "expire")
+        stage.live(3600)
+        assert stage.state(seeded) == "EXPIRED"
+        assert stage.create(seeded).redirect_url
+
+    def test_polled(self, stage: Stage) -> None:
+        """An open one is polled like any other."""
+        seeded, tran_ref = old_payment(stage, None)
+        stage.verify(seeded)
+        stage.sandbox.pay(tran_ref, PAID)
+        stage.live(60)
+        assert (stage.state(seeded), stage.cms(seeded)["status"]) == ("PAID", "paid")
+
+    def test_by_tran_ref(self, stage: Stage) -> None:
+        """It is found by its reference alone, as the payer's browser brings it."""
+        seeded, tran_ref = old_payment(stage, PAID)
+        assert stage.world.service.payment_of(tran_ref, stage.context()) == seeded.payment_id
+        assert stage.state(seeded) == "PAID"
+
+    def test_concurrently(self, stage: Stage) -> None:
+        """Ten callers at once take it over once."""
+        seeded, _ = old_payment(stage, PAID)
+        worlds = [stage.world, stage.another_world()]
+
+        def verify(number: int) -> str:
+            return str(worlds[number % 2].service.verify(seeded.payment_id, stage.context()).state)
+
+        with ThreadPoolExecutor(10) as threads:
+            assert set(threads.map(verify, range(10))) == {"PAID"}
+        assert stage.facts(seeded).count("PaymentAdopted") == 1
+        assert len(stage.rows(seeded)) == 1
+
+    @pytest.mark.parametrize("kind", ["http_500", "html_200"])
+    def test_gateway_silent(self, stage: Stage, kind: str) -> None:
+        """Without an answer nothing is taken over and the CMS's document stays as it is."""
+        seeded, _ = old_payment(stage, PAID, status="paid")
+        before = stage.cms(seeded)
+        stage.sandbox.fault("/payment/query", kind, times=0)
+        with pytest.raises(NotYet):
+            stage.verify(seeded)
+        with pytest.raises(NotYet):
+            stage.create(seeded)
+        assert stage.cms(seeded) == before
+        assert stage.facts(seeded) == []
+
+    def test_unknown_reference(self, stage: Stage) -> None:
+        """One that the CMS calls paid and PayTabs does not know is for a human."""
+        seeded = seed_payment(stage.database, status="paid", tran_ref="TST0000000000001")
+        assert stage.verify(seeded).state == "REVIEW"
+        assert "PayTabs does not know" in stage.alerts()["payment_review"]
+
+    def test_other_amount(self, stage: Stage) -> None:
+        """One that was charged another amount than the CMS names is for a human."""
+        seeded, _ = old_payment(stage, PAID)
+        stage.database["payments"].update_one({"_id": seeded.payment}, {"$set": {"amount": "9.00"}})
+        assert stage.verify(seeded).state == "REVIEW"
+        assert stage.cms(seeded)["status"] == "pending"
+
+
+class TestReading:
+    """`verify`, `get` and `history` for payments of every age."""
+
+    def test_untouched(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A payment nobody asked us for is shown as the CMS has it, and left alone."""
+        before = stage.cms(seeded)
+        for view in (stage.get(seeded), stage.verify(seeded)):
+            assert (view.state, view.status, view.amount, view.version) == ("NEW", "pending", "115.00", 0)
+        assert stage.world.service.history(seeded.payment_id) == []
+        assert stage.cms(seeded) == before
+        assert stage.queries() == []
+
+    def test_unknown(self, stage: Stage) -> None:
+        """An id the CMS does not have is an error that names the argument."""
+        missing = seed_payment(stage.database)
+        stage.database["payments"].delete_many({})
+        service = stage.world.service
+        for ask in (service.get, service.history, lambda one: service.verify(one, stage.context())):
+            with pytest.raises(InvalidArgument) as caught:
+                ask(missing.payment_id)
+            assert caught.value.field == "payment_id"
+
+    def test_unknown_reference(self, stage: Stage) -> None:
+        """A reference of nothing is an error that names the argument."""
+        with pytest.raises(InvalidArgument) as caught:
+            stage.world.service.payment_of("TST0000000000001", stage.context())
+        assert caught.value.field == "tran_ref"
+
+    def test_history(self, stage: Stage, seeded: SeededPayment) -> None:
+        """The events are plain JSON in order, each naming the hash of the one before."""
+        stage.sandbox.pay(stage.open_page(seeded), PAID)
+        stage.verify(seeded)
+        events = stage.world.service.history(seeded.payment_id)
+        names = ["PaymentCreated", "AttemptStarted", "PageOpened", "TransactionObserved", "PaymentCompleted"]
+        assert [event["type"] for event in events] == names
+        assert [event["version"] for event in events] == [1, 2, 3, 4, 5]
+        assert [event["prev_hash"] for event in events[1:]] == [event["hash"] for event in events[:-1]]
+        assert events[0]["data"] == {
+            "amount": "115.00",
+            "currency": "SAR",
+            "profile_id": 987654,
+            "client_id": str(seeded.client),
+            "contract_id": seeded.contract_id,
+        }
+
+    def test_verify_again(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Asking twice adds nothing the second time."""
+        stage.sandbox.pay(stage.open_page(seeded), PAID)
+        assert stage.verify(seeded) == stage.verify(seeded)
+
+    def test_verify_silent(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A PayTabs that does not answer is reported as such, and nothing changes."""
+        stage.open_page(seeded)
+        stage.sandbox.fault("/payment/query", "http_500", times=0)
+        with pytest.raises(NotYet, match="gateway_http_5xx"):
+            stage.verify(seeded)
+        assert stage.state(seeded) == "AWAITING_PAYER"
+
+    def test_unpaid_page_is_error(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Where PayTabs answers an unpaid page with its error of code 2, the page stays open."""
+        stage.sandbox.switch(query_unpaid_page="error")
+        tran_ref = stage.open_page(seeded)
+        assert stage.verify(seeded).state == "AWAITING_PAYER"
+        stage.sandbox.pay(tran_ref, PAID)
+        assert stage.verify(seeded).state == "PAID"
+
+    def test_older_attempt(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Asked by the reference of an earlier attempt, that one is looked at too."""
+        stage.sandbox.switch(page_attempts="until_paid")
+        first = stage.open_page(seeded)
+        stage.sandbox.pay(first, DECLINED)
+        stage.verify(seeded)
+        stage.clock.advance(1)
+        stage.open_page(seeded)
+        stage.sandbox.pay(first, PAID)
+        assert stage.verify(seeded).state == "AWAITING_PAYER"
+        view = stage.world.service.verify(seeded.payment_id, stage.context(), tran_ref=first)
+        assert (view.state, view.tran_ref, view.flags) == ("PAID", first, ("late_success",))
+
+
+def old_payment(stage: Stage, card: str | None, *, status: str = "pending") -> tuple[SeededPayment, str]:
+    """Leave a payment as the CMS's old code does: a page at PayTabs, its reference in `transR`, nothing of ours."""
+    seeded = seed_payment(stage.database)
+    tran_ref = stage.open_page(seeded)
+    if card:
+        stage.sandbox.pay(tran_ref, card)
+    for name in ("payment_events", "payment_operations"):
+        stage.database[name].delete_many({"payment_id": seeded.payment})
+    left = {"$set": {"transR": tran_ref, "status": status}, "$unset": {"gateway": ""}}
+    stage.database["payments"].update_one({"_id": seeded.payment}, left)
+    return seeded, tran_ref
