@@ -16,7 +16,7 @@ CREATED = PaymentCreated(amount="115.00", currency="SAR", profile_id=PROFILE, cl
 
 def seen(ref: str, tran_type: str, status: str, amount: str | None = "115.00", **more: Any) -> TransactionObserved:
     """Return an observation of the first attempt's cart unless told otherwise."""
-    known = {"currency": "SAR", "cart_id": "cart-1", "profile_id": PROFILE}
+    known: dict[str, Any] = {"currency": "SAR", "cart_id": "cart-1", "profile_id": PROFILE}
     return TransactionObserved(tran_ref=ref, tran_type=tran_type, status=status, amount=amount, **(known | more))
 
 
