@@ -78,6 +78,8 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     abstract = True
     max_retries = LOST_CHILDREN
     default_retry_delay = 1
+    #: Celery writes this much of an answer into its log line and into Flower: an answer may be about people.
+    resultrepr_maxsize = 1
     policy: BackoffPolicy = TASK_RETRY
 
     def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

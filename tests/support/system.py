@@ -1,0 +1,180 @@
+"""The real system as processes, for tests that send it work and kill parts of it: the same commands as in earnest."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from unittest.mock import patch
+from uuid import uuid4
+
+import psutil
+import pytest
+from celery import Celery
+from celery.result import AsyncResult
+
+from config.celeryconfig import celery_config
+from config.queues import CORRELATION_HEADER
+from config.settings import Settings
+from tests.support.sandbox import PROFILE_ID, SERVER_KEY
+from workers.processes import environment, process_specs
+from workers.stack_ports import free_port
+from workers.supervisor import Supervisor
+
+Json = dict[str, Any]
+
+#: The processes that a payment needs; reads and the dashboard are others'.
+MONEY = ("worker-money", "beat", "receiver")
+
+#: The whole time chain in small, in its proper order, so that what heals with time heals within seconds.
+SHORT_TIMES: Json = {
+    "connect_timeout_seconds": 0.5,
+    "send_fence_seconds": 1,
+    "call_timeout_seconds": 2.5,
+    "soft_time_limit_seconds": 4.5,
+    "hard_time_limit_seconds": 5,
+    "sweep_seconds": 1,
+    "lease_seconds": 5.5,
+    "other_soft_time_limit_seconds": 4.5,
+    "other_hard_time_limit_seconds": 5,
+    "visibility_timeout_seconds": 6,
+    "inbox_timeout_seconds": 2,
+    "server_selection_timeout_ms": 4000,
+    "mongo_timeout_ms": 4000,
+    "soft_shutdown_seconds": 1,
+}
+
+
+def system_settings(*, mongo_uri: str, redis_url: str, sandbox_url: str, directory: Path, **changes: Any) -> Settings:
+    """Give complete, checked settings for a system of its own: its own database, receiver port and directory.
+
+    Args:
+        mongo_uri: The replica set.
+        redis_url: The broker, database 0.
+        sandbox_url: Who answers for PayTabs.
+        directory: Where processes keep what they write.
+        **changes: Settings by name, `SHORT_TIMES` for example.
+    """
+    port = free_port()
+    receiver = f"http://127.0.0.1:{port}"
+    chosen = {
+        "mongo_database": f"nestcms_{uuid4().hex}",
+        "paytabs_profile": PROFILE_ID,
+        "paytabs_serverk": SERVER_KEY,
+        "paytabs_region": "SAU",
+        "paytabs_base_url": sandbox_url,
+        "paytabs_callback_url": f"{receiver}/webhooks/paytabs",
+        "paytabs_return_url": f"{receiver}/payments/return",
+        "return_allowed_urls": (f"{receiver}/healthz",),
+        "receiver_port": port,
+        "receiver_workers": 1,
+        "log_format": "json",
+        "local_dir": directory,
+        "mongo_election_timeout_ms": 2000,
+        "server_selection_timeout_ms": 5000,
+    }
+    settings = Settings(_env_file=None, **{**chosen, **changes})
+    return settings.with_servers(mongo_uri=mongo_uri, redis_url=redis_url)
+
+
+class System:
+    """Some of the system's processes; leaving its `with` block leaves nothing of them.
+
+    Args:
+        settings: See `system_settings`.
+        processes: Their names, as in `workers.processes.COMMANDS`.
+    """
+
+    def __init__(self, settings: Settings, processes: Sequence[str] = MONEY) -> None:
+        self.settings = settings
+        self.receiver_url = f"http://127.0.0.1:{settings.receiver_port}"
+        specs = [spec for spec in process_specs(settings, flower=False) if spec.name in processes]
+        self._names = [spec.name for spec in specs]
+        self._supervisor = Supervisor(specs, log_directory=settings.local_dir / "logs", quiet=True)
+        self.app = Celery("tests", set_as_current=False)
+        self.app.conf.update(celery_config(settings))
+
+    def __enter__(self) -> Self:
+        self._supervisor.__enter__()
+        try:
+            self._supervisor.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for name in self._names:
+                self.kill(name)  # nothing of theirs is needed any more, so nobody waits for their farewells
+            self._supervisor.__exit__(kind, error, trace)
+        finally:
+            self.app.close()
+
+    def enqueue(
+        self, task: str, /, *arguments: Any, correlation_id: str | None = None, **named: Any
+    ) -> AsyncResult[Any]:
+        """Send a task to the queue that it travels on."""
+        headers = {CORRELATION_HEADER: correlation_id} if correlation_id else None
+        return self.app.send_task(task, args=arguments, kwargs=named, headers=headers)
+
+    def run(self, task: str, /, *arguments: Any, within_seconds: float = 20.0, **named: Any) -> Any:
+        """Send a task and return its answer, or raise its error."""
+        return self.enqueue(task, *arguments, **named).get(timeout=within_seconds, interval=0.02)
+
+    def kill(self, name: str) -> None:
+        """End a process and all of its children with SIGKILL, and return when they are gone."""
+        self._supervisor.kill(name)
+
+    def freeze(self, name: str) -> None:
+        """Halt a process and all of its children with SIGSTOP."""
+        self._supervisor.kill(name, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """Let frozen processes go on."""
+        self._supervisor.kill(name, signal.SIGCONT)
+
+    def restart(self, name: str) -> None:
+        """Start a process again, ended or not, and return when it is ready."""
+        self._supervisor.restart(name)
+
+    def children(self, name: str) -> list[psutil.Process]:
+        """List what a process has started: a worker's pool."""
+        pid = self._supervisor.pid(name)
+        return psutil.Process(pid).children(recursive=True) if pid else []
+
+    def log(self, name: str) -> str:
+        """Give everything a process has written, all of its incarnations."""
+        return self._supervisor.log(name).read_text(errors="replace")
+
+    def lines(self, name: str = "worker-money", **members: Any) -> list[Json]:
+        """List a process's log lines that have these members."""
+        return [line for line in json_lines(self.log(name)) if all(line.get(key) == members[key] for key in members)]
+
+
+def json_lines(text: str) -> Iterator[Json]:
+    """Read the complete JSON objects among a log's lines."""
+    for line in text.splitlines():
+        if line.startswith("{"):
+            try:
+                yield json.loads(line)
+            except ValueError:
+                continue  # the last one may still be in the making
+
+
+@contextmanager
+def environment_of(settings: Settings) -> Iterator[None]:
+    """Let this process read `settings` from its environment, as a worker does."""
+    with patch.dict(os.environ, environment(settings)):
+        yield
+
+
+def report(capture: pytest.CaptureFixture[str], line: str) -> None:
+    """Print what was measured on the terminal, through pytest's capturing."""
+    with capture.disabled():
+        print(f"\n  {line}")  # noqa: T201 - the figures are a result of the run
