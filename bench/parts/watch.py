@@ -20,22 +20,26 @@ class Watch(threading.Thread):
     Args:
         database: The CMS's database.
         payment: Which payment.
-
-    Attributes:
-        paid_at: The moment in seconds since 1970; None while it is not so, and for good when patience has run out.
     """
 
     def __init__(self, database: Database[dict[str, Any]], payment: ObjectId) -> None:
         super().__init__(name="watch")
         self._payments = database["payments"]
         self._paid = {"_id": payment, "status": "paid"}
-        self.paid_at: float | None = None
+        self._paid_at: float | None = None
 
     def run(self) -> None:
         """Look until it is so."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             if self._payments.find_one(self._paid, {"_id": True}):
-                self.paid_at = time.time()
+                self._paid_at = time.time()
                 return
             time.sleep(LOOK_SECONDS)
+
+    def moment(self) -> float:
+        """Wait for that moment and give it, in seconds since 1970."""
+        self.join()
+        if self._paid_at is None:
+            raise SystemExit(f"a payment was not paid within {PATIENCE_SECONDS:g} s")
+        return self._paid_at
