@@ -95,8 +95,10 @@ class Stage:
 
     def close(self) -> None:
         """Close every world."""
-        for opened in (*self._worlds, *self._gateways):
-            opened.close()
+        for built in self._worlds:
+            built.close()
+        for gateway in self._gateways:
+            gateway.close()
 
     def context(self, source: str = "test") -> Context:
         """Return a context of this test's."""

@@ -220,6 +220,20 @@ class TestNewAttempt:
         assert len(stage.sent()) == 1
         assert not stage.row(seeded).open
 
+    def test_registered(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A card that was only registered has moved no money."""
+        stage.sandbox.pay(stage.open_page(seeded, transaction="register", tokenise=2), PAID)
+        view = stage.verify(seeded)
+        assert (view.state, view.status, view.captured) == ("VOIDED", "failed", "0")
+
+    def test_rounded(self, stage: Stage, database: Database[dict[str, Any]]) -> None:
+        """An amount that PayTabs tells with too few decimals is for a human, not an accident."""
+        stage.sandbox.switch(decimals="two")
+        seeded = seed_payment(database, amount="1.234", currency="KWD")
+        stage.sandbox.pay(stage.open_page(seeded), PAID)
+        assert stage.verify(seeded).state == "REVIEW"
+        assert stage.cms(seeded)["status"] == "pending"
+
     def test_authorised(self, stage: Stage, seeded: SeededPayment) -> None:
         """A reservation that is authorised is not paid: its capture is still to come."""
         stage.sandbox.pay(stage.open_page(seeded, transaction="auth"), PAID)

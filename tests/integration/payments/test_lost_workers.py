@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 import pytest
 
 from payments.errors import NotYet
@@ -35,26 +33,18 @@ class TestKilledWorker:
         assert (stage.state(seeded), stage.row(seeded).status) == ("PAID", Status.SUCCEEDED)
         assert len(stage.sent()) == 1
 
-    def test_before_the_call(self, stage: Stage, seeded: SeededPayment) -> None:
+    def test_before_the_call(self, stage: Stage, seeded: SeededPayment, monkeypatch: pytest.MonkeyPatch) -> None:
         """A row that was accepted and never sent is sent by the sweep, ten seconds later."""
-        accepted = stage.another_world()
-        original = accepted.sender.send
-        accepted.sender.send = _interrupt  # type: ignore[method-assign] # the crash point
-        with pytest.raises(Interrupted):
-            stage.create(seeded, accepted)
-        accepted.sender.send = original  # type: ignore[method-assign] # as above
+        _accept_and_die(stage, seeded, monkeypatch)
         assert stage.row(seeded).status is Status.NEW
         stage.live(9)
         assert stage.sent() == []
         stage.live(1)
         assert stage.state(seeded) == "AWAITING_PAYER"
 
-    def test_next_caller(self, stage: Stage, seeded: SeededPayment) -> None:
+    def test_next_caller(self, stage: Stage, seeded: SeededPayment, monkeypatch: pytest.MonkeyPatch) -> None:
         """Who asks before the sweep does need not wait for it."""
-        accepted = stage.another_world()
-        accepted.sender.send = _interrupt  # type: ignore[method-assign] # the crash point
-        with pytest.raises(Interrupted):
-            stage.create(seeded, accepted)
+        _accept_and_die(stage, seeded, monkeypatch)
         assert stage.create(seeded).redirect_url
         assert len(stage.sent()) == 1
 
@@ -102,7 +92,15 @@ def _interrupt(*_: object) -> None:
     raise Interrupted
 
 
-def _die(stage: Stage, seeded: SeededPayment, at: Callable[..., None] = _interrupt) -> None:
+def _die(stage: Stage, seeded: SeededPayment) -> None:
     """Ask for a page in a worker that is killed when PayTabs has answered."""
     with pytest.raises(Interrupted):
-        stage.create(seeded, stage.another_world(at))
+        stage.create(seeded, stage.another_world(_interrupt))
+
+
+def _accept_and_die(stage: Stage, seeded: SeededPayment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for a page in a worker that is killed when the row is committed and nothing is sent yet."""
+    dying = stage.another_world()
+    monkeypatch.setattr(dying.sender, "send", _interrupt)
+    with pytest.raises(Interrupted):
+        stage.create(seeded, dying)

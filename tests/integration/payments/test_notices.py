@@ -76,7 +76,7 @@ class TestPaid:
     def test_forged(self, stage: Stage, seeded: SeededPayment) -> None:
         """A signed notice of a payment that never happened waits, then is for a human; the payment is not paid."""
         tran_ref = stage.open_page(seeded)
-        lie = {"response_status": "A", "response_code": "G1", "tran_total": "115.00"}
+        lie: dict[str, Any] = {"response_status": "A", "response_code": "G1", "tran_total": "115.00"}
         verdict = stage.notice(tran_ref, **lie)
         assert (verdict.result, verdict.retry_in_seconds) == ("waiting", 1.0)
         assert stage.state(seeded) == "AWAITING_PAYER"
@@ -221,7 +221,7 @@ class TestContradictions:
         stage.sandbox.pay(elsewhere, PAID)
         for name in ("payment_events", "payment_operations", "payments"):
             stage.database[name].delete_many({"$or": [{"payment_id": other.payment}, {"_id": other.payment}]})
-        lie = {"as_tran_ref": elsewhere, "response_status": "A", "tran_total": "115.00"}
+        lie: dict[str, Any] = {"as_tran_ref": elsewhere, "response_status": "A", "tran_total": "115.00"}
         assert stage.notice(tran_ref, **lie).result == "review"
         assert stage.cms(seeded)["status"] == "pending"
         stage.sandbox.pay(tran_ref, PAID)

@@ -49,7 +49,7 @@ class TestDidNotHappen:
         stage.world = nobody
         with pytest.raises(NotYet):
             stage.create(seeded)
-        waits = []
+        waits: list[float] = []
         while len(waits) < 12:
             due_at = stage.row(seeded).due_at
             assert due_at is not None
