@@ -87,7 +87,15 @@ def caller(settings: Settings) -> Iterator[Celery]:
     except (OperationalError, RedisError) as error:
         raise _silent("the broker", settings.redis_url, error) from error
     finally:
-        app.close()
+        close(app)
+
+
+def close(app: Celery) -> None:
+    """Close an application's connections, those for results too, which Celery leaves to the end of the process."""
+    backend: Any = app.backend  # Redis' has more than the stubs know of
+    backend.result_consumer.stop()
+    backend.client.connection_pool.disconnect()
+    app.close()
 
 
 def send(app: Celery, task: str, arguments: dict[str, Any], correlation_id: str | None = None) -> AsyncResult[Any]:

@@ -55,7 +55,9 @@ def run_stack(desk: Desk, console: Console, *, flower: bool = True) -> None:
             stack = running.enter_context(
                 Supervisor(specs, log_directory=logs, console=console, on_ready=on_ready)
             ).start()
-        addresses = addresses_of(settings, servers, sandbox=desk.sandbox, flower=flower)
+        addresses = addresses_of(settings, servers, sandbox=desk.sandbox)
+        if flower:
+            addresses["Flower"] = flower_address(settings, runs=stack.pid("flower") is not None)
         running.enter_context(announced(settings, addresses))
         console.print(address_table(addresses))
         stack.wait()
@@ -93,7 +95,7 @@ def announced(settings: Settings, addresses: dict[str, str]) -> Iterator[None]:
         file.remove()
 
 
-def addresses_of(settings: Settings, servers: LocalServers, *, sandbox: bool, flower: bool) -> dict[str, str]:
+def addresses_of(settings: Settings, servers: LocalServers, *, sandbox: bool) -> dict[str, str]:
     """Tell what listens where, without anybody's password."""
     receiver = f"http://{settings.receiver_host}:{settings.receiver_port}"
     embedded = "(embedded)"
@@ -105,13 +107,17 @@ def addresses_of(settings: Settings, servers: LocalServers, *, sandbox: bool, fl
         found["PayTabs sandbox"] = f"http://127.0.0.1:{settings.sandbox_port}/sandbox/ledger"
     else:
         found["PayTabs"] = settings.paytabs_base_url or f"region {settings.paytabs_region}, for real"
-    if flower:
-        found["Flower"] = f"http://127.0.0.1:{settings.flower_port}/"
     mongo = hosts(servers.mongo_uri)
     found["MongoDB"] = f"{mongo}, database {settings.mongo_database} {embedded if servers.mongo else ''}".rstrip()
     found["Valkey / Redis"] = f"{hosts(servers.redis_url)} {embedded if servers.valkey else ''}".rstrip()
     found["Logs"] = str(settings.local_dir / LOGS)
     return found
+
+
+def flower_address(settings: Settings, *, runs: bool) -> str:
+    """Tell where the dashboard is, or where it says why it is not."""
+    log = settings.local_dir / LOGS / "flower.log"
+    return f"http://127.0.0.1:{settings.flower_port}/" if runs else f"does not run; its log is {log}"
 
 
 def address_table(addresses: dict[str, str]) -> Table:

@@ -56,6 +56,8 @@ def play(stack: DemoStack, report: Report) -> None:
         for title, step in STEPS.items():
             with report.step(title):
                 step(scene)
+    with report.step("The processes, after all that"):
+        report.check(f"{', '.join(stack.processes)} still run", not stack.ended(), f"{', '.join(stack.ended())} ended")
 
 
 def _announce(console: Console, name: str, seconds: float) -> None:

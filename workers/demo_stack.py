@@ -43,12 +43,18 @@ class DemoStack:
     Attributes:
         settings: Those that its processes run with.
         processes: The names of its processes.
+        supervisor: What they run under.
         started: Everything that runs because of it, the servers and the guards included.
     """
 
     settings: Settings
     processes: tuple[str, ...]
+    supervisor: Supervisor
     started: set[psutil.Process]
+
+    def ended(self) -> list[str]:
+        """Name the processes that have ended by themselves."""
+        return [name for name in self.processes if self.supervisor.pid(name) is None]
 
     def note_processes(self) -> None:
         """Remember what runs now, to see later that it has ended."""
@@ -89,11 +95,11 @@ def demo_stack(settings: Settings, on_ready: Callable[[str, float], None]) -> It
         specs = process_specs(chosen, sandbox=True)
         supervisor = Supervisor(specs, log_directory=logs, quiet=True, on_ready=on_ready)
         running.enter_context(supervisor).start()
-        stack = DemoStack(chosen, tuple(spec.name for spec in specs), set())
+        stack = DemoStack(chosen, tuple(spec.name for spec in specs), supervisor, set())
         stack.note_processes()
         yield stack
         stack.note_processes()
-        _end_together(supervisor, stack.processes)
+        _end_together(stack)
 
 
 def survivors(started: set[psutil.Process]) -> list[psutil.Process]:
@@ -146,10 +152,10 @@ def _own_folder(parent: Path) -> Iterator[Path]:
         held.release()
 
 
-def _end_together(supervisor: Supervisor, names: tuple[str, ...]) -> None:
+def _end_together(stack: DemoStack) -> None:
     """Tell all processes at once to end: nothing is left to do, so none has to wait for another's end."""
-    for name in names:
-        if (pid := supervisor.pid(name)) is not None:
+    for name in stack.processes:
+        if (pid := stack.supervisor.pid(name)) is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
