@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from payments.ladder import next_look
+from payments.ladder import next_look, next_step
 from payments.operations import Operation, OperationsLedger, Status
 from payments.payment import FAILED_STATES, OPEN, State
 from payments.store import Change
@@ -28,7 +28,8 @@ class FollowOperations:
     def __call__(self, change: Change, version: int) -> None:
         """Bring every open or watched row of the payment in line; nothing is written for what already fits."""
         del version
-        for row in self._ledger.of_payment(change.payment_id, change.session):
+        rows = self._ledger.of_payment(change.payment_id, change.session)
+        for row in rows:
             if not (row.open or row.due_at):
                 continue
             status = self._status(row, change)
@@ -38,6 +39,10 @@ class FollowOperations:
                 # Another operation may be open by now; this one stays closed, and its next look keeps it watched.
                 continue
             self._close_or_keep(row, status, change)
+        if rows and set(change.after.parked) - set(change.before.parked):
+            # Something acted on a transaction nobody has heard of: that one is asked about, also when all is settled.
+            looks = {"due_at": next_step(change.now, change.now), "poll_from": change.now}
+            self._ledger.follow(rows[-1], looks, change.session)
 
     def _status(self, row: Operation, change: Change) -> Status | None:
         verdict = change.after

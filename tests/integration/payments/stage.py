@@ -82,7 +82,8 @@ class Stage:
         self._worlds: list[World] = []
         self._gateways: list[BetweenAnswerAndBooking] = []
         self.world = self.another_world()
-        ensure_indexes(self.world)
+        if "payment_operations" not in database.list_collection_names():
+            ensure_indexes(self.world)
 
     def another_world(self, happening: Callable[[], None] | None = None, **settings: Any) -> World:
         """Build one more world, as another worker process has it; settings differ as given."""

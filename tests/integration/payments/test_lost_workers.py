@@ -65,6 +65,21 @@ class TestFrozenWorker:
         assert stage.notice(first).result == "applied"
         assert stage.state(seeded) == "PAID"
 
+    def test_next_cart_in_doubt(self, stage: Stage, seeded: SeededPayment) -> None:
+        """The late answer to a cart that was given up does not stand for the next one, whose answer is lost."""
+
+        def sleep() -> None:
+            stage.sandbox.fault("/payment/request", "cut_after_accept")
+            stage.live(SETTLED_SECONDS + 31)
+
+        with pytest.raises(NotYet, match="unknown"):
+            stage.create(seeded, stage.another_world(sleep))
+        row = stage.row(seeded)
+        assert (row.status, row.open, row.tran_ref, row.redirect_url) == (Status.UNKNOWN, True, None, None)
+        assert [bool(send.retired_at) for send in row.sends] == [True, False]
+        stage.live(SETTLED_SECONDS)
+        assert stage.create(seeded).tran_ref == stage.sandbox.ledger()[2]["tran_ref"]
+
     def test_lease_expired(self, stage: Stage, seeded: SeededPayment) -> None:
         """An answer that comes while its cart still stands is as good as a timely one."""
         late = stage.another_world(lambda: stage.live(60))

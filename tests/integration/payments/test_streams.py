@@ -5,7 +5,7 @@ import pytest
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from payments.facts import PaymentCreated, ReviewRaised
+from payments.facts import PaymentCreated, ReviewRaised, TransactionObserved
 from payments.operations import Status, due_by
 from payments.store import Change
 from tests.integration.payments.stage import PAID, Stage
@@ -122,6 +122,19 @@ class TestLedger:
         stage.verify(seeded)
         stage.world.ledger.reschedule(old, stage.clock.now)
         assert (stage.row(seeded).status, stage.row(seeded).due_at) == (Status.SUCCEEDED, None)
+
+    def test_unknown_parent(self, stage: Stage, seeded: SeededPayment) -> None:
+        """What acts on a transaction nobody has heard of makes a settled payment be asked about again."""
+        stage.sandbox.pay(stage.open_page(seeded), PAID)
+        stage.verify(seeded)
+        assert stage.row(seeded).due_at is None
+        refund = TransactionObserved(
+            tran_ref="TST2", tran_type="refund", status="A", amount="1.00", currency="SAR", previous_tran_ref="TST1"
+        )
+        stage.world.store.change(seeded.payment_id, stage.context(), lambda change: change.record(refund))
+        stage.live(5)
+        assert {"profile_id": stage.settings.paytabs_profile, "tran_ref": "TST1"} in stage.queries()
+        assert (stage.state(seeded), stage.get(seeded).refunded) == ("PAID", "0")
 
     def test_indexes(self, stage: Stage, database: Database[dict[str, Any]]) -> None:
         """What runs on every sweep and every notice is found by index."""
