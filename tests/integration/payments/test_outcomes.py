@@ -24,6 +24,7 @@ class TestDidNotHappen:
         assert row.due_at is not None
         assert row.due_at >= stage.clock.now
         assert caught.value.delay_seconds <= 20
+        assert stage.get(seeded).error is None
         assert stage.facts(seeded) == ["PaymentCreated", "AttemptStarted", "AttemptNotSent"]
         stage.live(20)
         assert stage.state(seeded) == "AWAITING_PAYER"
