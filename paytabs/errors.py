@@ -1,7 +1,8 @@
-"""What can go wrong at the gateway, and the closed table of error codes that prove a call did nothing.
+"""What can go wrong at the gateway: our own errors, and what PayTabs' codes mean, as two closed tables.
 
-A code outside the table proves nothing: the call's outcome is then unknown and a query has to settle it. The table
-grows by one row together with one test that holds the captured answer.
+An error code replaces an answer; one outside its table proves nothing: the call's outcome is unknown and a query has to
+settle it. A response code explains a status within an answer; the status decides, so one outside its table only has no
+explanation. Each table grows by one row together with one test that holds the captured answer.
 """
 
 from collections.abc import Mapping
@@ -115,6 +116,73 @@ LISTED_CODES: Mapping[int, ErrorCode] = MappingProxyType({row.code: row for row 
 
 #: The statuses under which an error envelope was seen or is expected; under any other one a proxy may have spoken.
 REFUSING_STATUSES = frozenset({200, 400, 401, 404})
+
+
+@dataclass(frozen=True)
+class ResponseCode:
+    """One `response_code` of a payment result.
+
+    Attributes:
+        status: The status letter it comes with; the same code under another letter is another row, or none.
+        code: The code as PayTabs writes it.
+        meaning: For operators; never shown to payers.
+        evidence: Where the row comes from.
+        is_doubtful: Whether the acquirer may have moved money in spite of the status, so that the bank has to be asked.
+        payer_may_retry: Whether another try by the payer, perhaps with another card, may end better.
+        is_listed: Whether the row is in the table, rather than made up for a code that is not.
+    """
+
+    status: str
+    code: str
+    meaning: str
+    evidence: str
+    is_doubtful: bool = False
+    payer_may_retry: bool = False
+    is_listed: bool = True
+
+
+_CAPTURED = "captured answer in the official PHP SDK's tests"
+_ARTICLE = "PayTabs support article"
+_THIRD_PARTY = "third-party description of the API"
+_DOUBTFUL = {"is_doubtful": True}
+_RETRY = {"payer_may_retry": True}
+
+_RESPONSE_ROWS = (
+    ResponseCode("E", "120", "the transaction acted upon is on hold", _CAPTURED),
+    ResponseCode("E", "200", "invalid card number", _THIRD_PARTY, **_RETRY),
+    ResponseCode("D", "300", "not authorised, without a reason", f"{_ARTICLE}; {_THIRD_PARTY}", **_DOUBTFUL),
+    ResponseCode("D", "310", "3-D Secure rejected", _THIRD_PARTY, **_RETRY),
+    ResponseCode("D", "316", "insufficient funds", _THIRD_PARTY, **_RETRY),
+    ResponseCode("C", "321", "cancelled by the payer", _CAPTURED, **_RETRY),
+    ResponseCode("E", "325", "the merchant's limit per transaction exceeded", _ARTICLE),
+    ResponseCode("D", "342", "the merchant's balance is too low for the refund", f"{_ARTICLE}; status inferred"),
+    ResponseCode("D", "345", "3-D Secure not completed", _THIRD_PARTY, **_RETRY),
+    ResponseCode("D", "354", "the merchant does not take this card", _CAPTURED, **_RETRY),
+    ResponseCode("X", "355", "the transaction expired", _CAPTURED, **_RETRY),
+    ResponseCode("E", "400", "internal error of PayTabs", _THIRD_PARTY, **_DOUBTFUL),
+    ResponseCode("E", "401", "no response from the processor", _CAPTURED, **_DOUBTFUL),
+    ResponseCode("D", "501", "the issuer reports fraud", _THIRD_PARTY),
+    ResponseCode("P", "600", "awaiting finalisation", _THIRD_PARTY),
+)
+
+#: Every response code whose meaning is known, by status and code. With A and H the code is the bank's reference.
+RESPONSE_CODES: Mapping[tuple[str, str], ResponseCode] = MappingProxyType(
+    {(row.status, row.code): row for row in _RESPONSE_ROWS}
+)
+
+
+def response_code(status: str | None, code: str | None) -> ResponseCode:
+    """Look up what a status and its code mean together.
+
+    Args:
+        status: The status letter, in either case.
+        code: The code; about sixty more exist than are listed, and references of banks stand in the same member.
+
+    Returns:
+        The table's row, or one that says that nothing is known: not doubtful, and no reason for the payer to try again.
+    """
+    key = ((status or "").upper(), code or "")
+    return RESPONSE_CODES.get(key) or ResponseCode(*key, meaning="", evidence="", is_listed=False)
 
 
 def proves_nothing_happened(code: int, http_status: int) -> bool:

@@ -48,13 +48,14 @@ def minor_digits(currency: str, *, field: str = "currency") -> int:
     return digits
 
 
-def parse_amount(value: object, currency: str, *, field: str = "amount") -> Decimal:
-    """Read an amount to be moved.
+def parse_amount(value: object, currency: str, *, field: str = "amount", allow_zero: bool = False) -> Decimal:
+    """Read an amount to be moved, or one of the amounts it is made up of.
 
     Args:
         value: A decimal string, an integer or a Decimal, in major units.
         currency: ISO 4217 code in capitals.
         field: The name an error puts to the amount.
+        allow_zero: Whether nothing is an amount, as it is for a discount; nothing can never be moved.
 
     Returns:
         The amount with exactly the currency's decimals.
@@ -64,9 +65,9 @@ def parse_amount(value: object, currency: str, *, field: str = "amount") -> Deci
             than the currency has, or an unknown currency.
     """
     digits = minor_digits(currency)
-    amount = _exact(_decimal(value, field), digits, currency, field)
-    if amount <= 0:
-        raise InvalidRequest(field, "an amount greater than zero")
+    amount = _exact(read_decimal(value, field=field), digits, currency, field)
+    if amount < 0 or (amount == 0 and not allow_zero):
+        raise InvalidRequest(field, "an amount of zero or more" if allow_zero else "an amount greater than zero")
     return amount
 
 
@@ -79,7 +80,16 @@ def format_amount(amount: Decimal, currency: str) -> str:
     return f"{_exact(amount, minor_digits(currency), currency, 'amount'):f}"
 
 
-def _decimal(value: object, field: str) -> Decimal:
+def read_decimal(value: object, *, field: str = "amount") -> Decimal:
+    """Read a number exactly, whatever it counts.
+
+    Args:
+        value: A decimal string in plain notation, an integer or a Decimal.
+        field: The name an error puts to the number.
+
+    Raises:
+        InvalidRequest: For a float, a bool and any other text; a Decimal is taken as it is.
+    """
     if isinstance(value, Decimal):
         return value
     if isinstance(value, int) and not isinstance(value, bool):

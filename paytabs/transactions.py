@@ -12,10 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
-from paytabs.errors import MalformedBody
-
-#: Refusals after which the acquirer may have moved money nevertheless: D/300, and E/400 and E/401 (processor silent).
-BANK_CHECK = frozenset({("D", "300"), ("E", "400"), ("E", "401")})
+from paytabs.errors import MalformedBody, response_code
 
 #: Plain decimal notation as PayTabs writes it, bounded so that no answer can make arithmetic expensive.
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
@@ -53,7 +50,7 @@ class Transaction:
     @property
     def bank_check(self) -> bool:
         """Tell whether the bank has to be asked, because money may have moved in spite of the refusal."""
-        return (self.response_status, self.response_code) in BANK_CHECK
+        return response_code(self.response_status, self.response_code).is_doubtful
 
 
 def parse_notification(raw: bytes) -> Transaction:
