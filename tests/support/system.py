@@ -14,12 +14,13 @@ from uuid import uuid4
 import psutil
 import pytest
 from celery import Celery
-from celery.result import AsyncResult
+from celery.states import READY_STATES
 
 from config.celeryconfig import celery_config
 from config.queues import CORRELATION_HEADER
 from config.settings import Settings
 from tests.support.sandbox import PROFILE_ID, SERVER_KEY
+from tests.support.waiting import eventually
 from workers.processes import environment, process_specs
 from workers.stack_ports import free_port
 from workers.supervisor import Supervisor
@@ -34,14 +35,14 @@ SHORT_TIMES: Json = {
     "connect_timeout_seconds": 0.5,
     "send_fence_seconds": 1,
     "call_timeout_seconds": 2.5,
-    "soft_time_limit_seconds": 4.5,
-    "hard_time_limit_seconds": 5,
+    "soft_time_limit_seconds": 6,
+    "hard_time_limit_seconds": 6.5,
     "sweep_seconds": 1,
-    "lease_seconds": 5.5,
-    "other_soft_time_limit_seconds": 4.5,
-    "other_hard_time_limit_seconds": 5,
-    "visibility_timeout_seconds": 6,
-    "inbox_timeout_seconds": 2,
+    "lease_seconds": 7,
+    "other_soft_time_limit_seconds": 6,
+    "other_hard_time_limit_seconds": 6.5,
+    "visibility_timeout_seconds": 8,
+    "inbox_timeout_seconds": 1,
     "server_selection_timeout_ms": 4000,
     "mongo_timeout_ms": 4000,
     "soft_shutdown_seconds": 1,
@@ -80,6 +81,32 @@ def system_settings(*, mongo_uri: str, redis_url: str, sandbox_url: str, directo
     return settings.with_servers(mongo_uri=mongo_uri, redis_url=redis_url)
 
 
+class Asked:
+    """A task that was sent, and its result, looked up: Celery's own object subscribes to a server that may be killed.
+
+    Args:
+        results: The application with the result backend.
+        task_id: The task's id.
+    """
+
+    def __init__(self, results: Celery, task_id: str) -> None:
+        self.results = results
+        self.id = task_id
+
+    @property
+    def meta(self) -> Json:
+        """Everything that the result backend has."""
+        return dict(self.results.backend.get_task_meta(self.id))
+
+    def get(self, *, within_seconds: float = 20.0) -> Any:
+        """Wait for the task's end and return its answer, or raise its error."""
+        eventually(lambda: self.meta["status"] in READY_STATES, within_seconds=within_seconds, what=f"task {self.id}")
+        found = self.meta
+        if found["status"] != "SUCCESS":
+            raise found["result"]
+        return found["result"]
+
+
 class System:
     """Some of the system's processes; leaving its `with` block leaves nothing of them.
 
@@ -94,8 +121,10 @@ class System:
         specs = [spec for spec in process_specs(settings, flower=False) if spec.name in processes]
         self._names = [spec.name for spec in specs]
         self._supervisor = Supervisor(specs, log_directory=settings.local_dir / "logs", quiet=True)
-        self.app = Celery("tests", set_as_current=False)
-        self.app.conf.update(celery_config(settings))
+        self.results = Celery("tests-results", set_as_current=False)
+        self.results.conf.update(celery_config(settings))
+        self._sender = Celery("tests", set_as_current=False)
+        self._sender.conf.update(celery_config(settings), result_backend="disabled")
 
     def __enter__(self) -> Self:
         self._supervisor.__enter__()
@@ -114,18 +143,22 @@ class System:
                 self.kill(name)  # nothing of theirs is needed any more, so nobody waits for their farewells
             self._supervisor.__exit__(kind, error, trace)
         finally:
-            self.app.close()
+            self._sender.close()
+            self.results.close()
 
-    def enqueue(
-        self, task: str, /, *arguments: Any, correlation_id: str | None = None, **named: Any
-    ) -> AsyncResult[Any]:
+    def enqueue(self, task: str, /, *arguments: Any, correlation_id: str = "", **named: Any) -> Asked:
         """Send a task to the queue that it travels on."""
         headers = {CORRELATION_HEADER: correlation_id} if correlation_id else None
-        return self.app.send_task(task, args=arguments, kwargs=named, headers=headers)
+        sent = self._sender.send_task(task, args=arguments, kwargs=named, headers=headers)
+        return self.asked(str(sent.id))
+
+    def asked(self, task_id: str) -> Asked:
+        """Give the handle of a task that others have sent."""
+        return Asked(self.results, task_id)
 
     def run(self, task: str, /, *arguments: Any, within_seconds: float = 20.0, **named: Any) -> Any:
         """Send a task and return its answer, or raise its error."""
-        return self.enqueue(task, *arguments, **named).get(timeout=within_seconds, interval=0.02)
+        return self.enqueue(task, *arguments, **named).get(within_seconds=within_seconds)
 
     def kill(self, name: str) -> None:
         """End a process and all of its children with SIGKILL, and return when they are gone."""
@@ -142,6 +175,12 @@ class System:
     def restart(self, name: str) -> None:
         """Start a process again, ended or not, and return when it is ready."""
         self._supervisor.restart(name)
+
+    def revive(self) -> None:
+        """Start what does not run, for whoever comes after a test that has failed halfway."""
+        for name in self._names:
+            if self._supervisor.pid(name) is None:
+                self._supervisor.restart(name)
 
     def children(self, name: str) -> list[psutil.Process]:
         """List what a process has started: a worker's pool."""

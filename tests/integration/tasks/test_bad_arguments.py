@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import redis
 from bson import ObjectId
+from celery.result import AsyncResult
 from pymongo.database import Database
 
 from payments.errors import InvalidArgument
@@ -35,11 +36,11 @@ class TestArguments:
         task, arguments, field, secret = WRONG[case]
         asked = system.enqueue(task, **arguments)
         with pytest.raises(InvalidArguments, match=rf"^{field}: ") as failed:
-            asked.get(timeout=10, interval=0.02)
-        stored = json.dumps(asked.backend.get_task_meta(asked.id), default=str)
+            asked.get()
+        stored = json.dumps(asked.meta, default=str)
         lines = eventually(lambda: system.lines(task_id=asked.id, level="error"), what="the line about the failure")
         lines += system.lines(task_id=asked.id)
-        assert asked.state == "FAILURE"
+        assert asked.meta["status"] == "FAILURE"
         assert field in stored
         assert field in lines[0]["event"]
         assert "task_retried" not in [line["event"] for line in lines]
@@ -103,18 +104,24 @@ class TestDocuments:
         """Ask for a page and see the refusal."""
         asked = system.enqueue("payments.create_page", payment_id=payment_id)
         with pytest.raises(InvalidArgument, match=rf"^{field}: expected "):
-            asked.get(timeout=10, interval=0.02)
+            asked.get()
         assert not system.lines(task_id=asked.id, event="task_retried")
 
 
 class TestResult:
     """The answer is what any language reads from the result backend."""
 
+    def test_readable_in_python(self, system: System) -> None:
+        """Celery's own result object raises the error with its text."""
+        asked = system.enqueue("payments.get", payment_id="nonsense")
+        with pytest.raises(InvalidArguments, match=r"^payment_id: expected an id of 24"):
+            AsyncResult(asked.id, app=system.results).get(timeout=10)
+
     def test_readable_elsewhere(self, system: System) -> None:
         """A program that has none of our classes finds the text, and Python without them raises an error with it."""
         asked = system.enqueue("payments.get", payment_id="nonsense")
         with pytest.raises(InvalidArguments):
-            asked.get(timeout=10, interval=0.02)
+            asked.get()
         assert system.settings.result_url is not None
         with redis.Redis.from_url(system.settings.result_url) as results:
             raw = json.loads(results.get(f"celery-task-meta-{asked.id}"))

@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 def pushed(system: System, message: dict[str, Any]) -> Any:
     """Put a hand-written message into the broker and return its result."""
     assert system.settings.redis_url is not None
-    return system.app.AsyncResult(push(system.settings.redis_url, message)).get(timeout=20, interval=0.02)
+    return system.asked(push(system.settings.redis_url, message)).get()
 
 
 class TestRawMessage:
@@ -53,7 +53,7 @@ class TestRawMessage:
         """A task without the header goes under its own id, in every child of the pool."""
         later = [system.enqueue("payments.get", payment_id=payment_id) for _ in range(12)]
         for one in later:
-            one.get(timeout=10, interval=0.02)
+            one.get()
         ids = {one.id for one in later}
         eventually(lambda: ids <= {line["task_id"] for line in system.lines(event="task_succeeded")})
         lines = [line for line in system.lines() if line.get("task_id") in ids]
@@ -102,7 +102,7 @@ class TestLostChild:
             look = partial(system.lines, task_id=asked.id, event="task_started", retries=run)
             os.kill(eventually(look, what=f"run {run}")[0]["pid"], signal.SIGKILL)
         with pytest.raises(WorkerLostError):
-            asked.get(timeout=10, interval=0.02)
+            asked.get()
         runs = system.lines(task_id=asked.id, event="task_started")
         assert [(one["retries"], one["correlation_id"]) for one in runs] == [(n, "killed-often") for n in range(4)]
         sandbox.clear_faults()
