@@ -19,11 +19,9 @@ import tasks
 from config.addresses import hosts
 from config.celeryconfig import celery_config
 from config.connections import redis_client
+from config.queues import CORRELATION_HEADER
 from config.settings import Settings
 from workers.cli_errors import NoAnswer, ServerSilent, TaskFailed, UnknownTask
-
-#: The message header under which a task finds its correlation id.
-CORRELATION_HEADER = "x_correlation_id"
 
 #: A MongoDB id. Some read as numbers (all digits, or with one e among them), and none is meant as one.
 OBJECT_ID = re.compile(r"[0-9a-f]{24}")

@@ -4,19 +4,25 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from config.settings import Settings
 from tests.support.processes import ROOT
+from workers.cli import cli
 from workers.stack_process import GuardedProcess
 from workers.supervisor import Supervisor
 from workers.supervisor_spec import ProcessSpec, writes
 
-#: Runs `nestcms-workers` with some words, and with more environment variables.
-Command = Callable[..., subprocess.CompletedProcess[str]]
+#: Runs `nestcms-workers` in this process with some words, and with more environment variables.
+Command = Callable[..., Result]
+
+#: Does the same in a process of its own.
+Shell = Callable[..., subprocess.CompletedProcess[str]]
 
 #: Starts the command line's own executable, wherever the project is installed.
 ENTRY = (sys.executable, "-m", "workers.cli")
@@ -31,8 +37,20 @@ def bare_environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def command(bare_environment: dict[str, str], tmp_path: Path) -> Command:
+def command(bare_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command line in a folder of its own, without any settings but those given."""
+    monkeypatch.chdir(tmp_path)
+    unset = {name.upper(): None for name in Settings.model_fields}
+
+    def run(*words: str, **variables: str) -> Result:
+        return CliRunner(env=unset | bare_environment | variables).invoke(cli, words, prog_name="nestcms-workers")
+
+    return run
+
+
+@pytest.fixture
+def shell(bare_environment: dict[str, str], tmp_path: Path) -> Shell:
+    """Run the command line as a process of its own, as a person does."""
 
     def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -66,6 +84,7 @@ def worker(bare_environment: dict[str, str], servers: dict[str, str], tmp_path: 
         "PAYTABS_SERVERK": "SSANDBOX01-AAAA2222BB-CCCC3333DD",
         "PAYTABS_REGION": "SAU",
         "PAYTABS_BASE_URL": "http://127.0.0.1:9",
+        "SOFT_SHUTDOWN_SECONDS": "1",
     }
     queues = "payments,webhooks,reconcile,events,aggregations,maintenance"
     words = ("-m", "celery", "-A", "workers.app", "worker", "-n", "all@%h", "-Q", queues, "--concurrency", "1")
@@ -79,6 +98,8 @@ def worker(bare_environment: dict[str, str], servers: dict[str, str], tmp_path: 
     with Supervisor([spec], log_directory=tmp_path / "logs", quiet=True) as running:
         running.start()
         yield running.log("worker")
+        # Celery's pool hangs when the end is asked for in the very moment in which it reads a result.
+        time.sleep(0.5)
 
 
 @pytest.fixture

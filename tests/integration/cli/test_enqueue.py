@@ -83,17 +83,17 @@ class TestEnqueueing:
         """The task waits on its queue with its arguments and the caller's correlation id; its own id is printed."""
         words = ("payments.get", f"payment_id={NOBODYS_ID}", "--no-wait", "--correlation-id", "order-4711")
         done = command("enqueue", *words, **servers)
-        assert done.returncode == 0, done.stderr
+        assert done.exit_code == 0, done.stderr
         [message] = Broker(servers["REDIS_URL"]).messages("payments")
         assert json.loads(done.stdout) == {"task": "payments.get", "task_id": message["id"]}
         assert message["task"] == "payments.get"
         assert message["kwargs"] == {"payment_id": NOBODYS_ID}
-        assert message["x_correlation_id"] == "order-4711"
+        assert message["x-correlation-id"] == "order-4711"
 
     def test_unknown_task(self, command: Command, servers: dict[str, str]) -> None:
         """An unknown task is not enqueued; the known ones are listed, the nearest first."""
         done = command("enqueue", "payments.create_pag", f"payment_id={NOBODYS_ID}", **servers)
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert "did you mean payments.create_page?" in done.stderr
         assert "\n  webhooks.process" in done.stderr
         assert Broker(servers["REDIS_URL"]).messages("payments") == []
@@ -101,7 +101,7 @@ class TestEnqueueing:
     def test_nobody_answers(self, command: Command, servers: dict[str, str]) -> None:
         """Without a worker the wait ends in its time with a sentence; the task stays enqueued."""
         done = command("enqueue", "payments.get", f"payment_id={NOBODYS_ID}", "--timeout", "0.5", **servers)
-        assert done.returncode == 1
+        assert done.exit_code == 1
         assert "has not answered within 0.5 s" in done.stderr
         assert "Traceback" not in done.stderr
         [message] = Broker(servers["REDIS_URL"]).messages("payments")
@@ -111,7 +111,7 @@ class TestEnqueueing:
         """A broker that does not answer is one sentence that names it without its password."""
         url = f"redis://someone:pa55word@127.0.0.1:{free_port}/0"
         done = command("enqueue", "payments.get", f"payment_id={NOBODYS_ID}", REDIS_URL=url)
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert re.fullmatch(rf"Error: The broker at 127\.0\.0\.1:{free_port} does not answer .*\n", done.stderr)
         assert "pa55word" not in done.stderr
 
@@ -122,15 +122,15 @@ class TestAnswers:
     def test_answer_and_error(self, command: Command, servers: dict[str, str], worker: Path) -> None:
         """An answer is JSON on standard output; a task's error is one sentence and exit code 1."""
         done = command("enqueue", "maintenance.sweep_inbox", "--correlation-id", "sweep-1", **servers)
-        assert (done.returncode, json.loads(done.stdout)) == (0, {"enqueued": 0}), done.stderr
+        assert (done.exit_code, json.loads(done.stdout)) == (0, {"enqueued": 0}), done.stderr
         assert '"correlation_id": "sweep-1"' in worker.read_text()
 
         failed = command("enqueue", "payments.get", f"payment_id={NOBODYS_ID}", **servers)
-        assert failed.returncode == 1
+        assert failed.exit_code == 1
         assert failed.stdout == ""
         assert failed.stderr.startswith("Error: The task payments.get failed: payment_id: expected")
         assert failed.stderr.count("\n") == 1
 
         wrong = command("enqueue", "payments.get", "payment_id=none", "colour=red", **servers)
-        assert wrong.returncode == 1
+        assert wrong.exit_code == 1
         assert "colour: no such argument" in wrong.stderr

