@@ -1,0 +1,94 @@
+"""The one door to PayTabs: a call passes the breaker, takes a place, waits for its turn, and tells what it proved.
+
+All of that happens before a send is committed as `sending`, so whoever is turned away has spent no attempt. A send that
+finds the breaker half-open makes the missing probes itself: recovery must not depend on somebody else having to ask.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from paytabs.breaker import Breaker, Permit
+from paytabs.breaker_errors import BreakerOpen
+from paytabs.breaker_rules import STATE_HALF_OPEN, Kind
+from paytabs.limiter import Limiter
+from paytabs.responses import Answer
+
+#: A cart that no operation ever has: asking for it moves nothing, and any answer shows that PayTabs works.
+PROBE_CART_ID = "probe"
+
+
+def this_process() -> str:
+    """Name this process for operators: its host and id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Gate:
+    """Lets calls through to PayTabs.
+
+    Args:
+        breaker: The profile's breaker.
+        limiter: The profile's limiter.
+        probe: One query that any working PayTabs answers, such as one for `PROBE_CART_ID`.
+        owner: Who calls.
+        sleep: How to wait for a turn.
+    """
+
+    def __init__(
+        self,
+        breaker: Breaker,
+        limiter: Limiter,
+        *,
+        probe: Callable[[], Answer],
+        owner: str,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.breaker, self.limiter = breaker, limiter
+        self._probe, self._owner, self._sleep = probe, owner, sleep
+
+    @contextmanager
+    def passage(self, kind: Kind) -> Iterator[Permit]:
+        """Wait for leave to make one call, and hold it while the call is made.
+
+        Give the answer to the permit's `settle`; when that does not happen, the call counts neither way.
+
+        Args:
+            kind: "query" for what moves nothing, else "send".
+
+        Raises:
+            Parked: Nothing may be called now; it says when to ask again. Either BreakerOpen or LimitExceeded.
+        """
+        with self._admitted(kind) as permit, self.limiter.slot(self._owner):
+            self._sleep(self.limiter.reserve())
+            yield permit
+
+    def ask(self, query: Callable[[], Answer]) -> Answer:
+        """Make one query through the gate.
+
+        Raises:
+            Parked: Nothing may be called now.
+        """
+        with self.passage("query") as permit:
+            answer = query()
+            permit.settle(answer)
+        return answer
+
+    @contextmanager
+    def _admitted(self, kind: Kind) -> Iterator[Permit]:
+        permit = self._admit(kind)
+        try:
+            yield permit
+        finally:
+            permit.record(None)
+
+    def _admit(self, kind: Kind) -> Permit:
+        for _ in range(self.breaker.rules.probes_to_close):
+            try:
+                return self.breaker.admit(kind, self._owner)
+            except BreakerOpen as error:
+                if kind == "query" or error.state != STATE_HALF_OPEN:
+                    raise
+            self.ask(self._probe)
+        return self.breaker.admit(kind, self._owner)
