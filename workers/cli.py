@@ -71,12 +71,12 @@ def enqueue(*, task: str, arguments: tuple[str, ...], wait: bool, timeout: float
     """  # noqa: D301 - click's mark for lines that stay as they are
     given = read_arguments(arguments)
     with caller(client_settings(["redis_url"])) as app:
-        result = send(app, task, given, correlation_id)
+        task_id = send(app, task, given, correlation_id)
         if not wait:
-            click.echo(to_text({"task": task, "task_id": result.id}))
+            click.echo(to_text({"task": task, "task_id": task_id}))
             return
         with Console(stderr=True).status(f"Waiting for {task} …"):
-            value = answer(result, task, timeout)
+            value = answer(app, task, task_id, timeout)
     click.echo(to_text(value))
 
 

@@ -96,8 +96,8 @@ def close(app: Celery) -> None:
     app.close()
 
 
-def send(app: Celery, task: str, arguments: dict[str, Any], correlation_id: str | None = None) -> AsyncResult[Any]:
-    """Enqueue a task on its queue.
+def send(app: Celery, task: str, arguments: dict[str, Any], correlation_id: str | None = None) -> str:
+    """Enqueue a task on its queue and return its id.
 
     Raises:
         UnknownTask: there is none of that name.
@@ -105,10 +105,12 @@ def send(app: Celery, task: str, arguments: dict[str, Any], correlation_id: str 
     if task not in (names := known_tasks()):
         raise UnknownTask(task, names)
     headers = {CORRELATION_HEADER: correlation_id} if correlation_id else {}
-    return app.send_task(task, kwargs=arguments, headers=headers)
+    result = app.send_task(task, kwargs=arguments, headers=headers)
+    _release(result)
+    return str(result.id)
 
 
-def answer(result: AsyncResult[Any], task: str, timeout_seconds: float) -> Any:  # noqa: ANN401 - JSON
+def answer(app: Celery, task: str, task_id: str, timeout_seconds: float) -> Any:  # noqa: ANN401 - JSON
     """Wait for a task's answer.
 
     Raises:
@@ -116,13 +118,17 @@ def answer(result: AsyncResult[Any], task: str, timeout_seconds: float) -> Any: 
         NoAnswer: it has not ended in time.
         ServerSilent: the result store is gone.
     """
+    result: AsyncResult[Any] = app.AsyncResult(task_id)
     try:
         value = result.get(timeout=timeout_seconds, propagate=False)
+        succeeded = result.successful()
     except ResultTimeout as error:
-        raise NoAnswer(task, str(result.id), timeout_seconds) from error
+        raise NoAnswer(task, task_id, timeout_seconds) from error
     except RuntimeError as error:  # Celery's word for a result store that it has lost
-        raise _silent("the result store", str(result.app.conf.result_backend), error) from error
-    if not result.successful():
+        raise _silent("the result store", str(app.conf.result_backend), error) from error
+    finally:
+        _release(result)
+    if not succeeded:
         raise TaskFailed(task, reason_of(value))
     return value
 
@@ -136,6 +142,13 @@ def reason_of(error: object) -> str:
 def to_text(value: Any) -> str:  # noqa: ANN401 - JSON
     """Write an answer as JSON for a person or a pipe."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+
+
+def _release(result: AsyncResult[Any]) -> None:
+    """Let go of a result: one that lives at the end of the process makes Celery print an error."""
+    releasing: Any = result  # the stubs know of no result without a store
+    releasing.backend.remove_pending_result(result)
+    releasing.backend = None
 
 
 def _require_answer(program: str, url: str | None) -> None:

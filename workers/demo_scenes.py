@@ -38,7 +38,7 @@ class Scene:
 
     def ask(self, task: str, correlation_id: str | None = None, **arguments: Any) -> Any:  # noqa: ANN401 - JSON
         """Enqueue a task by its public name and wait for its answer in the result store."""
-        return answer(send(self.app, task, arguments, correlation_id), task, ANSWER_SECONDS)
+        return answer(self.app, task, send(self.app, task, arguments, correlation_id), ANSWER_SECONDS)
 
     def open_page(self, payment: ObjectId, correlation_id: str | None = None) -> Json:
         """Have a hosted page made for a payment."""
