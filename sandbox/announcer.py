@@ -10,9 +10,11 @@ from sandbox.courier import Courier, Notice
 from sandbox.envelopes import compact, notice
 from sandbox.faults import NOTIFICATIONS, Fault, FaultBoard
 from sandbox.identifiers import Mint
-from sandbox.ledger import Ledger, Transaction
+from sandbox.ledger import Ledger
+from sandbox.mishaps import Mishaps
 from sandbox.signing import sign_body
-from sandbox.switches import SwitchBoard
+from sandbox.switchboard import SwitchBoard
+from sandbox.transactions import Transaction
 
 #: How much later the second of two copies leaves, so that their order can be told.
 SECOND_COPY_SECONDS = 0.02
@@ -45,6 +47,7 @@ class Announcer:
         mint: Mint,
         switches: SwitchBoard,
         faults: FaultBoard,
+        mishaps: Mishaps,
         courier: Courier,
     ) -> None:
         self._profile = profile
@@ -52,6 +55,7 @@ class Announcer:
         self._mint = mint
         self._switches = switches
         self._faults = faults
+        self._mishaps = mishaps
         self._courier = courier
         self._held: list[tuple[threading.Timer, list[tuple[Notice, float]]]] = []
         self._lock = threading.Lock()
@@ -64,7 +68,7 @@ class Announcer:
         """
         told = self._as_told(transaction)
         members = self.members(told)
-        fault = self._faults.take(NOTIFICATIONS, lambda: members)
+        fault = self._faults.take(NOTIFICATIONS, lambda: members) or self._mishaps.of_notice()
         copies = [self.cut(told.tran_ref, channel, url, members, fault) for channel, url in self._addresses(told)]
         delay = self._switches.now.notice_delay_seconds
         timed = [(copy, delay + SECOND_COPY_SECONDS * place) for place, copy in enumerate(copies)]
@@ -99,17 +103,19 @@ class Announcer:
         if channel == "ipn" and self._switches.now.strict_ipn and not url.startswith("https://"):
             body = b""
         kind = fault.kind if fault else None
-        signature = sign_body(body, fault.key if fault and kind == "old_key" else self._profile.server_key)
+        key = self._switches.now.notice_key or self._profile.server_key
+        signature = sign_body(body, fault.key if fault and kind == "old_key" else key)
         if kind == "wrong_signature":
             signature = sign_body(body + b" ", self._profile.server_key)
         return Notice(channel, url, tran_ref, body, signature)
 
     def callback_of(self, transaction: Transaction) -> str | None:
         """Find the callback address of a transaction: its own, or (by switch) the original's."""
-        own = transaction.request.get("callback")
-        if own or transaction.previous_tran_ref is None or self._switches.now.followup_notices == "own_only":
+        own, previous = transaction.request.get("callback"), transaction.previous_tran_ref
+        stands_alone = transaction.begins_family or not self._ledger.knows(previous)
+        if own or stands_alone or self._switches.now.followup_notices == "own_only":
             return str(own) if own else None
-        return self.callback_of(self._ledger.get(transaction.previous_tran_ref))
+        return self.callback_of(self._ledger.get(str(previous)))
 
     def clear(self) -> None:
         """Drop what is held back."""

@@ -10,8 +10,9 @@ from sandbox.cards import CANCELLED, THREE_DS_REJECTED, CardEntry, Result
 from sandbox.creation import PageOrder
 from sandbox.errors import PageClosed, UnknownTransaction
 from sandbox.identifiers import Mint
-from sandbox.ledger import Ledger, Transaction
-from sandbox.switches import SwitchBoard
+from sandbox.ledger import Ledger
+from sandbox.switchboard import SwitchBoard
+from sandbox.transactions import Transaction
 
 #: Results after which a page may be tried again, where the switch `page_attempts` allows it.
 FAILED = frozenset(("D", "E"))

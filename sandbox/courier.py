@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from sandbox.identifiers import desk_time, utc_now
-from sandbox.switches import SwitchBoard
+from sandbox.switchboard import SwitchBoard
 
 #: Deliveries on their way at once; a receiver that hangs holds up one of them only.
 CARRIERS = 8

@@ -14,8 +14,9 @@ from sandbox.announcer import Announcer
 from sandbox.checkout import Checkout
 from sandbox.errors import DeskRefusal, GatewayRefusal
 from sandbox.identifiers import Mint
-from sandbox.ledger import Ledger, Transaction
-from sandbox.switches import SwitchBoard
+from sandbox.ledger import Ledger
+from sandbox.switchboard import SwitchBoard
+from sandbox.transactions import Transaction
 
 #: `response_status` → may be captured, released or voided.
 HOLDING = frozenset(("A", "H"))

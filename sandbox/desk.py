@@ -26,8 +26,8 @@ from sandbox.amounts import write_amount
 from sandbox.desk_acts import notify, pay
 from sandbox.errors import DeskRefusal
 from sandbox.identifiers import desk_time
-from sandbox.ledger import Transaction
-from sandbox.switches import describe
+from sandbox.switchboard import describe
+from sandbox.transactions import Transaction
 from sandbox.world import World
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from sandbox.errors import GatewayRefusal
-from sandbox.switches import SwitchBoard
+from sandbox.switchboard import SwitchBoard
 
 #: Request types that act on an earlier transaction.
 FOLLOW_UPS = frozenset(("capture", "void", "release", "refund", "authext"))

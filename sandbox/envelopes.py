@@ -6,8 +6,8 @@ from typing import Any
 
 from sandbox.amounts import write_amount
 from sandbox.identifiers import gateway_time
-from sandbox.ledger import Transaction
 from sandbox.signing import sign_return
+from sandbox.transactions import Transaction
 
 #: The merchant every sandbox profile belongs to; informational in the contract.
 MERCHANT_ID = 10001

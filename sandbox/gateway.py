@@ -13,7 +13,8 @@ from sandbox.creation import read_page_order
 from sandbox.envelopes import cart_entry, compact, completed_answer, redirect_answer
 from sandbox.errors import GatewayRefusal
 from sandbox.identifiers import utc_now
-from sandbox.ledger import CART_QUERY_LIMIT, Transaction
+from sandbox.ledger import CART_QUERY_LIMIT
+from sandbox.transactions import Transaction
 from sandbox.world import World
 
 

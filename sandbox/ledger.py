@@ -4,7 +4,8 @@ This is the sandbox's truth. What a query shows may lag behind it; what a notifi
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,48 +13,28 @@ from typing import Any
 
 from sandbox.errors import UnknownTransaction
 from sandbox.movements import KIND_BY_TYPE, Balance, Movement, balance_of
+from sandbox.transactions import Transaction
 
 #: The most entries a query by cart shows; the one captured answer had exactly so many.
 CART_QUERY_LIMIT = 20
 
+#: Statuses whose money is booked, once.
+BOOKED = frozenset(("A", "H"))
 
-@dataclass(frozen=True)
-class Transaction:
-    """One transaction as it stands at one moment.
 
-    Attributes:
-        tran_ref: Its reference.
-        tran_type: Capitalised as in answers; may change (a held sale becomes an `Auth`).
-        original_tran_type: What was asked, where the gateway did something else; queries only.
-        previous_tran_ref: The transaction acted upon.
-        request: The members of the request that answers echo, as received.
-        cart_amount: What was asked.
-        tran_total: What it is about; zero until something happened.
-        status: `response_status`; None while nobody has paid.
-        payment_info: The member of that name.
-        page_id: The hosted page's address, where there is one.
-        token: The card token made on the way.
-        channel: `paymentChannel`.
-        at: `transaction_time` of this version.
-    """
+def _lists() -> "defaultdict[str, list[str]]":
+    return defaultdict(list)
 
-    tran_ref: str
-    tran_type: str
-    cart_id: str
-    currency: str
-    cart_amount: Decimal
-    at: datetime
-    tran_total: Decimal = Decimal(0)
-    original_tran_type: str | None = None
-    previous_tran_ref: str | None = None
-    request: Mapping[str, Any] = field(default_factory=dict)
-    status: str | None = None
-    code: str | None = None
-    message: str | None = None
-    payment_info: Mapping[str, Any] = field(default_factory=dict)
-    page_id: str | None = None
-    token: str | None = None
-    channel: str = "Payment Page"
+
+@dataclass
+class _Index:
+    """Where to find things without looking through everything."""
+
+    roots: dict[str, str] = field(default_factory=dict)
+    families: defaultdict[str, list[str]] = field(default_factory=_lists)
+    followers: defaultdict[str, list[str]] = field(default_factory=_lists)
+    carts: defaultdict[str, list[str]] = field(default_factory=_lists)
+    moves: defaultdict[str, list[Movement]] = field(default_factory=lambda: defaultdict(list))
 
 
 class Ledger:
@@ -64,6 +45,7 @@ class Ledger:
         self._clock = clock
         self._versions: dict[str, list[Transaction]] = {}
         self._movements: list[Movement] = []
+        self._index = _Index()
 
     def open(self, transaction: Transaction) -> Transaction:
         """Enter a new transaction; where it is a success, book its money.
@@ -74,8 +56,16 @@ class Ledger:
         Returns:
             The same.
         """
+        ref, previous = transaction.tran_ref, transaction.previous_tran_ref
         with self.lock:
-            self._versions[transaction.tran_ref] = [transaction]
+            self._versions[ref] = [transaction]
+            follows = previous in self._versions and not transaction.begins_family
+            root = self._index.roots[str(previous)] if follows else ref
+            self._index.roots[ref] = root
+            self._index.families[root].append(ref)
+            self._index.carts[transaction.cart_id].append(ref)
+            if follows:
+                self._index.followers[str(previous)].append(ref)
             self._book(transaction)
         return transaction
 
@@ -93,7 +83,7 @@ class Ledger:
             before = self.get(tran_ref)
             after = replace(before, at=self._clock(), **changes)
             self._versions[tran_ref].append(after)
-            if before.status not in ("A", "H"):
+            if before.status not in BOOKED:
                 self._book(after)
             return after
 
@@ -104,6 +94,10 @@ class Ledger:
             UnknownTransaction: When there is none.
         """
         return self.history(tran_ref)[-1]
+
+    def knows(self, tran_ref: object) -> bool:
+        """Tell whether there is such a transaction."""
+        return tran_ref in self._versions
 
     def history(self, tran_ref: str) -> list[Transaction]:
         """Give all versions, oldest first.
@@ -134,15 +128,27 @@ class Ledger:
     def of_cart(self, cart_id: str, moment: datetime) -> list[Transaction]:
         """Give the transactions of a cart as they stood at a moment, newest first, without the silent cap."""
         with self.lock:
-            refs = [ref for ref, versions in self._versions.items() if versions[0].cart_id == cart_id]
-            found = (self.as_of(ref, moment) for ref in reversed(refs))
+            found = (self.as_of(ref, moment) for ref in reversed(self._index.carts.get(cart_id, ())))
             return [transaction for transaction in found if transaction is not None]
 
-    def root(self, tran_ref: str) -> str:
-        """Follow `previous_tran_ref` to where a family began."""
+    def refs_of_cart(self, cart_id: str) -> list[str]:
+        """Give the references of a cart's transactions, oldest first."""
         with self.lock:
-            previous = self.get(tran_ref).previous_tran_ref
-            return self.root(previous) if previous in self._versions else tran_ref
+            return list(self._index.carts.get(cart_id, ()))
+
+    def followers(self, tran_ref: str) -> list[Transaction]:
+        """Give the transactions that acted upon one, oldest first."""
+        with self.lock:
+            return [self.get(ref) for ref in self._index.followers.get(tran_ref, ())]
+
+    def root(self, tran_ref: str) -> str:
+        """Tell with which transaction a family began.
+
+        Raises:
+            UnknownTransaction: When there is no such transaction.
+        """
+        with self.lock:
+            return self._index.roots[self.get(tran_ref).tran_ref]
 
     def movements(self) -> list[Movement]:
         """Give every movement, oldest first."""
@@ -153,31 +159,45 @@ class Ledger:
         """Add up the movements of the family a transaction belongs to."""
         with self.lock:
             root = self.root(tran_ref)
-            return balance_of(movement for movement in self._movements if movement.root_ref == root)
+            waiting = (
+                one.tran_total for one in map(self.get, self._index.families[root]) if self.is_pending_refund(one)
+            )
+            return balance_of(self._index.moves.get(root, ()), sum(waiting, Decimal(0)))
+
+    def is_pending_refund(self, transaction: Transaction) -> bool:
+        """Tell whether a refund still waits for approval; one resolved under a new reference does not."""
+        is_waiting = transaction.tran_type == "Refund" and transaction.status == "P"
+        return is_waiting and not self._index.followers.get(transaction.tran_ref)
 
     def clear(self) -> None:
         """Forget everything."""
         with self.lock:
             self._versions.clear()
             self._movements.clear()
+            self._index = _Index()
 
     def _book(self, transaction: Transaction) -> None:
-        held = transaction.status == "H"
-        if transaction.status != "A" and not held:
+        kind = self._kind(transaction)
+        if kind is None:
             return
-        kind = "authorise" if held else KIND_BY_TYPE.get(transaction.tran_type)
+        move = Movement(
+            at=transaction.at,
+            root_ref=self.root(transaction.tran_ref),
+            tran_ref=transaction.tran_ref,
+            kind=kind,
+            amount=transaction.tran_total,
+            currency=transaction.currency,
+            cart_id=transaction.cart_id,
+        )
+        self._movements.append(move)
+        self._index.moves[move.root_ref].append(move)
+
+    def _kind(self, transaction: Transaction) -> str | None:
+        if transaction.status not in BOOKED or transaction.is_outside:
+            return None
+        if transaction.status == "H":
+            return "authorise"
         if transaction.tran_type == "Void":
-            taken = self.balance(transaction.tran_ref).captured
-            kind = "reverse" if taken else "release"
-        if kind is not None:
-            self._movements.append(
-                Movement(
-                    at=transaction.at,
-                    root_ref=self.root(transaction.tran_ref),
-                    tran_ref=transaction.tran_ref,
-                    kind=kind,
-                    amount=transaction.tran_total,
-                    currency=transaction.currency,
-                    cart_id=transaction.cart_id,
-                )
-            )
+            # What was sold is given back; what was only held is freed.
+            return "reverse" if self.get(str(transaction.previous_tran_ref)).tran_type == "Sale" else "release"
+        return KIND_BY_TYPE.get(transaction.tran_type)

@@ -48,12 +48,14 @@ class Balance:
         captured: Taken in all.
         released: Freed without being taken, or reversed.
         refunded: Given back after being taken.
+        refund_pending: Asked back and not decided yet; no money has moved.
     """
 
     authorised: Decimal
     captured: Decimal
     released: Decimal
     refunded: Decimal
+    refund_pending: Decimal = Decimal(0)
 
     @property
     def capturable(self) -> Decimal:
@@ -62,15 +64,16 @@ class Balance:
 
     @property
     def refundable(self) -> Decimal:
-        """What is taken and not given back."""
-        return self.captured - self.refunded
+        """What is taken, not given back and not asked back."""
+        return self.captured - self.refunded - self.refund_pending
 
 
-def balance_of(movements: Iterable[Movement]) -> Balance:
+def balance_of(movements: Iterable[Movement], refund_pending: Decimal = Decimal(0)) -> Balance:
     """Add up the movements of one family.
 
     Args:
         movements: All with the same root.
+        refund_pending: The sum of its refunds that wait for approval.
 
     Returns:
         The sums. A direct sale counts as authorised and captured at once.
@@ -83,4 +86,5 @@ def balance_of(movements: Iterable[Movement]) -> Balance:
         captured=sums["charge"] - sums["reverse"],
         released=sums["release"] + sums["reverse"],
         refunded=sums["refund"],
+        refund_pending=refund_pending,
     )

@@ -13,8 +13,8 @@ from sandbox.creation import NO_RETURN
 from sandbox.envelopes import return_fields
 from sandbox.errors import CardFieldError, PageClosed, UnknownTransaction
 from sandbox.identifiers import utc_now
-from sandbox.ledger import Transaction
 from sandbox.texts import texts_for
+from sandbox.transactions import Transaction
 from sandbox.world import World
 
 #: Nothing is loaded from elsewhere, and no script runs but the page's own.

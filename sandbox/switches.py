@@ -1,7 +1,8 @@
 """The open questions as switches: what nobody states about PayTabs can be set either way, while the server runs.
 
-Read with `GET /sandbox/switches` (`?describe=1` adds each one's meaning and default), change with `PUT`. The numbers in
-brackets are those of the open questions in section 10 of the gateway contract.
+Read with `GET /sandbox/switches` (`?describe=1` adds each one's meaning and default), change with `PUT`. The numbers
+are those of the open questions in section 10 of the gateway contract, each of which stands here; a dash marks what the
+contract knows and a test wants to choose.
 
 | switch | values (default first) | question |
 | --- | --- | --- |
@@ -10,11 +11,12 @@ brackets are those of the open questions in section 10 of the gateway contract.
 | `query_unknown` | `empty`, `error` | 2 |
 | `query_lag_seconds` | 0 and more | 3 |
 | `duplicate_filter` | true, false | 4, 6 |
-| `duplicate_fields` | list of member names | 4 |
+| `duplicate_fields` | list of member names; the alternative is `["cart_id"]` | 4 |
 | `duplicate_window_seconds` | 120, any above 0 | 4 |
 | `duplicate_filter_followups` | true, false | 5 |
 | `refused_counts_for_filter` | false, true | 6 |
 | `followup_notices` | `own_or_original`, `own_only` | 7 |
+| `refused_followup_notices` | true, false | 7 |
 | `notify_callback`, `notify_ipn` | true, false | 8 |
 | `notice_order` | `random`, `callback_first`, `ipn_first` | 8 |
 | `notice_delay_seconds` | 0 and more | 8 |
@@ -22,23 +24,39 @@ brackets are those of the open questions in section 10 of the gateway contract.
 | `retry_count`, `retry_base_seconds`, `retry_factor`, `retry_scale` | 5, 60, 2, 0.05 | 9 |
 | `delivery_timeout_seconds` | 10, any above 0 | 9 |
 | `expiry_reference` | `same`, `new` | 10 |
+| `refund_approval` | `immediate`, `manual` | 11 |
+| `refund_resolution` | `same`, `new` | 11 |
 | `void_changes_original` | true, false | 12 |
+| `full_refund_changes_original` | false, true | 12 |
+| `partial_void` | `release`, `refused` | 13 |
 | `capture_reported_as` | `random`, `capture`, `sale` | 14 |
+| `void_after_capture` | `refused`, `frees_rest` | 15 |
+| `void_of_sale` | `refused`, `allowed` | 16 |
+| `followup_refusals` | `answer`, `envelope` | 17 |
 | `code2_http_status` | 400, 200, 404 | 18 |
 | `decimals` | `currency`, `two` | 19 |
 | `page_attempts` | `one`, `until_paid` | 20 |
 | `url_rules` | `local`, `strict` | 21 |
 | `strict_ipn` | false, true | 21 |
-| `cut_rate`, `error_rate`, `random_seed` | 0, up to 1; any number | 22 |
+| `cut_rate`, `error_rate`, `throttle_rate`, `slow_rate`, `drip_rate` | 0, up to 1, in all at most 1 | 22 |
+| `slow_seconds`, `drip_interval_seconds`, `retry_after_seconds` | 15, 0.05, null | 22 |
+| `random_faults_on` | `["money", "queries"]`, either alone, none | 22 |
+| `notice_drop_rate`, `notice_duplicate_rate`, `notice_reorder_rate` | 0, up to 1, in all at most 1 | 22, 23 |
+| `random_seed` | 1, any number | 22 |
+| `notice_key` | null, any key | 23 |
+| `final_invoices` | `refused`, `allowed` | 24 |
+| `invoice_cancel_code` | `zero`, `null` | - |
+| `token_payer_present` | `redirect`, `completed` | - |
+| `method_flags` | `KARPM`, any of these letters | - |
+| `amount_cap`, `merchant_balance` | null, any sum | - |
 """
 
-import threading
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.errors import DeskRefusal
+from sandbox.switches_faults import FaultSwitches
+from sandbox.switches_notices import NoticeSwitches
 
 #: The members of a request that may make up its likeness to another.
 FilterField = Literal[
@@ -54,10 +72,8 @@ FilterField = Literal[
 ]
 
 
-class Switches(BaseModel):
-    """One setting of all switches."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class AnswerSwitches(BaseModel):
+    """What queries, the duplicate filter and error envelopes say."""
 
     query_unpaid_page: Literal["pending", "error"] = Field(
         "pending",
@@ -83,106 +99,69 @@ class Switches(BaseModel):
     duplicate_window_seconds: float = Field(120, gt=0, description="How long a request is remembered by the filter.")
     duplicate_filter_followups: bool = Field(default=True, description="Whether the filter covers follow-ups.")
     refused_counts_for_filter: bool = Field(
-        default=False, description="Whether a request answered with an error envelope counts for the filter."
-    )
-    followup_notices: Literal["own_or_original", "own_only"] = Field(
-        "own_or_original",
-        description="Where settlements, expiries, follow-ups and dashboard actions without a callback of their own are "
-        "notified: to the original's callback, or only by IPN.",
-    )
-    notify_callback: bool = Field(default=True, description="Whether the copy for the request's callback is sent.")
-    notify_ipn: bool = Field(default=True, description="Whether the copy for the profile's IPN address is sent.")
-    notice_order: Literal["random", "callback_first", "ipn_first"] = Field(
-        "random", description="Which of the two copies leaves first; the second follows 20 ms later."
-    )
-    notice_delay_seconds: float = Field(0, ge=0, description="How long every notice waits before its first delivery.")
-    ipn_url: str | None = Field(None, description="The profile's IPN address as set in the dashboard; null for none.")
-    retry_count: int = Field(
-        5, ge=0, le=50, description="Re-deliveries after the first attempt, until one is answered 200."
-    )
-    retry_base_seconds: float = Field(60, ge=0, description="Unscaled wait before the first re-delivery.")
-    retry_factor: float = Field(2, ge=1, description="How much longer each further wait is.")
-    retry_scale: float = Field(0.05, ge=0, description="Multiplies every wait, so that tests need not last hours.")
-    delivery_timeout_seconds: float = Field(
-        10, gt=0, description="How long a delivery waits for the receiver's answer."
-    )
-    expiry_reference: Literal["same", "new"] = Field(
-        "same", description="An expiry shows on the transaction itself, or as a new one with previous_tran_ref."
-    )
-    void_changes_original: bool = Field(default=True, description="Whether a void turns the original's status to V.")
-    capture_reported_as: Literal["random", "capture", "sale"] = Field(
-        "random", description="tran_type of a capture in its notification; queries always say Capture."
+        default=False, description="Whether a request that was refused or declined counts for the filter."
     )
     code2_http_status: Literal[400, 200, 404] = Field(400, description="HTTP status of errors of code 2.")
     decimals: Literal["currency", "two"] = Field("currency", description="Decimals of amounts in answers and notices.")
-    page_attempts: Literal["one", "until_paid"] = Field(
-        "one", description="The first result ends a page, or a declined page may be tried again on the same tran_ref."
-    )
     url_rules: Literal["local", "strict"] = Field(
         "local", description="strict refuses http, port numbers and localhost in callback and return with code 2."
     )
-    strict_ipn: bool = Field(
-        default=False, description="Whether a notice to an IPN address without TLS has an empty body."
+
+
+class MoneySwitches(BaseModel):
+    """What may be done with money, and how it shows."""
+
+    expiry_reference: Literal["same", "new"] = Field(
+        "same", description="An expiry shows on the transaction itself, or as a new one with previous_tran_ref."
     )
-    cut_rate: float = Field(
-        0, ge=0, le=1, description="Share of API calls that are executed and then lose their connection, at random."
+    refund_approval: Literal["immediate", "manual"] = Field(
+        "immediate", description="A refund by API is done at once, or answers P until the desk approves or rejects it."
     )
-    error_rate: float = Field(
-        0, ge=0, le=1, description="Share of API calls answered 500, half of them executed, at random."
+    refund_resolution: Literal["same", "new"] = Field(
+        "same", description="A pending refund is decided on its own tran_ref, or by a new one with previous_tran_ref."
     )
-    random_seed: int = Field(1, description="Seed of every random choice above; setting any switch starts it anew.")
+    void_changes_original: bool = Field(default=True, description="Whether a void turns the original's status to V.")
+    full_refund_changes_original: bool = Field(
+        default=False, description="Whether refunds of the whole turn the refunded transaction's status to V."
+    )
+    partial_void: Literal["release", "refused"] = Field(
+        "release", description="A void of less than is held: carried out as a Release, or refused."
+    )
+    void_after_capture: Literal["refused", "frees_rest"] = Field(
+        "refused", description="A void of an Auth of which a part was captured: refused, or it frees the rest."
+    )
+    void_of_sale: Literal["refused", "allowed"] = Field(
+        "refused", description="A void of a Sale by API; set it back to refused to end the day. The desk may always."
+    )
+    followup_refusals: Literal["answer", "envelope"] = Field(
+        "answer", description="A follow-up against the rules: a normal answer of status E, or an error envelope."
+    )
+    page_attempts: Literal["one", "until_paid"] = Field(
+        "one", description="The first result ends a page, or a declined page may be tried again on the same tran_ref."
+    )
+    token_payer_present: Literal["redirect", "completed"] = Field(
+        "redirect", description="A stored card with tran_class ecom: the payer is sent to a page, or it is charged."
+    )
+    method_flags: str = Field(
+        "KARPM",
+        pattern="^[KARPM]*$",
+        description="What the payer's method allows: K token, A capture, R refund, P partial and M several refunds.",
+    )
+    amount_cap: float | None = Field(
+        None, gt=0, description="A charge above this sum, in whatever currency, is E with code 325; null for no cap."
+    )
+    merchant_balance: float | None = Field(
+        None, ge=0, description="A refund above this sum, in whatever currency, is D with code 342; null for enough."
+    )
+    final_invoices: Literal["refused", "allowed"] = Field(
+        "refused", description="Cancelling a paid or cancelled invoice, marking a cancelled one as paid."
+    )
+    invoice_cancel_code: Literal["zero", "null"] = Field(
+        "zero", description='The member code of a cancelled invoice\'s answer: the text "0", or null.'
+    )
 
 
-class SwitchBoard:
-    """Holds the present setting; replaced as a whole, so that a reader never sees half a change."""
+class Switches(FaultSwitches, NoticeSwitches, MoneySwitches, AnswerSwitches):
+    """One setting of all switches."""
 
-    def __init__(self, initial: Switches | None = None) -> None:
-        self._initial = initial or Switches()
-        self._current = self._initial
-        self._lock = threading.Lock()
-
-    @property
-    def now(self) -> Switches:
-        """The present setting."""
-        return self._current
-
-    def change(self, changes: Mapping[str, Any]) -> Switches:
-        """Set some switches and leave the others.
-
-        Args:
-            changes: Values by name.
-
-        Returns:
-            The new setting.
-
-        Raises:
-            DeskRefusal: Naming every unknown switch and every unsuitable value; nothing was set.
-        """
-        with self._lock:
-            try:
-                self._current = Switches.model_validate({**self._current.model_dump(), **changes})
-            except ValidationError as error:
-                raise DeskRefusal("; ".join(_sentence(fault) for fault in error.errors())) from None
-            return self._current
-
-    def reset(self) -> None:
-        """Go back to the setting the server started with."""
-        with self._lock:
-            self._current = self._initial
-
-
-def describe() -> dict[str, dict[str, Any]]:
-    """List every switch with its meaning and default.
-
-    Returns:
-        By name: `description` and `default`.
-    """
-    return {
-        name: {"default": field.default, "description": field.description}
-        for name, field in Switches.model_fields.items()
-    }
-
-
-def _sentence(fault: Mapping[str, Any]) -> str:
-    name = ".".join(str(part) for part in fault["loc"])
-    return f"{name}: no such switch" if fault["type"] == "extra_forbidden" else f"{name}: {fault['msg']}"
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

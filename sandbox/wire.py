@@ -6,7 +6,6 @@ A WSGI layer round the application. It holds the raw socket, so it can drip byte
 import io
 import json
 import logging
-import random
 import socket
 import time
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,6 @@ from sandbox.errors import ConnectionDropped
 from sandbox.faults import Fault
 from sandbox.identifiers import desk_time, utc_now
 from sandbox.replies import REWRITES, Reply, html_reply
-from sandbox.switches import Switches
 from sandbox.world import World
 
 if TYPE_CHECKING:
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
 
 #: Where the gateway's own paths begin; the desk's are neither recorded nor befallen by faults.
 GATEWAY_PREFIX = "/payment/"
-
-#: The paths of the API, which the random faults may befall.
-API_PATHS = ("/payment/request", "/payment/query")
 
 #: The largest body that is read.
 BODY_LIMIT = 1_000_000
@@ -47,8 +42,6 @@ class Wire:
     def __init__(self, application: "WSGIApplication", world: World) -> None:
         self._application = application
         self._world = world
-        self._random = random.Random(world.switches.now.random_seed)  # noqa: S311 - repeatable mishaps, no secrets
-        self._rolled_for: Switches | None = None
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """Serve one call (the WSGI entry)."""
@@ -72,7 +65,7 @@ class Wire:
     def _befall(self, environ: "WSGIEnvironment", record: dict[str, Any]) -> Reply:
         path = environ["PATH_INFO"]
         body = _BodyOnce(environ)
-        fault = self._world.faults.take(path, body.members) or self._mishap(path)
+        fault = self._world.faults.take(path, body.members) or self._world.mishaps.of_call(path)
         record.update(fault=fault.kind if fault else None, executed=fault is None or fault.is_executed)
         record.update(_describe(environ, b"" if fault and fault.kind == "refused" else body.read()))
         self._world.requests.append(record)
@@ -99,20 +92,6 @@ class Wire:
             )
             raise _dropped(environ)
         return REWRITES[fault.kind](reply, fault) if fault.kind in REWRITES else reply
-
-    def _mishap(self, path: str) -> Fault | None:
-        switches = self._world.switches.now
-        if path not in API_PATHS or not (switches.cut_rate or switches.error_rate):
-            return None
-        if self._rolled_for is not switches:
-            self._rolled_for = switches
-            self._random.seed(switches.random_seed)
-        cut, error, executes = (self._random.random() for _ in range(3))
-        if cut < switches.cut_rate:
-            return Fault(path=path, kind="cut_after_accept")
-        if error < switches.error_rate:
-            return Fault(path=path, kind="http_500", executes=executes < 0.5)  # noqa: PLR2004 - a fair coin
-        return None
 
     def _execute(self, environ: "WSGIEnvironment") -> Reply:
         chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)

@@ -11,7 +11,9 @@ from sandbox.duplicates import DuplicateFilter
 from sandbox.faults import FaultBoard
 from sandbox.identifiers import Mint, utc_now
 from sandbox.ledger import Ledger
-from sandbox.switches import SwitchBoard, Switches
+from sandbox.mishaps import Mishaps
+from sandbox.switchboard import SwitchBoard
+from sandbox.switches import Switches
 
 #: How many requests the desk remembers.
 REQUESTS_KEPT = 20_000
@@ -33,6 +35,7 @@ class World:
         self.mint = Mint()
         self.switches = SwitchBoard(Switches(ipn_url=ipn_url))
         self.faults = FaultBoard()
+        self.mishaps = Mishaps(self.switches)
         self.ledger = Ledger(utc_now)
         self.courier = Courier(self.switches)
         self.announcer = Announcer(
@@ -41,6 +44,7 @@ class World:
             mint=self.mint,
             switches=self.switches,
             faults=self.faults,
+            mishaps=self.mishaps,
             courier=self.courier,
         )
         self.duplicates = DuplicateFilter(self.switches, utc_now)
