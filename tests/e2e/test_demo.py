@@ -145,8 +145,10 @@ class TestEnds:
         """A demo whose first process is there."""
         running = Demo(tmp_path)
         try:
-            eventually(lambda: "sandbox ready" in running.text, within_seconds=60, what="the first process")
-            running.ended()
+            eventually(
+                lambda: running.ended() or "sandbox ready" in running.text, within_seconds=60, what="the first process"
+            )
+            assert running.process.returncode is None, running.text
             yield running
         finally:
             running.end()
