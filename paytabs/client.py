@@ -1,59 +1,31 @@
-"""The gateway client: every call ends in an `Answer` within its deadline, whatever PayTabs or the network does.
+"""The gateway client: every operation of PayTabs that the system uses, each ending in an `Answer` within its deadline.
 
-Sends that create something use a fresh connection each, because a kept one that the peer has just closed would turn an
-ordinary send into an unknown one. Queries share a pool and are repeated within their call. There is no requests
-session: it would bring cookies, redirects, proxies and .netrc files, none of which may touch a payment.
+What moves money, or brings about that somebody may, is sent once, behind the fence and on a connection of its own.
+What does no harm when it arrives twice is repeated within its call. An answer about something else than was asked is
+no answer.
 """
 
-import re
-import time
-from dataclasses import dataclass, field, replace
-from http.client import HTTPException
 from types import TracebackType
 from typing import Self
 
-import requests
-import structlog
-from urllib3.exceptions import HTTPError
+from paytabs.about import about, cancelled, deleted, invoice_of
+from paytabs.calling import Caller, CallTimes, GatewayProfile
+from paytabs.invoices import InvoicePaidRequest, InvoiceRequest, sms_members
+from paytabs.operations import ChargeRequest, FollowUpRequest, PageRequest
+from paytabs.references import invoice_number, reference, token_reference
+from paytabs.responses import Answer, Call
+from paytabs.writing import write_json
 
-from paytabs.errors import AnswerTooLarge, FenceExpired, InvalidRequest
-from paytabs.exchange import CURRENT_EXCHANGE, Exchange
-from paytabs.headers import request_headers, retry_after_seconds
-from paytabs.operations import PageRequest, write_json
-from paytabs.resilience import repeat_query
-from paytabs.responses import Answer, Call, Outcome, Transaction, classify
-from paytabs.transport import TimedAdapter, read_answer
-
-#: What the network and a broken peer raise. Anything else, Celery's time limit included, passes through.
-_WIRE_TROUBLE = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError, FenceExpired, AnswerTooLarge)
-
-_log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class GatewayProfile:
-    """Which account at PayTabs, and where it answers.
-
-    Attributes:
-        profile_id: The profile's number.
-        server_key: Its server key; never shown.
-        base_url: The region's address, without a path.
-    """
-
-    profile_id: int
-    server_key: str = field(repr=False)
-    base_url: str
-
-    def __post_init__(self) -> None:
-        """Refuse what could not be sent."""
-        if not re.fullmatch(r"[!-~]+", self.server_key):
-            raise InvalidRequest("server_key", "printable ASCII without spaces")
-        if not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+/?", self.base_url):
-            raise InvalidRequest("base_url", "a scheme and a host, such as https://secure.paytabs.sa")
+__all__ = ["GatewayProfile", "PayTabsClient"]
 
 
 class PayTabsClient:
-    """Calls PayTabs for one profile. Thread-safe; a forked process needs one of its own."""
+    """Calls PayTabs for one profile. Thread-safe; a forked process needs one of its own.
+
+    No method raises for trouble with the gateway; a request that could not be sent as it is raises `InvalidRequest`.
+    Every method takes a `correlation_id`, ours, which is sent along in a header. Those with a `not_after` write nothing
+    from that `time.monotonic()` value on.
+    """
 
     def __init__(
         self,
@@ -71,72 +43,149 @@ class PayTabsClient:
             call_timeout_seconds: For a whole call, a query's repetitions included.
             ca_bundle: Certificates to trust instead of the public ones.
         """
-        self._profile = profile
-        self._base_url = profile.base_url.rstrip("/")
-        self._connect_timeout_seconds = connect_timeout_seconds
-        self._call_timeout_seconds = call_timeout_seconds
-        self._verify: bool | str = ca_bundle or True
-        self._pooled = TimedAdapter()
+        self._profile_id = profile.profile_id
+        self._caller = Caller(profile, CallTimes(connect_timeout_seconds, call_timeout_seconds), ca_bundle)
 
     def request_page(
         self, request: PageRequest, *, not_after: float | None = None, correlation_id: str | None = None
     ) -> Answer:
         """Ask for a hosted page, once.
 
-        Args:
-            request: What to ask for.
-            not_after: The `time.monotonic()` value from which on nothing may be written any more.
-            correlation_id: Ours, sent along in a header.
-
         Returns:
             SUCCEEDED with a transaction that carries `redirect_url`; DID_NOT_HAPPEN when that is certain; else UNKNOWN
-            or what a completed answer said. Never raises for trouble with the gateway.
+            or what a completed answer said.
         """
-        body = request.to_body(self._profile.profile_id)
-        exchange = self._new_exchange(time.monotonic() + self._call_timeout_seconds, not_after)
-        adapter = TimedAdapter()
-        try:
-            answer = self._send(
-                "/payment/request",
-                body,
-                Call.REQUEST,
-                exchange=exchange,
-                adapter=adapter,
-                correlation_id=correlation_id,
-            )
-        finally:
-            adapter.close()
-        return _only_about(answer, "cart_id", request.cart_id)
+        answer = self._request(request, Call.REQUEST, not_after, correlation_id)
+        return about(answer, cart_id=request.cart_id)
+
+    def charge(
+        self, request: ChargeRequest, *, not_after: float | None = None, correlation_id: str | None = None
+    ) -> Answer:
+        """Charge a stored card, or what was typed into PayTabs' fields on our page, once.
+
+        Returns:
+            SUCCEEDED only when it was authorised. PENDING with the detail "redirect" when the payer has to act first:
+            nothing is charged yet, and the transaction carries `redirect_url`. REFUSED for a decline, whose
+            transaction may have `bank_check` set; else as for a page.
+        """
+        answer = self._request(request, Call.CHARGE, not_after, correlation_id)
+        return about(answer, cart_id=request.cart_id)
+
+    def follow_up(
+        self, request: FollowUpRequest, *, not_after: float | None = None, correlation_id: str | None = None
+    ) -> Answer:
+        """Capture, void, release or refund, once.
+
+        Returns:
+            SUCCEEDED with the new transaction; PENDING for a refund that waits for approval: it is polled by its
+            `tran_ref`, never asked for again; REFUSED with the status and code, though PayTabs answers 200; else as for
+            a page.
+        """
+        answer = self._request(request, Call.FOLLOW_UP, not_after, correlation_id)
+        return about(answer, cart_id=request.cart_id, previous_tran_ref=request.tran_ref)
 
     def query_tran(self, tran_ref: str, *, correlation_id: str | None = None) -> Answer:
         """Ask for one transaction.
-
-        Args:
-            tran_ref: PayTabs' reference.
-            correlation_id: Ours, sent along in a header.
 
         Returns:
             The transaction, and the outcome its status stands for; DID_NOT_HAPPEN with the detail "not_found" when
             PayTabs does not know the reference.
         """
-        return self._query("tran_ref", tran_ref, Call.QUERY_TRAN, correlation_id)
+        members = {"tran_ref": reference(tran_ref, "tran_ref")}
+        answer, _ = self._caller.ask("/payment/query", members, Call.QUERY_TRAN, correlation_id)
+        return about(answer, **members)
 
     def query_cart(self, cart_id: str, *, correlation_id: str | None = None) -> Answer:
         """Ask for the transactions of a cart.
-
-        Args:
-            cart_id: The reference our request carried.
-            correlation_id: Ours, sent along in a header.
 
         Returns:
             SUCCEEDED with the transactions, newest first, and the detail "found" or "empty"; PayTabs may answer
             "not_found" (DID_NOT_HAPPEN) instead of an empty list.
         """
-        return self._query("cart_id", cart_id, Call.QUERY_CART, correlation_id)
+        members = {"cart_id": reference(cart_id, "cart_id")}
+        answer, _ = self._caller.ask("/payment/query", members, Call.QUERY_CART, correlation_id)
+        return about(answer, **members)
+
+    def query_token(self, token: str, *, correlation_id: str | None = None) -> Answer:
+        """Ask which card is behind a token.
+
+        Returns:
+            SUCCEEDED with the transaction that made the token and the card's masked number, but no status;
+            DID_NOT_HAPPEN with the detail "not_found".
+        """
+        members = {"token": token_reference(token)}
+        answer, _ = self._caller.ask("/payment/token", members, Call.QUERY_TOKEN, correlation_id)
+        return about(answer, **members)
+
+    def delete_token(self, token: str, *, correlation_id: str | None = None) -> Answer:
+        """Delete a token; harmless to repeat.
+
+        Returns:
+            SUCCEEDED with the detail "deleted", or "already_gone" when an earlier copy of this very call did it;
+            DID_NOT_HAPPEN with the detail "not_found": after an earlier deletion of unknown outcome that is success.
+        """
+        members = {"token": token_reference(token)}
+        answer, in_doubt = self._caller.ask("/payment/token/delete", members, Call.DELETE_TOKEN, correlation_id)
+        return deleted(answer, token, in_doubt=in_doubt)
+
+    def create_invoice(
+        self, request: InvoiceRequest, *, not_after: float | None = None, correlation_id: str | None = None
+    ) -> Answer:
+        """Ask for an invoice, once.
+
+        Returns:
+            SUCCEEDED with `invoice_id` and `invoice_link`; its payment is found by `cart_id`, or by `invoice_status`.
+        """
+        body = request.to_body(self._profile_id)
+        return self._caller.send("/payment/invoice/new", body, Call.CREATE_INVOICE, not_after, correlation_id)
+
+    def invoice_status(self, invoice_id: int, *, correlation_id: str | None = None) -> Answer:
+        """Ask what became of an invoice.
+
+        Returns:
+            SUCCEEDED when it is paid and its payment stands; PENDING while it may be paid; REFUSED when it will not be,
+            or its payment was voided. A transaction in it has a reference and a status only: query it for the rest.
+        """
+        members = {"invoice_id": invoice_number(invoice_id)}
+        answer, _ = self._caller.ask("/payment/invoice/status", members, Call.INVOICE_STATUS, correlation_id)
+        return invoice_of(answer, invoice_id)
+
+    def cancel_invoice(self, invoice_id: int, *, correlation_id: str | None = None) -> Answer:
+        """Cancel an invoice; harmless to repeat.
+
+        Returns:
+            SUCCEEDED with the detail "cancelled"; DID_NOT_HAPPEN with a code when PayTabs refuses, and UNKNOWN when an
+            earlier copy of this very call may have done it: ask for its status.
+        """
+        members = {"invoice_id": invoice_number(invoice_id)}
+        answer, in_doubt = self._caller.ask("/payment/invoice/cancel", members, Call.CANCEL_INVOICE, correlation_id)
+        return cancelled(answer, invoice_id, in_doubt=in_doubt)
+
+    def send_invoice_sms(self, invoice_id: int, phone: str, *, correlation_id: str | None = None) -> Answer:
+        """Send the link of an invoice to a telephone, once: nobody wants it twice.
+
+        Returns:
+            SUCCEEDED with the detail "sent".
+        """
+        path = f"/payment/invoice/{invoice_number(invoice_id)}/sms"
+        body = write_json({"profile_id": self._profile_id, **sms_members(phone)})
+        return invoice_of(self._caller.send(path, body, Call.SEND_INVOICE_SMS, None, correlation_id), invoice_id)
+
+    def mark_invoice_paid(
+        self, request: InvoicePaidRequest, *, not_after: float | None = None, correlation_id: str | None = None
+    ) -> Answer:
+        """Say that an invoice was paid outside PayTabs, once.
+
+        Returns:
+            SUCCEEDED with the transaction PayTabs booked for it, which has a reference and an amount but no status.
+        """
+        body = request.to_body(self._profile_id)
+        answer = self._caller.send("/payment/invoice/paid", body, Call.MARK_INVOICE_PAID, not_after, correlation_id)
+        return invoice_of(answer, request.invoice_id)
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self._pooled.close()
+        self._caller.close()
 
     def __enter__(self) -> Self:
         return self
@@ -146,89 +195,11 @@ class PayTabsClient:
     ) -> None:
         self.close()
 
-    def _query(self, member: str, value: str, call: Call, correlation_id: str | None) -> Answer:
-        if not isinstance(value, str) or not value:
-            raise InvalidRequest(member, "a reference")
-        body = write_json({"profile_id": self._profile.profile_id, member: value})
-        deadline = time.monotonic() + self._call_timeout_seconds
-
-        def ask() -> Answer:
-            exchange = self._new_exchange(deadline, None)
-            return self._send(
-                "/payment/query", body, call, exchange=exchange, adapter=self._pooled, correlation_id=correlation_id
-            )
-
-        answer = repeat_query(ask, budget_seconds=self._call_timeout_seconds)
-        return _only_about(answer, member, value)
-
-    def _new_exchange(self, deadline: float, not_after: float | None) -> Exchange:
-        connect_deadline = min(time.monotonic() + self._connect_timeout_seconds, deadline)
-        return Exchange(connect_deadline=connect_deadline, deadline=deadline, not_after=not_after)
-
-    def _send(
+    def _request(
         self,
-        path: str,
-        body: bytes,
+        request: PageRequest | ChargeRequest | FollowUpRequest,
         call: Call,
-        *,
-        exchange: Exchange,
-        adapter: TimedAdapter,
+        not_after: float | None,
         correlation_id: str | None,
     ) -> Answer:
-        began = time.monotonic()
-        headers = request_headers(self._profile.server_key, correlation_id, keep_alive=adapter is self._pooled)
-        request = requests.Request("POST", self._base_url + path, headers=headers, data=body).prepare()
-        occupied = CURRENT_EXCHANGE.set(exchange)
-        try:
-            answer = self._exchange(request, call, exchange, adapter)
-        finally:
-            CURRENT_EXCHANGE.reset(occupied)
-        _log.info(
-            "gateway_answered",
-            call=call.value,
-            outcome=answer.outcome.value,
-            detail=answer.detail,
-            http_status=answer.http_status,
-            error_code=answer.error_code,
-            trace=answer.trace,
-            elapsed_ms=round((time.monotonic() - began) * 1000),
-        )
-        return answer
-
-    def _exchange(
-        self, request: requests.PreparedRequest, call: Call, exchange: Exchange, adapter: TimedAdapter
-    ) -> Answer:
-        http_status: int | None = None
-        timeout = (self._connect_timeout_seconds, self._call_timeout_seconds)
-        try:
-            response = adapter.send(request, stream=True, timeout=timeout, verify=self._verify)
-            http_status = response.status_code
-            try:
-                body = read_answer(response.raw)
-            finally:
-                response.close()
-        except _WIRE_TROUBLE as error:
-            return _failed(error, exchange, http_status)
-        retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-        return classify(http_status, body, call=call, retry_after_seconds=retry_after)
-
-
-def _failed(error: Exception, exchange: Exchange, http_status: int | None) -> Answer:
-    if not exchange.request_written:
-        return Answer(Outcome.DID_NOT_HAPPEN, exchange.stage)
-    if isinstance(error, AnswerTooLarge):
-        detail = "too_large"
-    elif time.monotonic() >= exchange.deadline:
-        detail = "timeout"
-    else:
-        detail = "connection_lost" if http_status is None else "broken_body"
-    return Answer(Outcome.UNKNOWN, detail, http_status=http_status)
-
-
-def _only_about(answer: Answer, member: str, value: str) -> Answer:
-    """Turn an answer about something else than was asked into an unknown one."""
-    found: tuple[Transaction | None, ...] = (answer.transaction, *answer.transactions)
-    named = {getattr(transaction, member) for transaction in found if transaction is not None}
-    if named <= {value, None}:
-        return answer
-    return replace(answer, outcome=Outcome.UNKNOWN, detail=f"other_{member}", transaction=None, transactions=())
+        return self._caller.send("/payment/request", request.to_body(self._profile_id), call, not_after, correlation_id)
