@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from config.addresses import database_name, hosts, is_web_address, other_database, scheme
 from config.errors import SettingsError
+from config.networks import is_loopback, is_proxy_network
 from config.timechain import LINKS
 
 __all__ = ["REGIONS", "Settings", "SettingsError", "load_settings", "require"]
@@ -43,6 +44,7 @@ _SERVER_KEY = re.compile(r"S[A-Za-z0-9]{9}(-[A-Za-z0-9]{10}){2}")
 _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+WholeSeconds = Annotated[int, Field(ge=1, le=86_400)]
 Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1, le=1_000)]
@@ -112,6 +114,24 @@ class Settings(BaseSettings):
     receiver_port: Port = Field(8300, description="the receiver's port; 0 takes a free one")
     receiver_workers: Count = Field(2, description="how many processes the receiver runs")
     receiver_threads: Count = Field(16, description="how many requests one receiver process handles at once")
+
+    # Who gets in at the receiver. It speaks plain HTTP: TLS is ended by a proxy, and believed from known ones only.
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="comma-separated addresses or networks (10.0.0.0/8) of the proxies in front, never everybody",
+    )
+    require_tls: bool = Field(
+        default_factory=lambda known: not is_loopback(known.get("receiver_host", "")),
+        description="true or false; unset, true unless RECEIVER_HOST is a loopback address",
+    )
+    receiver_failure_budget: Count = Field(
+        20, description="how many failed signatures one sender may have within a window"
+    )
+    receiver_failure_window_seconds: WholeSeconds = Field(
+        60, description="whole seconds until a sender's failure budget is restored"
+    )
+
+    # The desk, and how processes report.
     sandbox_port: Port = Field(8400, description="the sandbox's port; 0 takes a free one")
     flower_port: Port = Field(5555, description="Flower's port; 0 takes a free one")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto, json or console")
@@ -165,7 +185,7 @@ class Settings(BaseSettings):
             raise _expected(str(info.field_name))
         return value.rstrip("/") if value and info.field_name == "paytabs_base_url" else value
 
-    @field_validator("return_allowed_urls", mode="before")
+    @field_validator("return_allowed_urls", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:  # noqa: ANN401 - text from the environment, or a tuple from a caller
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -175,6 +195,26 @@ class Settings(BaseSettings):
     def _check_allowed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not all(is_web_address(url) for url in value):
             raise _expected("return_allowed_urls")
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(is_proxy_network(network) for network in value):
+            raise _expected("trusted_proxies")
+        return value
+
+    @field_validator("require_tls")
+    @classmethod
+    def _check_tls(cls, value: bool, info: ValidationInfo) -> bool:
+        text = None
+        if value and info.data.get("trusted_proxies") == ():
+            text = "expected false, or in TRUSTED_PROXIES the proxies that end TLS: all else would be refused"
+        for name in ("paytabs_callback_url", "paytabs_return_url") if value else ():
+            if scheme(info.data.get(name) or "") == "http":
+                text = f"expected false, or an https address in {name.upper()}: what comes there would be refused"
+        if text:
+            raise PydanticCustomError("setting", "{text}", {"text": text})
         return value
 
     @field_validator(*{link.longer for link in LINKS})
@@ -227,7 +267,9 @@ def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - each override
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        mistakes = [_mistake(detail) for detail in error.errors(include_url=False, include_input=False)]
+        found = error.errors(include_url=False, include_input=False)
+        # REQUIRE_TLS, which depends on another setting, is not worked out after a mistake elsewhere: no mistake itself.
+        mistakes = [_mistake(detail) for detail in found if detail["type"] != "default_factory_not_called"]
     raise SettingsError(mistakes)
 
 

@@ -7,14 +7,15 @@ WRITE_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 WEBHOOK_DELIVERIES = Counter(
     "nestcms_webhook_deliveries",
-    "Deliveries to /webhooks/paytabs by how they were answered: accepted, repeated, rejected, bad_signature, too_large "
-    "or unavailable.",
+    "Deliveries to /webhooks/paytabs by how they were answered: accepted, repeated, rejected, bad_signature, "
+    "over_budget (a wrong signature from a sender who had too many), too_large or unavailable.",
     ["result"],
 )
 
 BROWSER_RETURNS = Counter(
     "nestcms_browser_returns",
-    "Payers who came back to /payments/return by how they were answered: accepted, malformed or bad_signature.",
+    "Payers who came back to /payments/return by how they were answered: accepted, malformed, bad_signature or "
+    "over_budget.",
     ["result"],
 )
 
@@ -23,6 +24,19 @@ FAILED_SIGNATURES = Counter(
     "Requests whose signature was missing, repeated or wrong, by channel (notice or return) and reason (malformed or "
     "mismatch).",
     ["channel", "reason"],
+)
+
+FAILURE_BUDGET_CHARGES = Counter(
+    "nestcms_failure_budget_charges",
+    "Failed signatures charged to their sender, by where that is counted (shared, or process while the shared store is "
+    "down, or nowhere) and result (within or spent).",
+    ["store", "result"],
+)
+
+PLAIN_HTTP_REQUESTS = Counter(
+    "nestcms_plain_http_requests",
+    "Requests that came without TLS although it is required, by how they were answered: refused or redirected.",
+    ["answer"],
 )
 
 PUBLISH_FAILURES = Counter(

@@ -2,11 +2,13 @@
 
 | case | answer |
 | --- | --- |
-| no, empty, repeated or wrong signature | 403, nothing stored, counted |
+| plain HTTP where TLS is required | 403, or 308 to the public https address for GET; HSTS on HTTPS |
+| no, empty, repeated or wrong signature | 403, nothing stored, counted, charged to the sender |
+| the same from a sender whose failure budget is spent | 429 with Retry-After |
 | body over 64 KiB | 413 |
 | signed, but not JSON or without a required member | 400, kept in the inbox as `rejected` |
 | the inbox's write failed or may have failed | 503 with Retry-After |
-| anything else signed, a repeat or an unknown payment included | 200 |
+| anything else signed, a repeat or an unknown payment included, whatever its sender has spent | 200 |
 """
 
 import structlog
@@ -16,8 +18,10 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from observability.metrics import WEBHOOK_DELIVERIES
 from webhooks.body import MAX_BODY_BYTES, limit_bodies
 from webhooks.notices import NOTICE_PATH, notices
+from webhooks.proxies import TrustedProxies
 from webhooks.receiver import Receiver
 from webhooks.returns import returns
+from webhooks.tls import HEALTH_PATH, enforce_tls
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +29,9 @@ log = structlog.get_logger(__name__)
 def create_app(receiver: Receiver) -> Flask:
     """Return the receiver; everything it touches is in ``receiver``."""
     app = Flask("webhooks", static_folder=None)
+    app.wsgi_app = TrustedProxies(app.wsgi_app, receiver.trusted_proxies)  # type: ignore[method-assign] # Flask's way
+    enforce_tls(app, receiver.tls)
+    receiver.budget.init_app(app)
     limit_bodies(app)
     app.register_blueprint(notices(receiver))
     app.register_blueprint(returns(receiver))
@@ -33,7 +40,7 @@ def create_app(receiver: Receiver) -> Flask:
     app.register_error_handler(Exception, _unexpected)
     app.after_request(_common_headers)
 
-    @app.get("/healthz")
+    @app.get(HEALTH_PATH)
     def healthz() -> tuple[Response, int]:
         answers = receiver.database_answers()
         members = {"status": "ok" if answers else "degraded", "database": "ok" if answers else "unavailable"}

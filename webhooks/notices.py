@@ -43,8 +43,7 @@ def _receive(receiver: Receiver) -> tuple[Response, int]:
     body = read_body()
     if reason := _signature_fault(body, receiver):
         FAILED_SIGNATURES.labels(channel="notice", reason=reason).inc()
-        log.warning("notice_refused", reason=reason, remote=request.remote_addr, size=len(body))
-        return _answer("bad_signature", 403, error="signature missing or wrong")
+        return _refuse(receiver, reason, len(body))
     correlation_id = new_correlation_id()
     try:
         return _record(receiver, body, correlation_id)
@@ -58,6 +57,16 @@ def _receive(receiver: Receiver) -> tuple[Response, int]:
         response, status = _answer("unavailable", 503, error="not stored, deliver again")
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response, status
+
+
+def _refuse(receiver: Receiver, reason: str, size: int) -> tuple[Response, int]:
+    wait_seconds = receiver.budget.spend()
+    if wait_seconds is None:
+        log.warning("notice_refused", reason=reason, remote=request.remote_addr, size=size)
+        return _answer("bad_signature", 403, error="signature missing or wrong")
+    response, status = _answer("over_budget", 429, error="signature missing or wrong too often")
+    response.headers["Retry-After"] = str(wait_seconds)
+    return response, status
 
 
 def _signature_fault(body: bytes, receiver: Receiver) -> str | None:

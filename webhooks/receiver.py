@@ -1,13 +1,16 @@
 """What the receiver needs from the rest of the system, and how it hands work over without ever failing for it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import structlog
 
 from observability.metrics import PUBLISH_FAILURES
 from payments.inbox import Inbox
+from webhooks.budget import FailureBudget
+from webhooks.proxies import Network
+from webhooks.tls import TlsPolicy
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +29,10 @@ class Receiver:
         enqueue: Hands a delivery over: delivery id, correlation id.
         request_verify: Asks for a query: tran_ref, correlation id.
         database_answers: Says whether the database answers now.
+        budget: What is charged with each failed signature.
         allowed_urls: Where a payer may be sent; the first is the default.
+        trusted_proxies: Whose word about addresses and TLS is taken; nobody's by default.
+        tls: What is asked of a connection.
     """
 
     inbox: Inbox
@@ -35,7 +41,10 @@ class Receiver:
     enqueue: Callable[[str, str], None]
     request_verify: Callable[[str, str], None]
     database_answers: Callable[[], bool]
+    budget: FailureBudget
     allowed_urls: Sequence[str] = ()
+    trusted_proxies: Sequence[Network] = ()
+    tls: TlsPolicy = field(default_factory=TlsPolicy)
 
 
 def new_correlation_id() -> str:

@@ -19,6 +19,9 @@ from webhooks.receiver import VERIFY_TASK, Receiver, hand_over, new_correlation_
 
 log = structlog.get_logger(__name__)
 
+#: Where a payer's browser is sent to.
+RETURN_PATH = "/payments/return"
+
 #: The members of a return; with GET every other parameter is our own return address's and unsigned.
 RETURN_FIELDS = frozenset(
     {
@@ -52,7 +55,7 @@ def returns(receiver: Receiver) -> Blueprint:
     """Return the route that a payer's browser is sent to after the hosted page."""
     blueprint = Blueprint("returns", __name__)
 
-    @blueprint.route("/payments/return", methods=["GET", "POST"])
+    @blueprint.route(RETURN_PATH, methods=["GET", "POST"])
     def come_back() -> Response:
         return _come_back(receiver)
 
@@ -79,7 +82,7 @@ def _come_back(receiver: Receiver) -> Response:
         return _refuse("malformed", 400)
     if not _is_signed(fields, receiver.keys):
         FAILED_SIGNATURES.labels(channel="return", reason="mismatch").inc()
-        return _refuse("bad_signature", 403)
+        return _refuse_unsigned(receiver)
     correlation_id = new_correlation_id()
     handed_over = hand_over(VERIFY_TASK, receiver.request_verify, references[0], correlation_id)
     log.info("payer_returned", tran_ref=references[0], handed_over=handed_over, correlation_id=correlation_id)
@@ -94,9 +97,19 @@ def _is_signed(fields: Sequence[Field], keys: Sequence[str]) -> bool:
     return bool(foreign) and verify_return(fields, keys, ignore=foreign)
 
 
+def _refuse_unsigned(receiver: Receiver) -> Response:
+    wait_seconds = receiver.budget.spend()
+    if wait_seconds is None:
+        return _refuse("bad_signature", 403)
+    response = _refuse("over_budget", 429)
+    response.headers["Retry-After"] = str(wait_seconds)
+    return response
+
+
 def _refuse(result: str, http_status: int) -> Response:
     BROWSER_RETURNS.labels(result=result).inc()
-    log.warning("return_refused", reason=result, remote=request.remote_addr)
+    if result != "over_budget":  # counted, and in the access log: a line more for each would be a nuisance's gift
+        log.warning("return_refused", reason=result, remote=request.remote_addr)
     return page(
         "This link cannot be used",
         "Your payment is not affected. Go back to the shop to see how it stands.",

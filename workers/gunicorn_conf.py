@@ -2,6 +2,7 @@
 
 import sys
 
+from config.networks import bind_address
 from config.settings import SettingsError, load_settings
 from workers.gunicorn_logger import StructuredLogger
 
@@ -11,7 +12,7 @@ except SettingsError as error:
     sys.exit(str(error))
 
 proc_name = "nestcms-receiver"
-bind = f"{_settings.receiver_host}:{_settings.receiver_port}"
+bind = bind_address(_settings.receiver_host, _settings.receiver_port)
 workers = _settings.receiver_workers
 worker_class = "gthread"
 threads = _settings.receiver_threads
@@ -31,6 +32,9 @@ preload_app = False
 limit_request_line = 8190
 limit_request_fields = 50
 limit_request_field_size = 8190
+
+# By default whoever comes from this machine may claim TLS. The application decides whom it believes: TRUSTED_PROXIES.
+forwarded_allow_ips = ""
 
 # The default is a socket in somebody's home directory.
 control_socket_disable = True

@@ -4,6 +4,9 @@ Celery is imported and its route to the broker prepared before the first request
 threads and fails the first requests.
 """
 
+from ipaddress import ip_network
+from urllib.parse import urlsplit, urlunsplit
+
 import pymongo
 from celery import Celery
 from flask import Flask
@@ -11,12 +14,16 @@ from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
 from config.connections import Document, database, mongo_client
-from config.settings import Settings, load_settings
+from config.settings import Settings, load_settings, require
 from payments.inbox import COLLECTION, Inbox
 from paytabs.errors import MalformedBody
 from paytabs.responses import parse_notification
 from webhooks.app import create_app
+from webhooks.budget import FailureBudget
+from webhooks.notices import NOTICE_PATH
 from webhooks.receiver import PROCESS_TASK, VERIFY_TASK, Receiver
+from webhooks.returns import RETURN_PATH
+from webhooks.tls import TlsPolicy
 from workers.publishing import Publisher
 
 #: Seconds that a health check gives the database.
@@ -33,6 +40,7 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
     client = mongo_client(settings, timeout_seconds=settings.inbox_timeout_seconds)
     publisher = Publisher(celery_app, connections=settings.receiver_threads)
     touch(celery_app)
+    budget = failure_budget(settings)
     app = create_app(
         Receiver(
             inbox=Inbox(database(client, settings)[COLLECTION], lease_seconds=settings.lease_seconds),
@@ -45,11 +53,34 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
                 VERIFY_TASK, {"tran_ref": tran_ref, "payer_returned": True}, correlation_id
             ),
             database_answers=lambda: answers(client),
+            budget=budget,
             allowed_urls=settings.return_allowed_urls,
+            trusted_proxies=tuple(ip_network(network) for network in settings.trusted_proxies),
+            tls=TlsPolicy(required=settings.require_tls, public_url=public_url(settings)),
         )
     )
-    app.extensions["mongo_client"] = client  # for whoever stops the receiver without ending its process
+    # For whoever stops the receiver without ending its process.
+    app.extensions["mongo_client"], app.extensions["failure_budget"] = client, budget
     return app
+
+
+def failure_budget(settings: Settings) -> FailureBudget:
+    """Return the senders' budgets, counted on the cache's server for all processes together."""
+    return FailureBudget(
+        require(settings.cache_url, "CACHE_URL"),
+        allowed=settings.receiver_failure_budget,
+        window_seconds=settings.receiver_failure_window_seconds,
+    )
+
+
+def public_url(settings: Settings) -> str | None:
+    """Return the https address under which payers and PayTabs know the receiver, or None when none is set."""
+    known = {settings.paytabs_return_url: RETURN_PATH, settings.paytabs_callback_url: NOTICE_PATH}
+    for url, route in known.items():
+        parts = urlsplit(url or "")
+        if parts.scheme == "https":
+            return urlunsplit(parts._replace(path=parts.path.removesuffix(route), query="")).rstrip("/")
+    return None
 
 
 def touch(celery_app: Celery) -> None:

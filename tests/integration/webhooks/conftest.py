@@ -33,6 +33,7 @@ def app(settings: Settings) -> Iterator[Flask]:
     built = wsgi.build(settings, celery_app)
     yield built
     built.extensions["mongo_client"].close()
+    built.extensions["failure_budget"].close()
     celery_app.close()
 
 

@@ -73,6 +73,31 @@ class TestReading:
         settings = load(RETURN_ALLOWED_URLS=" https://b.example/x?y=1 ,, https://a.example")
         assert settings.return_allowed_urls == ("https://b.example/x?y=1", "https://a.example")
 
+    @pytest.mark.parametrize(
+        ("host", "required"),
+        [
+            ("127.0.0.1", False),
+            ("127.8.9.1", False),
+            ("::1", False),
+            ("[::1]", False),
+            ("localhost", False),
+            ("0.0.0.0", True),  # noqa: S104 - a setting, nobody listens
+            ("::", True),
+            ("192.0.2.1", True),
+            ("receiver", True),
+        ],
+    )
+    def test_tls_by_default(self, load: Load, host: str, required: bool) -> None:
+        """TLS is required wherever another machine could reach the receiver."""
+        assert load(RECEIVER_HOST=host, TRUSTED_PROXIES="10.0.0.5").require_tls is required
+
+    def test_tls_as_set(self, load: Load) -> None:
+        """What is set wins over the default, either way."""
+        proxies = "10.0.0.5, 2001:db8::/32"
+        settings = load(REQUIRE_TLS="true", TRUSTED_PROXIES=proxies)
+        assert (settings.require_tls, settings.trusted_proxies) == (True, ("10.0.0.5", "2001:db8::/32"))
+        assert not load(REQUIRE_TLS="false", RECEIVER_HOST="::", TRUSTED_PROXIES="").require_tls
+
     def test_secrets_are_not_shown(self, load: Load) -> None:
         """Neither a key nor an address with a password is in the settings' text."""
         text = repr(load(MONGO_URI="mongodb://u:hush@h/cms", REDIS_URL="redis://:hush@h/0"))
@@ -107,6 +132,15 @@ class TestMistakes:
             ("LEASE_SECONDS", "nan"),
             ("LEASE_SECONDS", "-1"),
             ("RECEIVER_PORT", "70000"),
+            ("TRUSTED_PROXIES", "10.0.0.5,proxy.example"),
+            ("TRUSTED_PROXIES", "10.0.0.5/8"),
+            ("TRUSTED_PROXIES", "0.0.0.0/0"),
+            ("TRUSTED_PROXIES", "10.0.0.5,::/0"),
+            ("TRUSTED_PROXIES", "*"),
+            ("REQUIRE_TLS", "perhaps"),
+            ("REQUIRE_TLS", "true"),
+            ("RECEIVER_FAILURE_BUDGET", "0"),
+            ("RECEIVER_FAILURE_WINDOW_SECONDS", "0.5"),
             ("LOG_FORMAT", "xml"),
             ("SERVER_SELECTION_TIMEOUT_MS", "11000"),
             ("MONGO_TIMEOUT_MS", "20000"),
@@ -142,6 +176,21 @@ class TestMistakes:
         }
         assert "PAYTABS_PROFILE: missing" in "\n".join(said)
         assert not [line for line in said if "hunter2" in line or "hush" in line]
+
+    @pytest.mark.parametrize(
+        ("variables", "names"),
+        [
+            ({"RECEIVER_HOST": "::"}, "TRUSTED_PROXIES"),
+            ({"RECEIVER_HOST": "::", "PAYTABS_CALLBACK_URL": "http://pay.example/x"}, "PAYTABS_CALLBACK_URL"),
+            ({"REQUIRE_TLS": "1", "PAYTABS_RETURN_URL": "http://pay.example/x"}, "PAYTABS_RETURN_URL"),
+        ],
+    )
+    def test_tls_that_nobody_could_pass(self, mistakes: Mistakes, variables: dict[str, str], names: str) -> None:
+        """To require TLS without a proxy that ends it, or behind an address without it, would refuse every notice."""
+        proxies = {} if names == "TRUSTED_PROXIES" else {"TRUSTED_PROXIES": "10.0.0.5"}
+        (mistake,) = mistakes(**variables, **proxies)
+        assert mistake.startswith("REQUIRE_TLS: expected false, or ")
+        assert names in mistake
 
     def test_no_value_in_the_traceback(self, load: Load) -> None:
         """A process that dies of its settings does not print them."""
