@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,13 @@ import pytest
 import requests
 from pymongo.collection import Collection
 
+from config.networks import bind_address
 from config.settings import Settings
 from tests.support.notices import notice, sign
 from tests.support.waiting import eventually
 from webhooks.body import MAX_BODY_BYTES
 from workers.processes import environment
+from workers.stack_ports import free_port
 
 ROOT = Path(__file__).parents[3]
 
@@ -26,6 +28,7 @@ class Receiver:
     """A gunicorn that serves the receiver."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
+        self.url = f"http://{bind_address(settings.receiver_host, settings.receiver_port)}"
         self.port = settings.receiver_port
         self.log = log
         command = [sys.executable, "-m", "gunicorn", "workers.wsgi:app", "-c", "workers/gunicorn_conf.py"]
@@ -48,7 +51,7 @@ class Receiver:
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
-            return requests.get(f"http://127.0.0.1:{self.port}/healthz", timeout=5).ok
+            return requests.get(f"{self.url}/healthz", timeout=5).ok
         except requests.ConnectionError:
             return False
 
@@ -117,6 +120,95 @@ class TestProcess:
         )
         assert answer.status_code == 200
         assert rows.count_documents({}) == 1
+
+
+Start = Callable[..., Receiver]
+
+
+@pytest.fixture
+def start(settings: Settings, tmp_path: Path) -> Iterator[Start]:
+    """Start receivers with settings of their own; all are stopped at the end."""
+    started: list[Receiver] = []
+
+    def one(**changes: object) -> Receiver:
+        own = {"receiver_port": free_port(), "log_format": "json", **changes}
+        started.append(Receiver(settings.model_copy(update=own), tmp_path / f"receiver-{len(started)}.log"))
+        return started[-1]
+
+    yield one
+    for receiver in started:
+        if receiver.process.poll() is None:
+            receiver.stop()
+
+
+def post(receiver: Receiver, body: bytes, headers: dict[str, str]) -> requests.Response:
+    """Post a notice."""
+    return requests.post(f"{receiver.url}/webhooks/paytabs", data=body, headers=headers, timeout=10)
+
+
+class TestSharedBudget:
+    """A sender has one budget, however many processes answer it."""
+
+    def test_two_servers(self, start: Start) -> None:
+        """What was spent at one server, at any of its processes, is spent at the other."""
+        limits = {"receiver_failure_budget": 6, "receiver_failure_window_seconds": 600}
+        first, second = start(**limits), start(**limits)
+        wrong, body = {"Signature": "0" * 64}, notice()
+        assert [post(first, body, wrong).status_code for _ in range(4)] == [403] * 4
+        answers = [post(second, body, wrong) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [403, 403, 429]
+        assert 590 < int(answers[-1].headers["Retry-After"]) <= 600
+        assert post(first, body, wrong).status_code == 429
+        assert post(first, body, sign(body)).status_code == 200
+
+
+class TestTls:
+    """The same through gunicorn, which has opinions of its own about proxies."""
+
+    def test_nobody_is_believed_by_default(self, start: Start) -> None:
+        """Not even a peer on this machine may claim TLS or another address: its failures are its own."""
+        receiver = start(receiver_failure_budget=2)
+        for number in range(3):
+            claims = {"X-Forwarded-Proto": "https", "X-Forwarded-For": f"203.0.113.{number}"}
+            answer = post(receiver, notice(), claims)
+            assert "Strict-Transport-Security" not in answer.headers
+        assert answer.status_code == 429
+
+    def test_trusted_proxy(self, start: Start, rows: Collection[dict[str, Any]]) -> None:
+        """A notice is taken over TLS and refused without; the log names the client, not the proxy."""
+        public = {"paytabs_callback_url": "https://pay.example.com/webhooks/paytabs", "paytabs_return_url": None}
+        receiver = start(require_tls=True, trusted_proxies=("127.0.0.1", "::1"), **public)
+        body, through = notice(), {"X-Forwarded-Proto": "https", "X-Forwarded-For": "198.51.100.1, 203.0.113.7"}
+        assert post(receiver, body, {**sign(body), **through}).status_code == 200
+        assert post(receiver, body, sign(body)).status_code == 403
+        led = requests.get(f"{receiver.url}/payments/return?a=%20b", timeout=10, allow_redirects=False)
+        assert (led.status_code, led.headers["Location"]) == (
+            308,
+            "https://pay.example.com/payments/return?a=%20b",
+        )
+        assert rows.count_documents({}) == 1
+        receiver.stop()
+        logged = [(line["status"], line["remote"]) for line in receiver.lines() if line["event"] == "request"]
+        assert logged == [(200, "203.0.113.7"), (403, "127.0.0.1"), (308, "127.0.0.1")]
+
+    def test_refused_body_is_not_the_next_request(self, start: Start) -> None:
+        """A body that was turned away unread does not become a request of its own on a kept connection."""
+        public = {"paytabs_callback_url": None, "paytabs_return_url": None}
+        receiver = start(require_tls=True, trusted_proxies=("127.0.0.1",), **public)
+        smuggled = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+        with requests.Session() as session:
+            for _ in range(3):
+                answer = session.post(f"{receiver.url}/webhooks/paytabs", data=smuggled * 100, timeout=10)
+                assert (answer.status_code, answer.json()) == (403, {"error": "TLS required"})
+
+    def test_ipv6(self, start: Start) -> None:
+        """It listens on an IPv6 address, and a whole network of them is one sender."""
+        receiver = start(receiver_host="::1", trusted_proxies=("::1",), receiver_failure_budget=1)
+        statuses = [
+            post(receiver, notice(), {"X-Forwarded-For": f"2001:db8:0:{network}::{host}"}).status_code
+            for network, host in ((1, 1), (1, 2), (2, 1))
+        ]
+        assert statuses == [403, 429, 403]
 
 
 class TestWrongSettings:
