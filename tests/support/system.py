@@ -1,19 +1,17 @@
 """The real system as processes, for tests that send it work and kill parts of it: the same commands as in earnest."""
 
 import json
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from unittest.mock import patch
 from uuid import uuid4
 
 import psutil
 import pytest
-from celery import Celery
+from celery import Celery, _state
 from celery.states import READY_STATES
 
 from config.celeryconfig import celery_config
@@ -21,7 +19,7 @@ from config.queues import CORRELATION_HEADER
 from config.settings import Settings
 from tests.support.sandbox import PROFILE_ID, SERVER_KEY
 from tests.support.waiting import eventually
-from workers.processes import environment, process_specs
+from workers.processes import process_specs
 from workers.stack_ports import free_port
 from workers.supervisor import Supervisor
 
@@ -207,10 +205,18 @@ def json_lines(text: str) -> Iterator[Json]:
 
 
 @contextmanager
-def environment_of(settings: Settings) -> Iterator[None]:
-    """Let this process read `settings` from its environment, as a worker does."""
-    with patch.dict(os.environ, environment(settings)):
-        yield
+def serving(settings: Settings) -> Iterator[Celery]:
+    """Be a Celery application on these servers, the current one of this thread, as a worker's child is."""
+    thread: Any = vars(_state)["_tls"]
+    before = thread.current_app
+    app = Celery("tests-worker", set_as_current=False)
+    app.conf.update(celery_config(settings))
+    app.set_current()
+    try:
+        yield app
+    finally:
+        thread.current_app = before
+        app.close()
 
 
 def report(capture: pytest.CaptureFixture[str], line: str) -> None:

@@ -1,5 +1,6 @@
 import os
 import signal
+import time
 from functools import partial
 from typing import Any
 
@@ -10,8 +11,50 @@ from pymongo.database import Database
 from tests.support.cms import seed_payment
 from tests.support.raw_message import push, raw_message
 from tests.support.sandbox import Sandbox
-from tests.support.system import System
+from tests.support.system import System, report
 from tests.support.waiting import eventually
+
+#: From the payer's Pay to `paid` in the CMS's document, with nothing in the way.
+PAID_WITHIN_SECONDS = 2.0
+
+
+class TestWholeFlow:
+    """From enqueue to paid, every part a real process: worker, beat, receiver, broker, database, sandbox."""
+
+    def test_enqueue_to_paid(
+        self, system: System, documents: Database[dict[str, Any]], sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A page is made, the payer pays, the signed callback is confirmed by a query, and the CMS reads `paid`."""
+        payment = seed_payment(documents)
+        before = documents["payments"].find_one({"_id": payment.payment}) or {}
+        began = time.monotonic()
+        view = system.run("payments.create_page", payment_id=payment.payment_id)
+        made = time.monotonic() - began
+        began = time.monotonic()
+        sandbox.pay(view["tran_ref"], "4111111111111111")
+        after = eventually(
+            lambda: documents["payments"].find_one({"_id": payment.payment, "status": "paid"}),
+            every_seconds=0.005,
+            what="paid",
+        )
+        paid = time.monotonic() - began
+        assert after is not None
+        assert after["transR"] == view["tran_ref"]
+        changed = {name for name in after if after[name] != before.get(name)}
+        assert changed == {"status", "transR", "gateway", "updatedAt"}
+        assert [one["status"] for one in sandbox.notifications(tran_ref=view["tran_ref"])] == [200]
+        asked = sandbox.requests("/payment/query")
+        assert [one["body"]["tran_ref"] for one in asked] == [view["tran_ref"]]
+        assert paid < PAID_WITHIN_SECONDS
+        report(capsys, f"page made in {made:.2f} s; from Pay to paid {paid:.2f} s")
+
+    def test_nothing_left_behind(self, system: System) -> None:
+        """Beat's ticks leave no results; no process of the system has written an error."""
+        ticks = system.lines(event="task_succeeded", task_name="maintenance.sweep_inbox")
+        assert ticks
+        assert {system.asked(one["task_id"]).meta["status"] for one in ticks} == {"PENDING"}
+        for name in ("worker-money", "beat", "receiver"):
+            assert [line for line in system.lines(name) if line["level"] in ("error", "critical")] == []
 
 
 def pushed(system: System, message: dict[str, Any]) -> Any:
@@ -95,8 +138,8 @@ class TestLostChild:
     def test_three_more_tries(self, system: System, documents: Database[dict[str, Any]], sandbox: Sandbox) -> None:
         """The task is run four times in all, under its own correlation id each time, then fails; the worker lives."""
         payment = seed_payment(documents)
-        system.run("payments.create_page", payment_id=payment.payment_id)
-        sandbox.fault("/payment/query", "slow", times=0, seconds=30, before=True)
+        tran_ref = system.run("payments.create_page", payment_id=payment.payment_id)["tran_ref"]
+        sandbox.fault("/payment/query", "slow", times=0, seconds=30, before=True, match={"tran_ref": tran_ref})
         asked = system.enqueue("payments.verify", payment_id=payment.payment_id, correlation_id="killed-often")
         for run in range(4):
             look = partial(system.lines, task_id=asked.id, event="task_started", retries=run)

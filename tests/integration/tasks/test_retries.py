@@ -13,7 +13,6 @@ from celery.exceptions import Reject, Retry
 from freezegun import freeze_time
 from pymongo.errors import ServerSelectionTimeoutError
 
-from config.celeryconfig import celery_config
 from config.queues import CORRELATION_HEADER
 from config.settings import Settings
 from payments.errors import NotYet, StreamContended
@@ -23,6 +22,7 @@ from tasks import payments
 from tasks.arguments import OfPayment
 from tasks.base import LONGEST_COUNTDOWN_SECONDS, WAITS_FOR_OTHERS, domain_task, longest_countdown_seconds
 from tasks.wiring import World, build_world, use_world
+from tests.support.system import serving
 from workers.stack_ports import free_port
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -32,11 +32,8 @@ PAYMENT_ID = "0" * 24
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Celery]:
     """A Celery application on the real broker, which nobody serves."""
-    made = Celery("retries")
-    made.conf.update(celery_config(settings))
-    made.set_current()
-    yield made
-    made.close()
+    with serving(settings) as made:
+        yield made
 
 
 @pytest.fixture
@@ -146,12 +143,8 @@ class TestBrokerGone:
         gone = settings.with_servers(
             mongo_uri="mongodb://127.0.0.1:1/nestcms", redis_url=f"redis://127.0.0.1:{free_port()}/0"
         )
-        app = Celery("no-broker")
-        app.conf.update(celery_config(gone))
-        app.set_current()
-        with pytest.raises(Reject) as rejected, delivered(payments.get) as real:
+        with serving(gone), pytest.raises(Reject) as rejected, delivered(payments.get) as real:
             real.run(payment_id=PAYMENT_ID)
-        app.close()
         assert vars(rejected.value)["requeue"] is True
 
 
