@@ -21,6 +21,38 @@ PAGE = {
 }
 EVERY_CALL = st.sampled_from(list(Call))
 
+#: The members that are read from an answer of any call.
+MEMBERS = st.sampled_from(
+    [
+        *("code", "message", "trace", "trace_code", "tran_ref", "previous_tran_ref"),
+        *("redirect_url", "payment_result", "response_status", "response_code", "transaction_time", "tran_total"),
+        *("cart_amount", "cart_id", "profileId", "profile_id", "payment_info", "card_scheme"),
+        *("token", "invoice_id", "invoice_link", "invoice_status", "tran_status", "tran_status_msg"),
+        *("invoice_currency", "invoice_total"),
+    ]
+)
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.sampled_from(["A", "V", "0", "2", "115.00", "paid", "TST1"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(MEMBERS, inner, max_size=6),
+    max_leaves=12,
+)
+
+#: One good answer of every shape.
+SAMPLES: tuple[dict[str, Any], ...] = (
+    PAGE,
+    {"tran_ref": "TST1", "payment_result": {"response_status": "A"}, "tran_total": "1.00"},
+    {"tran_ref": "TST1", "payment_info": {"card_scheme": "Visa"}},
+    {"code": 0, "message": "m"},
+    {"invoice_id": 7, "invoice_link": "https://secure.paytabs.sa/payment/request/invoice/7/4D78"},
+    {"invoice_status": "paid", "tran_ref": "TST1", "tran_status": "A"},
+    {"invoice_id": 7, "invoice_currency": "SAR", "invoice_total": "1.00", "tran_ref": "TST1"},
+)
+
 
 def envelope(code: object, **members: Any) -> bytes:
     """Write an error envelope."""
@@ -101,7 +133,7 @@ class TestDoubtfulStatus:
     )
     @pytest.mark.parametrize("call", list(Call))
     def test_proves_nothing(self, http_status: int, body: bytes, call: Call) -> None:
-        """Neither a JSON code nor a success in the body makes it more than unknown."""
+        """Neither a JSON code nor a success in the body makes it more than unknown, for any call."""
         answer = classify(http_status, body, call=call)
         assert answer.outcome is Outcome.UNKNOWN
         assert answer.detail == ("http_429" if http_status == 429 else "http_5xx")
@@ -274,26 +306,26 @@ class TestUnreadable:
         """No bytes whatever make it raise."""
         assert isinstance(classify(http_status, body, call=call), Answer)
 
-    @settings(deadline=None)
-    @given(
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-            lambda inner: (
-                st.lists(inner, max_size=3)
-                | st.dictionaries(
-                    st.sampled_from(
-                        ["code", "tran_ref", "redirect_url", "payment_result", "response_status", "tran_total"]
-                    ),
-                    inner,
-                    max_size=6,
-                )
-            ),
-            max_leaves=12,
-        ),
-        EVERY_CALL,
-    )
-    def test_any_json(self, document: object, call: Call) -> None:
+    @settings(deadline=None, max_examples=300)
+    @given(JSON, EVERY_CALL, st.integers(100, 599))
+    def test_any_json(self, document: object, call: Call, http_status: int) -> None:
         """No JSON makes it raise, and a success always comes with what succeeded."""
-        answer = classify(200, as_bytes(document), call=call)
+        answer = classify(http_status, as_bytes(document), call=call)
         if answer.outcome is Outcome.SUCCEEDED:
-            assert answer.transaction is not None or answer.detail in {"found", "empty"}
+            acknowledged = {"found", "empty", "deleted", "cancelled", "sent", "invoice"}
+            assert answer.transaction is not None or answer.detail in acknowledged
+            assert http_status < 500
+
+    @settings(deadline=None, max_examples=300)
+    @given(st.sampled_from(SAMPLES), st.dictionaries(MEMBERS, JSON, max_size=3), EVERY_CALL)
+    def test_any_object(self, sample: dict[str, Any], members: dict[str, object], call: Call) -> None:
+        """No value of any member that is read makes it raise, in an answer that is otherwise right for its call."""
+        answer = classify(200, as_bytes(sample | members), call=call)
+        assert answer.outcome is not Outcome.REFUSED or answer.transaction or answer.invoice_status
+
+    @pytest.mark.parametrize("call", list(Call))
+    def test_unknown_members(self, call: Call) -> None:
+        """Members nobody has heard of change nothing."""
+        for sample in SAMPLES:
+            plain = classify(200, as_bytes(sample), call=call)
+            assert classify(200, as_bytes(sample | {"acquirer": {"x": [1.5]}, "paymentChannel": 7}), call=call) == plain
