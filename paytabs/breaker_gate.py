@@ -13,11 +13,15 @@ from contextlib import contextmanager
 from paytabs.breaker import Breaker, Permit
 from paytabs.breaker_errors import BreakerOpen
 from paytabs.breaker_rules import STATE_HALF_OPEN, Kind
+from paytabs.breaker_verdict import counts_as_failure
 from paytabs.limiter import Limiter
 from paytabs.responses import Answer
 
 #: A cart that no operation ever has: asking for it moves nothing, and any answer shows that PayTabs works.
 PROBE_CART_ID = "probe"
+
+#: A send that probes begins no further probe after so long, so that its own call still ends within its task's time.
+PROBING_SECONDS = 3.0
 
 
 def this_process() -> str:
@@ -34,6 +38,7 @@ class Gate:
         probe: One query that any working PayTabs answers, such as one for `PROBE_CART_ID`.
         owner: Who calls.
         sleep: How to wait for a turn.
+        monotonic: A clock in seconds.
     """
 
     def __init__(
@@ -44,9 +49,11 @@ class Gate:
         probe: Callable[[], Answer],
         owner: str,
         sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.breaker, self.limiter = breaker, limiter
-        self._probe, self._owner, self._sleep = probe, owner, sleep
+        self._probe, self._owner = probe, owner
+        self._sleep, self._monotonic = sleep, monotonic
 
     @contextmanager
     def passage(self, kind: Kind) -> Iterator[Permit]:
@@ -84,11 +91,13 @@ class Gate:
             permit.record(None)
 
     def _admit(self, kind: Kind) -> Permit:
-        for _ in range(self.breaker.rules.probes_to_close):
+        give_up_at = self._monotonic() + PROBING_SECONDS
+        while True:
             try:
                 return self.breaker.admit(kind, self._owner)
             except BreakerOpen as error:
-                if kind == "query" or error.state != STATE_HALF_OPEN:
+                may_probe = kind == "send" and error.state == STATE_HALF_OPEN
+                if not may_probe or self._monotonic() >= give_up_at:
                     raise
-            self.ask(self._probe)
-        return self.breaker.admit(kind, self._owner)
+                if counts_as_failure(self.ask(self._probe)) is None:
+                    raise
