@@ -184,8 +184,9 @@ class TestCounterGone:
 
     @pytest.mark.parametrize("trouble", ["kill", "pause"])
     def test_many_at_once(self, fail: Fail, valkey: EmbeddedValkey, trouble: str) -> None:
-        """Requests that lose it at the same moment are all answered in time, none with an error of ours."""
+        """Requests that lose it at the same moment are all answered in time, each charged, none with an error of ours."""
         fail("203.0.113.99")
+        before = charges("process", "within"), charges("nowhere", "within")
         getattr(valkey, trouble)()
 
         def timed(number: int) -> tuple[int, float]:
@@ -196,6 +197,7 @@ class TestCounterGone:
             answers = list(pool.map(timed, range(24)))
         valkey.resume()
         assert {status for status, _ in answers} == {403}
+        assert (charges("process", "within"), charges("nowhere", "within")) == (before[0] + 24, before[1])
         assert max(took for _, took in answers) < LONGEST_SECONDS
 
     def test_genuine_do_not_wait_for_it(self, fail: Fail, receiver: FlaskClient, valkey: EmbeddedValkey) -> None:
