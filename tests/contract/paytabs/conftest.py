@@ -168,6 +168,12 @@ class Bench:
         return self._closing.enter_context(client)
 
     @staticmethod
+    def nobody() -> int:
+        """Give a loopback port that nobody listens on."""
+        with socket.create_server(("127.0.0.1", 0)) as gone:
+            return int(gone.getsockname()[1])
+
+    @staticmethod
     def page(cart_id: str = "c-1") -> PageRequest:
         """Make a request for a page."""
         return PageRequest(cart_id=cart_id, cart_description="Contract 1", cart_currency="SAR", cart_amount="115.00")

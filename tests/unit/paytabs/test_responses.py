@@ -306,7 +306,7 @@ class TestUnreadable:
         """No bytes whatever make it raise."""
         assert isinstance(classify(http_status, body, call=call), Answer)
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     @given(JSON, EVERY_CALL, st.integers(100, 599))
     def test_any_json(self, document: object, call: Call, http_status: int) -> None:
         """No JSON makes it raise, and a success always comes with what succeeded."""
@@ -316,7 +316,7 @@ class TestUnreadable:
             assert answer.transaction is not None or answer.detail in acknowledged
             assert http_status < 500
 
-    @settings(deadline=None, max_examples=300)
+    @settings(deadline=None, max_examples=150)
     @given(st.sampled_from(SAMPLES), st.dictionaries(MEMBERS, JSON, max_size=3), EVERY_CALL)
     def test_any_object(self, sample: dict[str, Any], members: dict[str, object], call: Call) -> None:
         """No value of any member that is read makes it raise, in an answer that is otherwise right for its call."""
