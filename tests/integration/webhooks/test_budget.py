@@ -184,7 +184,7 @@ class TestCounterGone:
 
     @pytest.mark.parametrize("trouble", ["kill", "pause"])
     def test_many_at_once(self, fail: Fail, valkey: EmbeddedValkey, trouble: str) -> None:
-        """Requests that lose it at the same moment are all answered in time, each charged, none with an error of ours."""
+        """Requests that lose it at once are all answered in time, each charged, none with an error of ours."""
         fail("203.0.113.99")
         before = charges("process", "within"), charges("nowhere", "within")
         getattr(valkey, trouble)()
