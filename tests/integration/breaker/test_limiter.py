@@ -1,0 +1,85 @@
+import time
+
+import pytest
+import redis
+
+from paytabs.breaker_errors import LimitExceeded, Parked
+from paytabs.limiter import Limiter
+from paytabs.limiter_rules import LimiterRules
+from tests.integration.breaker.conftest import OUTAGES
+from tests.integration.breaker.crowd import Crowd
+from tests.integration.breaker.scenes import most_at_once, rate, turns
+from workers.stack import EmbeddedValkey
+
+#: Over how long the rate is measured here; the full form takes thirty seconds.
+SECONDS = 5.0
+
+
+class TestManyProcesses:
+    """Eight processes share one limiter."""
+
+    def test_rate(self, crowd: Crowd) -> None:
+        """Together they are granted twenty turns a second, give or take two in a hundred."""
+        moments = turns(crowd, SECONDS + 2)
+        assert rate(moments, SECONDS) == pytest.approx(20, rel=0.02)
+
+    def test_at_once(self, crowd: Crowd) -> None:
+        """Never more than five of them are inside, and five places are used."""
+        stays, most = most_at_once(crowd, 2.0, 0.05)
+        assert most == 5
+        assert stays > 100
+
+    def test_killed(self, redis_url: str, name: str) -> None:
+        """Two that are killed inside give their places back when their leases end."""
+        with Crowd(3, redis_url) as crowd:
+            crowd.join(name, limiter={"at_once": 2, "lease_seconds": 1.5, "longest_wait_seconds": 0.2})
+            for member in range(2):
+                assert crowd.one(member, "occupy")["placed"]
+                crowd.kill(member)
+            assert not crowd.one(2, "occupy")["placed"]
+            time.sleep(1.5)
+            assert crowd.one(2, "occupy")["placed"]
+
+
+class TestLimiter:
+    """One process and the limiter."""
+
+    def test_refused(self, shared: redis.Redis, name: str) -> None:
+        """A turn too far away is refused with a moment to come back, jittered, and costs nobody anything."""
+        rules = LimiterRules(calls_per_second=10, at_once=1, longest_wait_seconds=0.1, jitter_seconds=4)
+        limiter = Limiter(shared, name, outages=OUTAGES, rules=rules, rng=lambda: 0.5)
+        assert [limiter.reserve() for _ in range(2)] == pytest.approx([0, 0.1], abs=0.02)
+        for _ in range(20):
+            with pytest.raises(LimitExceeded) as refused:
+                limiter.reserve()
+        assert isinstance(refused.value, Parked)
+        assert refused.value.retry_after_seconds == pytest.approx(2.2, abs=0.1)
+        time.sleep(0.15)
+        assert limiter.reserve() <= 0.1
+
+    def test_error_inside(self, shared: redis.Redis, name: str) -> None:
+        """Whoever fails inside gives the place back."""
+        limiter = Limiter(shared, name, outages=OUTAGES, rules=LimiterRules(at_once=1, longest_wait_seconds=0))
+        with pytest.raises(ZeroDivisionError), limiter.slot("test"):
+            raise ZeroDivisionError
+        with limiter.slot("test"), pytest.raises(LimitExceeded), limiter.slot("other"):
+            pass
+
+    def test_emptied(self, shared: redis.Redis, name: str, valkey: EmbeddedValkey) -> None:
+        """FLUSHALL forgets the turns and places; the next ones are granted as on the first day."""
+        limiter = Limiter(shared, name, outages=OUTAGES)
+        with limiter.slot("test"):
+            waits = [limiter.reserve() for _ in range(10)]
+            valkey.flush()
+            shared.script_flush()
+            assert [limiter.reserve() for _ in range(5)] == [0] * 5
+        assert max(waits) > 0.2
+
+    def test_valkey_down(self, shared: redis.Redis, name: str, valkey: EmbeddedValkey) -> None:
+        """Without Redis this process keeps to the same numbers by itself."""
+        limiter = Limiter(shared, name, outages=OUTAGES, rules=LimiterRules(longest_wait_seconds=0.3))
+        valkey.kill()
+        waits = [limiter.reserve() for _ in range(8)]
+        assert waits == pytest.approx([0] * 5 + [0.05, 0.1, 0.15], abs=0.1)
+        with limiter.slot("test"):
+            valkey.start()
