@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.courier import Courier, Notice
-from sandbox.envelopes import compact, notice
+from sandbox.envelopes import compact
 from sandbox.faults import NOTIFICATIONS, Fault, FaultBoard
 from sandbox.identifiers import Mint
 from sandbox.ledger import Ledger
 from sandbox.mishaps import Mishaps
 from sandbox.signing import sign_body
 from sandbox.switchboard import SwitchBoard
+from sandbox.tellings import notice
 from sandbox.transactions import Transaction
 
 #: How much later the second of two copies leaves, so that their order can be told.

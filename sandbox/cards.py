@@ -31,6 +31,10 @@ CANCELLED = Result("C", "321", "Cancelled")
 #: The payer failed the 3-D Secure step.
 THREE_DS_REJECTED = Result("D", "310", "3-D Secure rejected")
 
+#: A bare card number that no card has.
+INVALID_NUMBER = Result("E", "200", "Invalid card number")
+
+#: A charge that went well.
 AUTHORISED = Result("A", None, "Authorised")
 
 
@@ -98,6 +102,11 @@ class CardEntry:
     expiry_year: int
 
 
+def usual_entry(card: TestCard) -> CardEntry:
+    """Fill in a card's form as tests do, without caring for its expiry."""
+    return CardEntry(card, 12, 2033)
+
+
 def find_card(name_or_number: str) -> TestCard | None:
     """Find a test card by its short name or its number.
 
@@ -129,9 +138,21 @@ def read_card_form(number: str, expiry: str, cvv: str, now: datetime) -> CardEnt
     if card is None:
         raise CardFieldError("card-number", "not_a_test_card")
     month, year = _check_expiry(expiry.strip(), now)
+    check_cvv(cvv)
+    return CardEntry(card, month, year)
+
+
+def check_cvv(cvv: str) -> None:
+    """Check a security code; any will do.
+
+    Args:
+        cvv: Three or four digits.
+
+    Raises:
+        CardFieldError: When it is not.
+    """
     if not re.fullmatch(r"[0-9]{3,4}", cvv.strip()):
         raise CardFieldError("cvv", "invalid_cvv")
-    return CardEntry(card, month, year)
 
 
 def _check_number(digits: str) -> str:

@@ -1,41 +1,20 @@
 """What a payer's act does to a payment: one page is one transaction, and it is charged at most once."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-
 from sandbox.announcer import Announcer
 from sandbox.cards import CANCELLED, THREE_DS_REJECTED, CardEntry, Result
+from sandbox.charging import Charging
 from sandbox.creation import PageOrder
 from sandbox.errors import PageClosed, UnknownTransaction
 from sandbox.identifiers import Mint
+from sandbox.instruments import Instrument
 from sandbox.ledger import Ledger
+from sandbox.openings import Openings
+from sandbox.pages import Page
 from sandbox.switchboard import SwitchBoard
 from sandbox.transactions import Transaction
 
 #: Results after which a page may be tried again, where the switch `page_attempts` allows it.
 FAILED = frozenset(("D", "E"))
-
-#: What a cancelled payment says of its card.
-NO_PAYMENT = {"card_scheme": "", "payment_description": "No Payment"}
-
-
-@dataclass
-class Page:
-    """A hosted page.
-
-    Attributes:
-        page_id: The end of its address.
-        tran_ref: Its transaction.
-        closed: Whether it was ended from outside (expired at the desk).
-        awaiting_three_ds: The card that waits for the 3-D Secure step.
-    """
-
-    page_id: str
-    tran_ref: str
-    closed: bool = False
-    awaiting_three_ds: CardEntry | None = None
 
 
 class Checkout:
@@ -43,41 +22,43 @@ class Checkout:
 
     def __init__(
         self,
+        *,
         ledger: Ledger,
         mint: Mint,
         announcer: Announcer,
         switches: SwitchBoard,
-        clock: Callable[[], datetime],
+        charging: Charging,
+        openings: Openings,
     ) -> None:
         self._ledger = ledger
         self._mint = mint
         self._announcer = announcer
         self._switches = switches
-        self._clock = clock
+        self._charging = charging
+        self._openings = openings
         self._pages: dict[str, Page] = {}
 
-    def open_page(self, order: PageOrder) -> Transaction:
+    def open_page(
+        self, order: PageOrder, instrument: Instrument | None = None, invoice_id: int | None = None
+    ) -> Transaction:
         """Open a page for an accepted order; nothing is charged.
 
         Args:
             order: The order.
+            instrument: The card it is for; one that was just typed goes on to the 3-D Secure step.
+            invoice_id: The invoice it is for.
 
         Returns:
             The transaction, still without a status.
         """
         page_id = self._mint.page_id()
-        transaction = Transaction(
-            tran_ref=self._mint.tran_ref(),
-            tran_type=order.tran_type,
-            cart_id=order.members["cart_id"],
-            currency=order.members["cart_currency"],
-            cart_amount=order.amount,
-            at=self._clock(),
-            request=order.members,
-            page_id=page_id,
-        )
+        transaction = self._openings.begin(order, instrument, page_id=page_id, invoice_id=invoice_id)
+        page = Page(page_id, transaction.tran_ref)
+        if instrument is not None:
+            page.entry = instrument.entry
+            page.awaiting_three_ds = None if instrument.stored else instrument.entry
         with self._ledger.lock:
-            self._pages[page_id] = Page(page_id, transaction.tran_ref)
+            self._pages[page_id] = page
             return self._ledger.open(transaction)
 
     def page(self, page_id: str) -> Page:
@@ -116,10 +97,12 @@ class Checkout:
             The transaction with its result, or None when the 3-D Secure step comes next.
 
         Raises:
-            PageClosed: When the page has its result already; nothing is charged.
+            PageClosed: When the page has its result already, or is for another card; nothing is charged.
         """
         with self._ledger.lock:
             self._must_be_open(page)
+            if page.entry is not None and page.entry.card != entry.card:
+                raise PageClosed(page.tran_ref)
             if entry.card.three_ds:
                 page.awaiting_three_ds = entry
                 return None
@@ -165,38 +148,8 @@ class Checkout:
 
     def _finish(self, page: Page, result: Result, entry: CardEntry | None) -> Transaction:
         page.awaiting_three_ds = None
-        before = self._ledger.get(page.tran_ref)
         after = self._ledger.change(
-            page.tran_ref,
-            status=result.status,
-            code=result.code or self._fresh_code(result),
-            message=result.message,
-            tran_total=before.cart_amount,
-            payment_info=_payment_info(entry) if entry else NO_PAYMENT,
-            **self._nature(before, result),
+            page.tran_ref, **self._charging.changes(self._ledger.get(page.tran_ref), result, entry)
         )
         self._announcer.announce(after)
         return after
-
-    def _nature(self, before: Transaction, result: Result) -> dict[str, Any]:
-        if result.status == "P":
-            return {"tran_type": "Payment Request"}
-        if result.status == "H" and before.tran_type == "Sale":
-            # Hold on reject: the gateway authorises instead of selling, and only a query says what was asked.
-            return {"tran_type": "Auth", "original_tran_type": "Sale"}
-        wants_token = before.tran_type == "Register" or "tokenise" in before.request
-        return {"token": self._mint.token()} if result.status == "A" and wants_token else {}
-
-    def _fresh_code(self, result: Result) -> str:
-        return self._mint.payer_reference() if result.status == "P" else self._mint.authorisation()
-
-
-def _payment_info(entry: CardEntry) -> dict[str, Any]:
-    return {
-        "payment_method": entry.card.scheme,
-        "card_type": "Credit",
-        "card_scheme": entry.card.scheme,
-        "payment_description": entry.card.masked,
-        "expiryMonth": entry.expiry_month,
-        "expiryYear": entry.expiry_year,
-    }

@@ -1,4 +1,4 @@
-"""Whether a request for a hosted page is acceptable, and with which code it is refused."""
+"""Whether a request for a payment is acceptable, and with which code it is refused."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +10,11 @@ from sandbox.amounts import read_amount
 from sandbox.duplicates import FOLLOW_UPS
 from sandbox.errors import GatewayRefusal
 
-#: What a hosted page can be asked for, and how answers call it.
+#: The kinds of payment, and how answers call them.
 PAGE_TYPES = {"sale": "Sale", "auth": "Auth", "register": "Register"}
 
 #: The three values of `tran_class`.
 CLASSES = frozenset(("ecom", "moto", "recurring"))
-
-#: Members that ask for a charge without a page, which this sandbox does not offer.
-WITHOUT_PAGE = ("card_details", "payment_token", "apple_pay_token", "token", "token_info")
 
 #: The longest texts the contract allows.
 LIMITS = {"cart_id": 64, "cart_description": 128}
@@ -34,7 +31,7 @@ TOKEN_FORMATS = range(1, 7)
 
 @dataclass(frozen=True)
 class PageOrder:
-    """A request for a hosted page that was found good.
+    """A request for a payment that was found good.
 
     Attributes:
         tran_type: Capitalised as in answers.
@@ -48,7 +45,7 @@ class PageOrder:
 
 
 def read_page_order(raw: Mapping[str, Any], url_rules: str) -> PageOrder:
-    """Check a request for a hosted page.
+    """Check a request for a payment, however it is to be paid.
 
     Args:
         raw: The JSON members, numbers as int or Decimal.
@@ -60,11 +57,29 @@ def read_page_order(raw: Mapping[str, Any], url_rules: str) -> PageOrder:
     Raises:
         GatewayRefusal: Code 101 for a bad cart_id, 206 for the currency, 2 for anything else.
     """
-    members = {name: value for name, value in raw.items() if value not in (None, "")}
-    kind = str(members.get("tran_type", "")).lower()
-    if kind in FOLLOW_UPS:
-        raise GatewayRefusal(2, f"tran_type {kind} is not supported")
+    members, amount = read_common(raw, url_rules)
+    kind = str(members["tran_type"]).lower()
     if kind not in PAGE_TYPES:
+        raise GatewayRefusal(2, "Invalid tran_type")
+    _check_extras(members)
+    return PageOrder(PAGE_TYPES[kind], amount, members)
+
+
+def read_common(raw: Mapping[str, Any], url_rules: str) -> tuple[dict[str, Any], Decimal]:
+    """Check what every request to `/payment/request` must have.
+
+    Args:
+        raw: The JSON members, numbers as int or Decimal.
+        url_rules: The switch of that name.
+
+    Returns:
+        The members that are not empty, and the amount.
+
+    Raises:
+        GatewayRefusal: As `read_page_order`.
+    """
+    members = {name: value for name, value in raw.items() if value not in (None, "")}
+    if str(members.get("tran_type", "")).lower() not in {*PAGE_TYPES, *FOLLOW_UPS}:
         raise GatewayRefusal(2, "Invalid tran_type")
     if members.get("tran_class") not in CLASSES:
         raise GatewayRefusal(2, "Invalid tran_class")
@@ -75,8 +90,7 @@ def read_page_order(raw: Mapping[str, Any], url_rules: str) -> PageOrder:
     for name in ("callback", "return"):
         if name in members and not (name == "return" and members[name] == NO_RETURN):
             _check_url(name, members[name], url_rules)
-    _check_extras(members)
-    return PageOrder(PAGE_TYPES[kind], amount, members)
+    return members, amount
 
 
 def _check_texts(members: Mapping[str, Any]) -> None:
@@ -105,10 +119,7 @@ def _check_url(name: str, value: object, rules: str) -> None:
 
 
 def _check_extras(members: Mapping[str, Any]) -> None:
-    for name in WITHOUT_PAGE:
-        if name in members:
-            raise GatewayRefusal(2, f"{name} is not supported")
-    for name in ("customer_details", "shipping_details", "user_defined"):
+    for name in ("customer_details", "shipping_details", "user_defined", "token_info"):
         if not isinstance(members.get(name, {}), dict):
             raise GatewayRefusal(2, f"Invalid {name}")
     if "tokenise" in members and str(members["tokenise"]) not in map(str, TOKEN_FORMATS):

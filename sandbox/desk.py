@@ -4,11 +4,14 @@
 | --- | --- |
 | `GET /healthz` | `{"status": "ok"}` |
 | `GET /sandbox/ledger` `?tran_ref=` `?cart_id=` | `transactions` with `history`, `movements`, `balances` by root |
+| `GET /sandbox/invoices` | every invoice with its status, attempt and texts |
 | `GET /sandbox/requests` `?path=` `?cart_id=` | every call to `/payment/...` |
 | `GET /sandbox/notifications` `?tran_ref=` | every delivery attempt, and what is `waiting` |
 | `GET`, `PUT /sandbox/switches` | see `sandbox/switches.py` |
 | `GET`, `POST`, `DELETE /sandbox/faults` | see `sandbox/faults.py` |
 | `POST /sandbox/pay` | the page's buttons without a browser |
+| `POST /sandbox/payment_token` | fill the card form of a browser: a one-use `payment_token` |
+| `POST /sandbox/token` | keep a card, also a bad one, under a `token` |
 | `POST /sandbox/notify` | one notice, genuine or altered, delivered at once |
 | `POST /sandbox/dashboard` | what the merchant's staff do by hand |
 | `POST /sandbox/reset` | forget everything |
@@ -16,18 +19,16 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from sandbox.amounts import write_amount
 from sandbox.desk_acts import notify, pay
+from sandbox.desk_cards import fill_form, keep_card
+from sandbox.desk_views import show_invoices, show_ledger, show_transaction
 from sandbox.errors import DeskRefusal
-from sandbox.identifiers import desk_time
 from sandbox.switchboard import describe
-from sandbox.transactions import Transaction
 from sandbox.world import World
 
 
@@ -59,7 +60,11 @@ def _add_views(blueprint: Blueprint, world: World) -> None:
 
     @blueprint.get("/sandbox/ledger")
     def ledger() -> Response:
-        return jsonify(_ledger(world, request.args.get("tran_ref"), request.args.get("cart_id")))
+        return jsonify(show_ledger(world.ledger, request.args.get("tran_ref"), request.args.get("cart_id")))
+
+    @blueprint.get("/sandbox/invoices")
+    def invoices() -> Response:
+        return jsonify(invoices=show_invoices(world.invoices))
 
     @blueprint.get("/sandbox/requests")
     def requests() -> Response:
@@ -102,6 +107,14 @@ def _add_acts(blueprint: Blueprint, world: World) -> None:
     def press() -> Response:
         return jsonify(pay(world, _members()))
 
+    @blueprint.post("/sandbox/payment_token")
+    def form() -> tuple[Response, int]:
+        return jsonify(fill_form(world, _members("card"))), 201
+
+    @blueprint.post("/sandbox/token")
+    def keep() -> tuple[Response, int]:
+        return jsonify(keep_card(world, _members("card", "customer_details"))), 201
+
     @blueprint.post("/sandbox/notify")
     def send_notice() -> Response:
         return jsonify(notify(world, _members()))
@@ -110,7 +123,7 @@ def _add_acts(blueprint: Blueprint, world: World) -> None:
     def act() -> Response:
         members = _members("tran_ref", "action", "amount", parse_float=Decimal)
         done = world.dashboard.act(str(members.get("tran_ref")), str(members.get("action")), members.get("amount"))
-        return jsonify(_entry(world, done))
+        return jsonify(show_transaction(world.ledger, done))
 
     @blueprint.post("/sandbox/reset")
     def reset() -> Response:
@@ -134,46 +147,3 @@ def _members(*allowed: str, parse_float: Callable[[str], Any] = float) -> Mappin
 def _cart_of(record: Mapping[str, Any]) -> object:
     body = record["body"]
     return body.get("cart_id") if isinstance(body, dict) else None
-
-
-def _ledger(world: World, tran_ref: str | None, cart_id: str | None) -> dict[str, Any]:
-    with world.ledger.lock:
-        found = [
-            one for one in world.ledger.all() if tran_ref in (None, one.tran_ref) and cart_id in (None, one.cart_id)
-        ]
-        refs = {one.tran_ref for one in found}
-        roots = {world.ledger.root(ref): None for ref in refs}
-        moves = [move for move in world.ledger.movements() if move.tran_ref in refs]
-        return {
-            "transactions": [_entry(world, one) for one in found],
-            "movements": [
-                {**asdict(move), "at": desk_time(move.at), "amount": write_amount(move.amount, move.currency)}
-                for move in moves
-            ],
-            "balances": {
-                root: {name: str(amount) for name, amount in asdict(world.ledger.balance(root)).items()}
-                for root in roots
-            },
-        }
-
-
-def _entry(world: World, transaction: Transaction) -> dict[str, Any]:
-    return {
-        "tran_ref": transaction.tran_ref,
-        "previous_tran_ref": transaction.previous_tran_ref,
-        "tran_type": transaction.tran_type,
-        "original_tran_type": transaction.original_tran_type,
-        "status": transaction.status,
-        "code": transaction.code,
-        "message": transaction.message,
-        "cart_id": transaction.cart_id,
-        "amount": write_amount(transaction.tran_total, transaction.currency),
-        "cart_amount": write_amount(transaction.cart_amount, transaction.currency),
-        "currency": transaction.currency,
-        "page_path": f"/payment/wr/{transaction.page_id}" if transaction.page_id else None,
-        "at": desk_time(transaction.at),
-        "history": [
-            {"at": desk_time(one.at), "tran_type": one.tran_type, "status": one.status, "code": one.code}
-            for one in world.ledger.history(transaction.tran_ref)
-        ],
-    }

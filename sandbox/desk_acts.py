@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sandbox.cards import CardEntry, find_card
-from sandbox.errors import DeskRefusal
+from sandbox.cards import CARDS, CardEntry, TestCard, find_card, usual_entry
+from sandbox.errors import DeskRefusal, GatewayRefusal
 from sandbox.page import comeback
+from sandbox.pages import Page
 from sandbox.signing import sign_body
 from sandbox.world import World
 
@@ -25,8 +26,9 @@ class PayOrder(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tran_ref: str
-    card: str = "authorised"
+    tran_ref: str | None = None
+    invoice_id: int | None = None
+    card: str | None = None
     three_ds: str = Field("approve", pattern="^(approve|fail|leave)$")
     cancel: bool = False
 
@@ -51,8 +53,8 @@ def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         world: The sandbox.
-        members: `tran_ref`; `card` (name or number); `three_ds` (`approve`, `fail`, or `leave` to stop there);
-            `cancel`.
+        members: `tran_ref` or `invoice_id`; `card` (name or number; by default the page's own, or `authorised`);
+            `three_ds` (`approve`, `fail`, or `leave` to stop there); `cancel`.
 
     Returns:
         The result, and under `return` how the payer's browser would come back (signed).
@@ -61,16 +63,13 @@ def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
         DeskRefusal: Unknown card or transaction, or a page that has its result.
     """
     order = _read(PayOrder, members)
-    page = world.checkout.page_of(order.tran_ref)
+    page = world.checkout.page_of(_page_ref(world, order))
     if order.cancel:
         done = world.checkout.cancel(page)
     else:
-        card = find_card(order.card)
-        if card is None:
-            raise DeskRefusal(f"card: a test card's name or number was expected, not {order.card!r}")
-        first = world.checkout.enter_card(page, CardEntry(card, 12, 2033))
+        first = world.checkout.enter_card(page, _entry(page, order.card))
         if first is None and order.three_ds == "leave":
-            return {"tran_ref": order.tran_ref, "status": None, "return": None}
+            return {"tran_ref": page.tran_ref, "status": None, "return": None}
         done = first or world.checkout.answer_three_ds(page, approved=order.three_ds == "approve")
     return {
         "tran_ref": done.tran_ref,
@@ -80,6 +79,38 @@ def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
         "message": done.message,
         "return": comeback(world, done),
     }
+
+
+def _page_ref(world: World, order: PayOrder) -> str:
+    if (order.tran_ref is None) == (order.invoice_id is None):
+        raise DeskRefusal("either tran_ref or invoice_id was expected")
+    if order.tran_ref is not None:
+        return order.tran_ref
+    try:
+        return world.invoices.page_of(world.invoices.get(order.invoice_id))
+    except GatewayRefusal as refusal:
+        raise DeskRefusal(f"invoice_id: {refusal.message}", 404) from None
+
+
+def _entry(page: Page, wanted: str | None) -> CardEntry:
+    if wanted is None:
+        return page.entry or usual_entry(CARDS[0])
+    card = find_test_card(wanted)
+    if page.entry is not None and page.entry.card != card:
+        raise DeskRefusal(f"card: the page takes {page.entry.card.name} only", 409)
+    return page.entry or usual_entry(card)
+
+
+def find_test_card(wanted: object) -> TestCard:
+    """Find a test card.
+
+    Raises:
+        DeskRefusal: When there is none of that name or number.
+    """
+    card = find_card(wanted) if isinstance(wanted, str) else None
+    if card is None:
+        raise DeskRefusal(f"card: a test card's name or number was expected, not {wanted!r}")
+    return card
 
 
 def notify(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +142,7 @@ def notify(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
         notice = replace(notice, body=order.body.encode())
     signature = order.signature
     if signature is None:
-        signature = sign_body(notice.body, order.sign_with or world.profile.server_key)
+        signature = sign_body(notice.body, order.sign_with or world.switches.now.notice_key or world.profile.server_key)
     return world.courier.deliver(replace(notice, signature=signature))
 
 

@@ -1,4 +1,4 @@
-"""The shapes in which one transaction is told: redirect, completed answer, cart entry, notice, browser return."""
+"""The shapes of answers: redirect, charge, follow-up, query, entry of a cart, token, invoice."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from typing import Any
 
 from sandbox.amounts import write_amount
 from sandbox.identifiers import gateway_time
-from sandbox.signing import sign_return
 from sandbox.transactions import Transaction
 
 #: The merchant every sandbox profile belongs to; informational in the contract.
@@ -15,8 +14,8 @@ MERCHANT_ID = 10001
 #: What a hosted page nobody has paid yet shows in a query, where it shows at all.
 AWAITING = ("P", "600", "Awaiting finalisation")
 
-#: `tran_class` as it comes back.
-CLASS_NAMES = {"ecom": "ECom", "moto": "Moto", "recurring": "Recurring"}
+#: Members of a query by `tran_ref` that direct answers lack.
+QUERY_ONLY = ("original_tran_type", "shipping_details")
 
 
 def compact(document: Any) -> bytes:  # noqa: ANN401 - any JSON document
@@ -31,11 +30,13 @@ def compact(document: Any) -> bytes:  # noqa: ANN401 - any JSON document
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _without_empty(document: Mapping[str, Any]) -> dict[str, Any]:
+def without_empty(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what is null or empty, as the gateway does."""
     return {name: value for name, value in document.items() if value not in (None, "", {}, [])}
 
 
-def _head(transaction: Transaction, decimals: str) -> dict[str, Any]:
+def head(transaction: Transaction, decimals: str) -> dict[str, Any]:
+    """Write the members with which every telling begins."""
     return {
         "tran_ref": transaction.tran_ref,
         "previous_tran_ref": transaction.previous_tran_ref,
@@ -47,7 +48,8 @@ def _head(transaction: Transaction, decimals: str) -> dict[str, Any]:
     }
 
 
-def _moved(transaction: Transaction, decimals: str) -> dict[str, Any]:
+def moved(transaction: Transaction, decimals: str) -> dict[str, Any]:
+    """Write what was moved."""
     return {
         "tran_currency": transaction.currency,
         "tran_total": write_amount(transaction.tran_total, transaction.currency, decimals),
@@ -89,9 +91,9 @@ def redirect_answer(
 ) -> dict[str, Any]:
     """Write the answer that sends the payer to the hosted page."""
     request = transaction.request
-    return _without_empty(
+    return without_empty(
         {
-            **_head(transaction, decimals),
+            **head(transaction, decimals),
             "tran_total": "0",
             "callback": request.get("callback"),
             "return": request.get("return"),
@@ -105,13 +107,13 @@ def redirect_answer(
 
 
 def completed_answer(transaction: Transaction, *, profile_id: int, trace: str, decimals: str) -> dict[str, Any]:
-    """Write the answer of a query by `tran_ref`, which is also that of a charge without a page."""
+    """Write the answer of a query by `tran_ref`."""
     request = transaction.request
-    return _without_empty(
+    return without_empty(
         {
-            **_head(transaction, decimals),
+            **head(transaction, decimals),
             "original_tran_type": transaction.original_tran_type,
-            **_moved(transaction, decimals),
+            **moved(transaction, decimals),
             "customer_ref": request.get("customer_ref"),
             "customer_details": request.get("customer_details"),
             "shipping_details": request.get("shipping_details"),
@@ -123,14 +125,20 @@ def completed_answer(transaction: Transaction, *, profile_id: int, trace: str, d
     )
 
 
+def direct_answer(transaction: Transaction, *, profile_id: int, trace: str, decimals: str) -> dict[str, Any]:
+    """Write the answer of a charge without a page and of a follow-up."""
+    answer = completed_answer(transaction, profile_id=profile_id, trace=trace, decimals=decimals)
+    return {name: value for name, value in answer.items() if name not in QUERY_ONLY}
+
+
 def cart_entry(transaction: Transaction, *, decimals: str) -> dict[str, Any]:
     """Write one entry of a query by `cart_id`, thinner than the answer by `tran_ref`."""
     return {
-        **_without_empty(
+        **without_empty(
             {
-                **_head(transaction, decimals),
+                **head(transaction, decimals),
                 "original_tran_type": transaction.original_tran_type,
-                **_moved(transaction, decimals),
+                **moved(transaction, decimals),
                 "customer_details": transaction.request.get("customer_details"),
                 "payment_result": payment_result(transaction),
                 "payment_info": dict(transaction.payment_info),
@@ -140,69 +148,40 @@ def cart_entry(transaction: Transaction, *, decimals: str) -> dict[str, Any]:
     }
 
 
-def notice(
-    transaction: Transaction, *, profile_id: int, ipn_trace: str, acquirer_ref: str, decimals: str
-) -> dict[str, Any]:
-    """Write the body of a callback or IPN.
+def token_answer(origin: Transaction) -> dict[str, Any]:
+    """Write what a token stands for.
 
     Args:
-        transaction: The version it is about; `original_tran_type` never appears here.
-        profile_id: The profile.
-        ipn_trace: One per copy.
-        acquirer_ref: One per event.
-        decimals: The switch of that name.
+        origin: The transaction that created it.
 
     Returns:
-        The members in the order of the contract.
+        Its reference, card and customer; no `payment_result`.
     """
-    request = transaction.request
-    result = payment_result(transaction)
-    moment = result.pop("transaction_time")
-    head = _head(transaction, decimals)
-    kind = head.pop("tran_type")
-    acquirer = {"acquirer_message": "", "acquirer_rrn": "", "acquirer_ref": acquirer_ref}
-    return _without_empty(
+    card = {name: origin.payment_info.get(name) for name in ("card_type", "card_scheme", "payment_description")}
+    return without_empty(
         {
-            "tran_ref": head.pop("tran_ref"),
-            "previous_tran_ref": head.pop("previous_tran_ref"),
-            "merchant_id": MERCHANT_ID,
-            "profile_id": profile_id,
-            **head,
-            **_moved(transaction, decimals),
-            "tran_type": kind,
-            "tran_class": CLASS_NAMES.get(str(request.get("tran_class")), "ECom"),
-            "customer_ref": request.get("customer_ref"),
-            "customer_details": request.get("customer_details"),
-            "shipping_details": request.get("shipping_details"),
-            "payment_result": {**result, **acquirer, "cvv_result": " ", "avs_result": " ", "transaction_time": moment},
-            "payment_info": dict(transaction.payment_info),
-            "token": transaction.token,
-            "user_defined": request.get("user_defined"),
-            "ipn_trace": ipn_trace,
-            "paymentChannel": transaction.channel,
+            "tran_ref": origin.tran_ref,
+            "payment_info": without_empty(card),
+            "customer_details": origin.request.get("customer_details"),
         }
     )
 
 
-def return_fields(transaction: Transaction, server_key: str) -> dict[str, str]:
-    """Write the signed form with which the payer's browser comes back.
+def invoice_answer(status: str, attempt: Transaction | None) -> dict[str, str]:
+    """Write how an invoice stands.
 
     Args:
-        transaction: A version with a status.
-        server_key: The profile's server key.
+        status: `invoice_status`.
+        attempt: The latest attempt to pay it; one without a result is not shown.
 
     Returns:
-        The ten fields, empty ones included.
+        The status, and that of the attempt.
     """
-    fields = {
-        "acquirerMessage": "",
-        "acquirerRRN": "",
-        "cartId": transaction.cart_id,
-        "customerEmail": str((transaction.request.get("customer_details") or {}).get("email") or ""),
-        "respCode": transaction.code or "",
-        "respMessage": transaction.message or "",
-        "respStatus": transaction.status or "",
-        "token": transaction.token or "",
-        "tranRef": transaction.tran_ref,
+    if attempt is None or attempt.status is None:
+        return {"invoice_status": status}
+    return {
+        "invoice_status": status,
+        "tran_ref": attempt.tran_ref,
+        "tran_status": attempt.status,
+        "tran_status_msg": attempt.message or "",
     }
-    return {**fields, "signature": sign_return(fields, server_key)}

@@ -65,3 +65,17 @@ class CardFieldError(SandboxError):
 
 class ConnectionDropped(ConnectionAbortedError):
     """Raised when a fault has closed the caller's socket, so that the server writes nothing more to it."""
+
+
+class RuleBroken(SandboxError):
+    """Raised when an act upon an earlier transaction breaks a rule; the API answers E, the desk 409.
+
+    Attributes:
+        code: `response_code` of the answer.
+        message: `response_message`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

@@ -1,4 +1,4 @@
-"""The API a merchant's server speaks to: who may call, what is asked, and errors as envelopes."""
+"""The API a merchant's server speaks to: who may call, what a payment or a query is answered, errors as envelopes."""
 
 import hmac
 import json
@@ -10,25 +10,28 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from sandbox.creation import read_page_order
-from sandbox.envelopes import cart_entry, compact, completed_answer, redirect_answer
+from sandbox.duplicates import FOLLOW_UPS
+from sandbox.envelopes import cart_entry, compact, completed_answer, direct_answer, redirect_answer
 from sandbox.errors import GatewayRefusal
 from sandbox.identifiers import utc_now
 from sandbox.ledger import CART_QUERY_LIMIT
 from sandbox.transactions import Transaction
 from sandbox.world import World
 
+#: Statuses of answers that did nothing.
+REFUSED = frozenset(("D", "E"))
 
-def gateway_blueprint(world: World) -> Blueprint:
-    """Build the API.
+
+def gateway_blueprint(gateway: "Gateway") -> Blueprint:
+    """Build the calls about payments.
 
     Args:
-        world: The sandbox.
+        gateway: Who answers.
 
     Returns:
         `POST /payment/request` and `POST /payment/query`.
     """
     blueprint = Blueprint("gateway", __name__)
-    gateway = Gateway(world)
 
     @blueprint.post("/payment/request")
     def create() -> Response:
@@ -47,17 +50,19 @@ class Gateway:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def answer(self, operation: Callable[[Mapping[str, Any]], object]) -> Response:
+    def answer(self, operation: Callable[[Mapping[str, Any]], object], *, has_body: bool = True) -> Response:
         """Authenticate the present request, carry it out and write its answer.
 
         Args:
             operation: What to do with the JSON members.
+            has_body: Whether there are any; without, the key alone tells the profile.
 
         Returns:
             200 with the operation's document, or an error envelope.
         """
         try:
-            document, status = operation(self._authenticated(request.get_data())), 200
+            self._authenticate()
+            document, status = operation(self._members(request.get_data()) if has_body else {}), 200
         except GatewayRefusal as refusal:
             trace = self._world.mint.trace("PMNT0402")
             document = {"code": refusal.code, "message": refusal.message, "trace": trace}
@@ -65,16 +70,19 @@ class Gateway:
         return Response(compact(document), status, content_type="application/json")
 
     def create(self, members: Mapping[str, Any]) -> object:
-        """Open a hosted page."""
+        """Open a hosted page, charge a card, or act upon an earlier transaction."""
         duplicates = self._world.duplicates
         duplicates.check(members)
         try:
-            order = read_page_order(members, self._world.switches.now.url_rules)
+            done = self._carry_out(members)
         except GatewayRefusal:
             duplicates.forget(members)
             raise
-        transaction = self._world.checkout.open_page(order)
-        return redirect_answer(transaction, self._page_url(transaction), **self._stamp())
+        if done.status is None:
+            return redirect_answer(done, self._page_url(done), **self.stamp())
+        if done.status in REFUSED:
+            duplicates.forget(members)
+        return direct_answer(done, **self.stamp())
 
     def query(self, members: Mapping[str, Any]) -> object:
         """Look up a transaction, or the transactions of a cart."""
@@ -87,13 +95,34 @@ class Gateway:
             return self._query_cart(cart_id)
         return self._query_tran(str(tran_ref))
 
+    def stamp(self) -> dict[str, Any]:
+        """Give what every answer bears: profile, a fresh trace, and how decimals are written."""
+        return {
+            "profile_id": self._world.profile.profile_id,
+            "trace": self._world.mint.trace(),
+            "decimals": self._world.switches.now.decimals,
+        }
+
+    def base_url(self) -> str:
+        """Give the address under which payers reach the pages."""
+        return (self._world.public_url or request.host_url).rstrip("/")
+
+    def _carry_out(self, members: Mapping[str, Any]) -> Transaction:
+        if str(members.get("tran_type")).lower() in FOLLOW_UPS:
+            return self._world.follow_ups.carry_out(members)
+        order = read_page_order(members, self._world.switches.now.url_rules)
+        instrument = self._world.instruments.read(order)
+        if instrument is None or instrument.needs_page:
+            return self._world.checkout.open_page(order, instrument)
+        return self._world.direct.charge(order, instrument)
+
     def _query_tran(self, tran_ref: str) -> object:
         switches = self._world.switches.now
         moment = utc_now() - timedelta(seconds=switches.query_lag_seconds)
         found = self._world.ledger.as_of(tran_ref, moment)
         if found is None or (found.status is None and switches.query_unpaid_page == "error"):
             raise GatewayRefusal(2, "Transaction not found")
-        return completed_answer(found, **self._stamp())
+        return completed_answer(found, **self.stamp())
 
     def _query_cart(self, cart_id: str) -> object:
         switches = self._world.switches.now
@@ -104,10 +133,12 @@ class Gateway:
             raise GatewayRefusal(2, "Transaction not found")
         return [cart_entry(one, decimals=switches.decimals) for one in shown[:CART_QUERY_LIMIT]]
 
-    def _authenticated(self, body: bytes) -> Mapping[str, Any]:
+    def _authenticate(self) -> None:
         key = request.headers.get("Authorization", "")
         if not hmac.compare_digest(key.encode(), self._world.profile.server_key.encode()):
             raise GatewayRefusal(1, "Authentication failed. Check authentication header.", 401)
+
+    def _members(self, body: bytes) -> Mapping[str, Any]:
         try:
             members = json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
         except (ValueError, RecursionError):
@@ -119,15 +150,8 @@ class Gateway:
         return members
 
     def _page_url(self, transaction: Transaction) -> str:
-        base = self._world.public_url or request.host_url
-        return f"{base.rstrip('/')}/payment/wr/{transaction.page_id}"
-
-    def _stamp(self) -> dict[str, Any]:
-        return {
-            "profile_id": self._world.profile.profile_id,
-            "trace": self._world.mint.trace(),
-            "decimals": self._world.switches.now.decimals,
-        }
+        page = self._world.checkout.page(str(transaction.page_id))
+        return f"{self.base_url()}/payment/wr/{page.page_id}{'/3ds' if page.awaiting_three_ds else ''}"
 
 
 def _no_constant(name: str) -> None:

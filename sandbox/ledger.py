@@ -4,14 +4,14 @@ This is the sandbox's truth. What a query shows may lag behind it; what a notifi
 """
 
 import threading
-from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from sandbox.errors import UnknownTransaction
+from sandbox.ledger_index import Index
 from sandbox.movements import KIND_BY_TYPE, Balance, Movement, balance_of
 from sandbox.transactions import Transaction
 
@@ -22,21 +22,6 @@ CART_QUERY_LIMIT = 20
 BOOKED = frozenset(("A", "H"))
 
 
-def _lists() -> "defaultdict[str, list[str]]":
-    return defaultdict(list)
-
-
-@dataclass
-class _Index:
-    """Where to find things without looking through everything."""
-
-    roots: dict[str, str] = field(default_factory=dict)
-    families: defaultdict[str, list[str]] = field(default_factory=_lists)
-    followers: defaultdict[str, list[str]] = field(default_factory=_lists)
-    carts: defaultdict[str, list[str]] = field(default_factory=_lists)
-    moves: defaultdict[str, list[Movement]] = field(default_factory=lambda: defaultdict(list))
-
-
 class Ledger:
     """Keeps transactions and movements. `lock` is held by whoever decides upon what it reads."""
 
@@ -45,7 +30,7 @@ class Ledger:
         self._clock = clock
         self._versions: dict[str, list[Transaction]] = {}
         self._movements: list[Movement] = []
-        self._index = _Index()
+        self._index = Index()
 
     def open(self, transaction: Transaction) -> Transaction:
         """Enter a new transaction; where it is a success, book its money.
@@ -167,14 +152,18 @@ class Ledger:
     def is_pending_refund(self, transaction: Transaction) -> bool:
         """Tell whether a refund still waits for approval; one resolved under a new reference does not."""
         is_waiting = transaction.tran_type == "Refund" and transaction.status == "P"
-        return is_waiting and not self._index.followers.get(transaction.tran_ref)
+        return is_waiting and not self.is_followed(transaction.tran_ref)
+
+    def is_followed(self, tran_ref: str) -> bool:
+        """Tell whether anything was done upon a transaction, refusals apart."""
+        return any(one.status != "E" for one in self.followers(tran_ref))
 
     def clear(self) -> None:
         """Forget everything."""
         with self.lock:
             self._versions.clear()
             self._movements.clear()
-            self._index = _Index()
+            self._index = Index()
 
     def _book(self, transaction: Transaction) -> None:
         kind = self._kind(transaction)

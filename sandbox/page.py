@@ -7,12 +7,12 @@ from flask import Blueprint, Response, make_response, redirect, render_template,
 from werkzeug.wrappers import Response as AnyResponse
 
 from sandbox.amounts import write_amount
-from sandbox.cards import CARDS, read_card_form
-from sandbox.checkout import Page
+from sandbox.cards import CARDS, check_cvv, read_card_form
 from sandbox.creation import NO_RETURN
-from sandbox.envelopes import return_fields
 from sandbox.errors import CardFieldError, PageClosed, UnknownTransaction
 from sandbox.identifiers import utc_now
+from sandbox.pages import Page
+from sandbox.tellings import return_fields
 from sandbox.texts import texts_for
 from sandbox.transactions import Transaction
 from sandbox.world import World
@@ -56,9 +56,14 @@ def page_blueprint(world: World) -> Blueprint:
 
     @blueprint.errorhandler(UnknownTransaction)
     def unknown(_: UnknownTransaction) -> AnyResponse:
-        return _page(404, "unknown.html", t=texts_for(None))
+        return unknown_page()
 
     return blueprint
+
+
+def unknown_page() -> AnyResponse:
+    """Show that an address leads to no page."""
+    return _page(404, "unknown.html", t=texts_for(None))
 
 
 def comeback(world: World, transaction: Transaction) -> dict[str, Any] | None:
@@ -95,7 +100,9 @@ class HostedPage:
         try:
             if request.form.get("action") == "cancel":
                 return self._leave(page, self._world.checkout.cancel(page))
-            entry = read_card_form(*_typed(), utc_now())
+            if page.entry is not None:
+                check_cvv(request.form.get("cvv", ""))
+            entry = page.entry or read_card_form(*_typed(), utc_now())
             done = self._world.checkout.enter_card(page, entry)
         except PageClosed:
             return self._final(page)

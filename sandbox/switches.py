@@ -46,7 +46,7 @@ contract knows and a test wants to choose.
 | `notice_key` | null, any key | 23 |
 | `final_invoices` | `refused`, `allowed` | 24 |
 | `invoice_cancel_code` | `zero`, `null` | - |
-| `token_payer_present` | `redirect`, `completed` | - |
+| `stored_card_with_payer` | `redirect`, `completed` | - |
 | `method_flags` | `KARPM`, any of these letters | - |
 | `amount_cap`, `merchant_balance` | null, any sum | - |
 """
@@ -139,7 +139,7 @@ class MoneySwitches(BaseModel):
     page_attempts: Literal["one", "until_paid"] = Field(
         "one", description="The first result ends a page, or a declined page may be tried again on the same tran_ref."
     )
-    token_payer_present: Literal["redirect", "completed"] = Field(
+    stored_card_with_payer: Literal["redirect", "completed"] = Field(
         "redirect", description="A stored card with tran_class ecom: the payer is sent to a page, or it is charged."
     )
     method_flags: str = Field(

@@ -143,6 +143,8 @@ def _describe(environ: "WSGIEnvironment", body: bytes) -> dict[str, Any]:
     document: object = text
     with suppress(ValueError):
         document = json.loads(body)
+    if isinstance(document, dict) and "card_details" in document:
+        return {**description, "body": document | {"card_details": "[redacted]"}, "raw_body": None}
     return {**description, "body": document, "raw_body": text}
 
 

@@ -4,16 +4,26 @@ from collections import deque
 from typing import Any
 
 from sandbox.announcer import Announcer, Profile
+from sandbox.charging import Charging
 from sandbox.checkout import Checkout
 from sandbox.courier import Courier
 from sandbox.dashboard import Dashboard
+from sandbox.direct import DirectPayments
 from sandbox.duplicates import DuplicateFilter
 from sandbox.faults import FaultBoard
+from sandbox.followup_calls import FollowUpCalls
+from sandbox.holds import Holds
 from sandbox.identifiers import Mint, utc_now
+from sandbox.instruments import Instruments
+from sandbox.invoices import Invoices
 from sandbox.ledger import Ledger
 from sandbox.mishaps import Mishaps
+from sandbox.openings import Openings
+from sandbox.refunds import Refunds
+from sandbox.successors import Successors
 from sandbox.switchboard import SwitchBoard
 from sandbox.switches import Switches
+from sandbox.vault import Vault
 
 #: How many requests the desk remembers.
 REQUESTS_KEPT = 20_000
@@ -48,14 +58,47 @@ class World:
             courier=self.courier,
         )
         self.duplicates = DuplicateFilter(self.switches, utc_now)
-        self.checkout = Checkout(self.ledger, self.mint, self.announcer, self.switches, utc_now)
-        self.dashboard = Dashboard(
+        self.vault = Vault(self.mint)
+        self.instruments = Instruments(self.vault, self.switches, utc_now)
+        openings = Openings(self.mint, utc_now)
+        charging = Charging(self.mint, self.vault, self.switches)
+        self.checkout = Checkout(
             ledger=self.ledger,
             mint=self.mint,
             announcer=self.announcer,
+            switches=self.switches,
+            charging=charging,
+            openings=openings,
+        )
+        self.direct = DirectPayments(self.ledger, self.announcer, charging, openings)
+        self.invoices = Invoices(
+            ledger=self.ledger,
+            mint=self.mint,
             checkout=self.checkout,
+            direct=self.direct,
             switches=self.switches,
             clock=utc_now,
+        )
+        successors = Successors(self.ledger, self.mint, utc_now)
+        holds = Holds(self.ledger, successors, self.switches)
+        refunds = Refunds(self.ledger, successors, self.switches)
+        self.follow_ups = FollowUpCalls(
+            ledger=self.ledger,
+            mint=self.mint,
+            holds=holds,
+            refunds=refunds,
+            announcer=self.announcer,
+            switches=self.switches,
+            clock=utc_now,
+        )
+        self.dashboard = Dashboard(
+            ledger=self.ledger,
+            announcer=self.announcer,
+            checkout=self.checkout,
+            switches=self.switches,
+            successors=successors,
+            holds=holds,
+            refunds=refunds,
         )
         self.requests: deque[dict[str, Any]] = deque(maxlen=REQUESTS_KEPT)
 
@@ -66,7 +109,9 @@ class World:
         self.announcer.clear()
         self.courier.clear()
         self.duplicates.clear()
+        self.vault.clear()
         with self.ledger.lock:
             self.checkout.clear()
+            self.invoices.clear()
             self.ledger.clear()
         self.requests.clear()

@@ -1,0 +1,85 @@
+"""What a card's result does to a transaction: status, code, nature, card shown, and the token that may come of it."""
+
+from decimal import Decimal
+from typing import Any
+
+from sandbox.cards import CardEntry, Result
+from sandbox.identifiers import Mint
+from sandbox.switchboard import SwitchBoard
+from sandbox.transactions import Transaction
+from sandbox.vault import Vault
+
+#: What a payment without a card says of it.
+NO_PAYMENT = {"card_scheme": "", "payment_description": "No Payment"}
+
+#: A charge above the cap.
+ABOVE_CAP = Result("E", "325", "Merchant limit exceeded")
+
+#: Results in which money is taken, held or promised.
+GOOD = frozenset(("A", "H", "P"))
+
+#: Members of `payment_info` that a wallet does not show.
+NOT_OF_WALLETS = frozenset(("card_type", "expiryMonth", "expiryYear"))
+
+
+class Charging:
+    """Works out results."""
+
+    def __init__(self, mint: Mint, vault: Vault, switches: SwitchBoard) -> None:
+        self._mint = mint
+        self._vault = vault
+        self._switches = switches
+
+    def changes(
+        self, before: Transaction, result: Result, entry: CardEntry | None, *, is_wallet: bool = False
+    ) -> dict[str, Any]:
+        """Tell what changes when a transaction gets its result.
+
+        Args:
+            before: The transaction.
+            result: What the card, or the payer, comes to.
+            entry: The card, if any.
+            is_wallet: Whether less of it is shown.
+
+        Returns:
+            The fields and their values; a token among them is in the vault.
+        """
+        cap = self._switches.now.amount_cap
+        if cap is not None and result.status in GOOD and before.cart_amount > Decimal(str(cap)):
+            result = ABOVE_CAP
+        shown = card_shown(entry) if entry else NO_PAYMENT
+        return {
+            "status": result.status,
+            "code": result.code or self._fresh_code(result),
+            "message": result.message,
+            "tran_total": before.cart_amount,
+            "payment_info": {name: shown[name] for name in shown if not (is_wallet and name in NOT_OF_WALLETS)},
+            **self._nature(before, result, entry),
+        }
+
+    def _nature(self, before: Transaction, result: Result, entry: CardEntry | None) -> dict[str, Any]:
+        if result.status == "P":
+            return {"tran_type": "Payment Request"}
+        if result.status == "H" and before.tran_type == "Sale":
+            # Hold on reject: the gateway authorises instead of selling, and only a query says what was asked.
+            return {"tran_type": "Auth", "original_tran_type": "Sale"}
+        wishes = {**before.request, **(before.request.get("token_info") or {})}
+        wants_token = (before.tran_type == "Register" or "tokenise" in wishes) and before.token is None
+        if result.status == "A" and entry and wants_token and "K" in self._switches.now.method_flags:
+            return {"token": self._vault.store(before.tran_ref, entry)}
+        return {}
+
+    def _fresh_code(self, result: Result) -> str:
+        return self._mint.payer_reference() if result.status == "P" else self._mint.authorisation()
+
+
+def card_shown(entry: CardEntry) -> dict[str, Any]:
+    """Write what is shown of a card, the member `payment_info`."""
+    return {
+        "payment_method": entry.card.scheme,
+        "card_type": "Credit",
+        "card_scheme": entry.card.scheme,
+        "payment_description": entry.card.masked,
+        "expiryMonth": entry.expiry_month,
+        "expiryYear": entry.expiry_year,
+    }

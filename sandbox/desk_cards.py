@@ -1,0 +1,64 @@
+"""How a test comes by tokens without a browser: a filled card form, and a stored card that may turn out bad."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from sandbox.cards import usual_entry
+from sandbox.charging import card_shown
+from sandbox.desk_acts import find_test_card
+from sandbox.identifiers import utc_now
+from sandbox.transactions import Transaction
+from sandbox.world import World
+
+
+def fill_form(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Do what the browser library does with a card form.
+
+    Args:
+        world: The sandbox.
+        members: `card`, a test card's name or number.
+
+    Returns:
+        `payment_token`, good for one payment, also as `apple_pay_token`.
+
+    Raises:
+        DeskRefusal: When there is no such card.
+    """
+    return {"payment_token": world.vault.fill_form(usual_entry(find_test_card(members.get("card", "authorised"))))}
+
+
+def keep_card(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep a card as if it had been registered and gone bad later; a Register is entered and nobody is told.
+
+    Args:
+        world: The sandbox.
+        members: `card`, a test card's name or number; `customer_details`.
+
+    Returns:
+        `token` and the `tran_ref` that created it.
+
+    Raises:
+        DeskRefusal: When there is no such card.
+    """
+    entry = usual_entry(find_test_card(members.get("card", "authorised")))
+    tran_ref = world.mint.tran_ref()
+    token = world.vault.store(tran_ref, entry)
+    registered = Transaction(
+        tran_ref=tran_ref,
+        tran_type="Register",
+        cart_id=f"register-{tran_ref}",
+        currency="SAR",
+        cart_amount=Decimal(1),
+        tran_total=Decimal(1),
+        at=utc_now(),
+        request={"cart_description": "Kept at the desk", "customer_details": members.get("customer_details")},
+        status="A",
+        code=world.mint.authorisation(),
+        message="Authorised",
+        payment_info=card_shown(entry),
+        token=token,
+        channel="Dashboard",
+    )
+    world.ledger.open(registered)
+    return {"token": token, "tran_ref": tran_ref}

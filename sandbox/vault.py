@@ -1,0 +1,81 @@
+"""What stands for a card without showing it: tokens that live until deleted, and one-use tokens of the card form."""
+
+import threading
+from dataclasses import dataclass
+
+from sandbox.cards import CardEntry
+from sandbox.identifiers import Mint
+
+
+@dataclass(frozen=True)
+class StoredCard:
+    """A card kept under a token.
+
+    Attributes:
+        token: The token.
+        tran_ref: The transaction that created it.
+        entry: The card.
+    """
+
+    token: str
+    tran_ref: str
+    entry: CardEntry
+
+
+class Vault:
+    """Keeps cards."""
+
+    def __init__(self, mint: Mint) -> None:
+        self._mint = mint
+        self._stored: dict[str, StoredCard] = {}
+        self._forms: dict[str, CardEntry] = {}
+        self._lock = threading.Lock()
+
+    def store(self, tran_ref: str, entry: CardEntry) -> str:
+        """Keep a card.
+
+        Args:
+            tran_ref: The transaction that asked for it.
+            entry: The card.
+
+        Returns:
+            Its token.
+        """
+        token = self._mint.token()
+        with self._lock:
+            self._stored[token] = StoredCard(token, tran_ref, entry)
+        return token
+
+    def find(self, token: object) -> StoredCard | None:
+        """Find a kept card; None when there is none, or none any more."""
+        return self._stored.get(token) if isinstance(token, str) else None
+
+    def delete(self, token: object) -> bool:
+        """Forget a kept card; tells whether there was one."""
+        with self._lock:
+            return isinstance(token, str) and self._stored.pop(token, None) is not None
+
+    def fill_form(self, entry: CardEntry) -> str:
+        """Do what the browser library does with a filled card form.
+
+        Args:
+            entry: The card.
+
+        Returns:
+            A token for one payment.
+        """
+        token = self._mint.token()
+        with self._lock:
+            self._forms[token] = entry
+        return token
+
+    def spend_form(self, token: object) -> CardEntry | None:
+        """Take a form's card; None when there is none, or it was taken before."""
+        with self._lock:
+            return self._forms.pop(token, None) if isinstance(token, str) else None
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._stored.clear()
+            self._forms.clear()
