@@ -14,8 +14,8 @@ import structlog
 
 from paytabs.client import GatewayProfile, PayTabsClient
 from paytabs.operations import PageRequest
-
-KEY = "SSANDBOX01-AAAA2222BB-CCCC3333DD"
+from tests.contract.paytabs.shop import Shop
+from tests.support.sandbox import PROFILE_ID, SERVER_KEY, Sandbox
 
 #: The certificate of the raw gateway when it speaks TLS.
 CERTIFICATE = Path(__file__).with_name("loopback.pem")
@@ -164,7 +164,7 @@ class Bench:
     def client(self, url: str, **options: Any) -> PayTabsClient:
         """Make a client with short timeouts."""
         timeouts = {"connect_timeout_seconds": CONNECT_TIMEOUT_SECONDS, "call_timeout_seconds": CALL_TIMEOUT_SECONDS}
-        client = PayTabsClient(GatewayProfile(987654, KEY, url), **(timeouts | options))
+        client = PayTabsClient(GatewayProfile(PROFILE_ID, SERVER_KEY, url), **(timeouts | options))
         return self._closing.enter_context(client)
 
     @staticmethod
@@ -192,6 +192,13 @@ def bench() -> Iterator[Bench]:
     """Gateways and clients that are gone after the test."""
     with contextlib.ExitStack() as closing:
         yield Bench(closing)
+
+
+@pytest.fixture
+def shop(sandbox: Sandbox) -> Iterator[Shop]:
+    """A shop whose gateway is the sandbox."""
+    with PayTabsClient(GatewayProfile(PROFILE_ID, SERVER_KEY, sandbox.url), call_timeout_seconds=5.0) as client:
+        yield Shop(client, sandbox)
 
 
 @pytest.fixture(autouse=True)
