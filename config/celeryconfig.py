@@ -95,7 +95,8 @@ def _delivery(settings: Settings) -> dict[str, Any]:
         # it stays for the case that the retry cannot be sent.
         "task_retry_on_worker_lost": True,
         "task_reject_on_worker_lost": True,
-        "task_track_started": True,
+        # Flower learns of a start by its event; writing it as a result would make a dead result store stop every task.
+        "task_track_started": False,
         "task_soft_time_limit": settings.other_soft_time_limit_seconds,
         "task_time_limit": settings.other_hard_time_limit_seconds,
         "task_annotations": (QueueTimeLimits(settings),),

@@ -16,7 +16,10 @@ class InboxUnavailable(PaymentsError):
     def __init__(self, delivery_id: str, reason: str) -> None:
         self.delivery_id = delivery_id
         self.reason = reason
-        super().__init__(f"delivery {delivery_id} could not be stored for certain ({reason})")
+        super().__init__(delivery_id, reason)
+
+    def __str__(self) -> str:
+        return f"delivery {self.delivery_id} could not be stored for certain ({self.reason})"
 
 
 class DeliveryLost(PaymentsError):
@@ -30,7 +33,10 @@ class DeliveryLost(PaymentsError):
     def __init__(self, delivery_id: str, fence: int) -> None:
         self.delivery_id = delivery_id
         self.fence = fence
-        super().__init__(f"delivery {delivery_id} is no longer held under fence {fence}")
+        super().__init__(delivery_id, fence)
+
+    def __str__(self) -> str:
+        return f"delivery {self.delivery_id} is no longer held under fence {self.fence}"
 
 
 class InvalidArgument(PaymentsError, ValueError):

@@ -21,7 +21,7 @@ from payments.operations import Operation, OperationsLedger, Status, new_cart_id
 from payments.payment import CONFIRMED, Snapshot
 from payments.projections import RaiseAlert
 from payments.store import Change, Clock, PaymentStore
-from paytabs.errors import LISTED_CODES
+from paytabs.errors import LISTED_CODES, InvalidRequest
 from paytabs.operations import PageRequest, PartyDetails
 from paytabs.resilience import PARKED_WORK, BackoffPolicy
 from paytabs.responses import Answer, Outcome
@@ -80,7 +80,10 @@ class Sender:
         if row is None or row.status is not Status.NEW:
             raise NotYet(row.payment_id if row else operation_id, 1.0, "in_flight")
         cart_id = new_cart_id()
-        request = build_page(row, cart_id, parts.cms, parts.store.payment(row.payment_id).snapshot)
+        try:
+            request = build_page(row, cart_id, parts.cms, parts.store.payment(row.payment_id).snapshot)
+        except InvalidRequest as error:
+            return self._unsendable(row, str(error), context)
         not_after = parts.monotonic() + parts.fence_seconds
         if not parts.store.change(row.payment_id, context, lambda change: self._start(change, row, cart_id)):
             return self._not_started(row)
@@ -91,6 +94,18 @@ class Sender:
         if sent.status is Status.FAILED:
             parts.alert("operation_given_up", operation_id, f"never sent: {sent.error}")
         return sent
+
+    def _unsendable(self, row: Operation, mistake: str, context: Context) -> Operation:
+        """Close what the CMS's later edits have made impossible to send: trying again cannot help."""
+        parts = self._parts
+
+        def work(change: Change) -> None:
+            closed = _closed(Status.REFUSED, f"not sent: {mistake}", row, change.now)
+            parts.ledger.withdraw(row, closed, change.now, change.session)
+
+        parts.store.change(row.payment_id, context, work)
+        parts.alert("operation_given_up", row.operation_id, f"cannot be sent: {mistake}")
+        return parts.ledger.get(row.operation_id) or row
 
     def _not_started(self, row: Operation) -> Operation:
         stored = self._parts.ledger.get(row.operation_id)

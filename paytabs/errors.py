@@ -23,9 +23,12 @@ class InvalidRequest(PayTabsError):
     """
 
     def __init__(self, field: str, expected: str) -> None:
-        super().__init__(f"{field}: expected {expected}")
+        super().__init__(field, expected)
         self.field = field
         self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}"
 
 
 class MalformedBody(PayTabsError):
@@ -37,9 +40,12 @@ class MalformedBody(PayTabsError):
     """
 
     def __init__(self, field: str, expected: str) -> None:
-        super().__init__(f"{field}: expected {expected}")
+        super().__init__(field, expected)
         self.field = field
         self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}"
 
 
 class FenceExpired(PayTabsError):

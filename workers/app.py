@@ -1,9 +1,10 @@
 """The Celery application: options, tasks and schedule put together; import it before serving anything."""
 
+import logging
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
+from celery.signals import beat_init, setup_logging, worker_process_init, worker_process_shutdown, worker_ready
 
 from config.celeryconfig import celery_config
 from config.logs import configure_logs
@@ -31,6 +32,23 @@ def make_app() -> Celery:
 def _log_our_way(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
     settings = load_settings()
     configure_logs(log_format=settings.log_format, level=settings.log_level)
+
+
+@worker_ready.connect
+def _say_that_a_worker_is_ready(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    _lifecycle("%s ready", sender.hostname)
+
+
+@beat_init.connect
+def _say_that_beat_starts(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    _lifecycle("%s: Starting", "beat")
+
+
+def _lifecycle(text: str, who: str) -> None:
+    """Write a line that supervisors wait for, whatever LOG_LEVEL is."""
+    logger = logging.getLogger("workers.lifecycle")
+    logger.setLevel(logging.INFO)
+    logger.info(text, who)
 
 
 @worker_process_init.connect

@@ -66,6 +66,8 @@ def demo_settings() -> Settings:
         **dict.fromkeys((f"paytabs_{name}" for name in unset), None),
         receiver_host="127.0.0.1",
         return_allowed_urls=(),
+        require_tls=False,
+        trusted_proxies=(),
         receiver_port=0,
         sandbox_port=0,
         flower_port=0,

@@ -5,7 +5,6 @@ Whatever here is called like an option of Flower's is that option.
 """
 
 import ipaddress
-import os
 import sys
 
 from config.settings import SettingsError, load_settings
@@ -25,10 +24,10 @@ except SettingsError as error:
     sys.exit(str(error))
 
 port = _settings.flower_port
-address = os.environ.get("FLOWER_ADDRESS") or "127.0.0.1"
+address = _settings.flower_address
 
 #: `name:password` pairs, comma-separated.
-_people = os.environ.get("FLOWER_BASIC_AUTH", "")
+_people = _settings.flower_basic_auth.get_secret_value() if _settings.flower_basic_auth else ""
 basic_auth = [person.strip() for person in _people.split(",") if person.strip()]
 
 if not basic_auth and not is_loopback(address):

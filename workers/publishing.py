@@ -48,6 +48,8 @@ class Publisher:
                 **options,
                 "socket_connect_timeout": CONNECT_SECONDS,
                 "socket_timeout": COMMAND_SECONDS,
+                # Without it kombu sleeps two seconds between connecting twice, whatever `retry` says.
+                "max_retries": 0,
             },
         )
         self._app = app

@@ -76,6 +76,24 @@ class TestDidNotHappen:
         assert stage.row(seeded).status is Status.NEW
 
 
+class TestUnsendable:
+    """What cannot be sent any more ends instead of being tried for ever."""
+
+    def test_closed_with_its_reason(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A row that no request can be built from is refused, a human is told, and the payment stays payable."""
+        nobody = stage.another_world(paytabs_base_url=NOBODY)
+        with pytest.raises(NotYet):
+            stage.create(seeded, nobody)
+        stage.database["payment_operations"].update_one({}, {"$set": {"params.language": "xx"}})
+        stage.live(20)
+        row = stage.row(seeded)
+        assert (row.status, row.open) == (Status.REFUSED, False)
+        assert "paypage_lang" in (row.error or "")
+        assert "operation_given_up" in stage.alerts()
+        assert stage.sent() == []
+        assert stage.create(seeded).redirect_url is not None
+
+
 class TestRefused:
     """A listed error ends the operation: nothing was executed, and asking again is the caller's to decide."""
 
