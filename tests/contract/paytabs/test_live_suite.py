@@ -19,8 +19,16 @@ def run_suite(url: str | None, *options: str) -> subprocess.CompletedProcess[str
             "PAYTABS_LIVE_REGION": "SAU",
             "PAYTABS_LIVE_BASE_URL": url,
         }
-    # Without the fixtures of the other tests, which start servers that a real profile does not need.
-    suite = ["tests/contract/live", "--confcutdir=tests/contract/live", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    # Without the fixtures and plugins of the other tests, which take longer to load than these to run.
+    own["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    suite = [
+        "tests/contract/live",
+        "--confcutdir=tests/contract/live",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "pytest_timeout",
+    ]
     argv = [sys.executable, "-m", "pytest", *suite, *options]
     return subprocess.run(argv, cwd=ROOT, env=own, capture_output=True, text=True, timeout=90, check=False)
 
