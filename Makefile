@@ -34,6 +34,7 @@ test: $(DEVELOPMENT) ## run every test against real servers
 
 chaos: $(DEVELOPMENT) ## run only the tests that kill and freeze what the system runs on
 	@$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
+	@set -e; for script in tests/chaos/full_*.py; do echo "$$script"; $(BIN)/python "$$script"; done
 
 bench: $(DEVELOPMENT) ## measure, and write the figures to bench/results
 	@set -e; for script in bench/*.py; do echo "$$script"; $(BIN)/python "$$script"; done

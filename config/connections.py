@@ -6,6 +6,8 @@ from typing import Any
 import redis
 from pymongo import MongoClient
 from pymongo.database import Database
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config.settings import Settings, require
 
@@ -59,4 +61,6 @@ def redis_client(url: str, *, timeout_seconds: float = 1.0) -> redis.Redis:
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         health_check_interval=25,
+        # An idle connection that the server closed is worth one more try; a server that is gone is not worth waiting for.
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
     )
