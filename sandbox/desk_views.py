@@ -1,6 +1,5 @@
 """How the desk shows what it knows: ledger and invoices as plain JSON."""
 
-from dataclasses import asdict
 from typing import Any
 
 from sandbox.amounts import write_amount
@@ -22,21 +21,26 @@ def show_ledger(ledger: Ledger, tran_ref: str | None = None, cart_id: str | None
         `transactions` with their history, `movements`, and `balances` by the root of each family.
     """
     with ledger.lock:
-        some = ledger.all() if cart_id is None else [ledger.get(ref) for ref in ledger.refs_of_cart(cart_id)]
-        found = [one for one in some if tran_ref in (None, one.tran_ref)]
+        found = [one for one in _some(ledger, tran_ref, cart_id) if cart_id in (None, one.cart_id)]
         refs = {one.tran_ref for one in found}
         roots = {ledger.root(ref): None for ref in refs}
         moves = [move for move in ledger.movements() if move.tran_ref in refs]
         return {
             "transactions": [show_transaction(ledger, one) for one in found],
             "movements": [
-                {**asdict(move), "at": desk_time(move.at), "amount": write_amount(move.amount, move.currency)}
+                {**vars(move), "at": desk_time(move.at), "amount": write_amount(move.amount, move.currency)}
                 for move in moves
             ],
             "balances": {
-                root: {name: str(amount) for name, amount in asdict(ledger.balance(root)).items()} for root in roots
+                root: {name: str(amount) for name, amount in vars(ledger.balance(root)).items()} for root in roots
             },
         }
+
+
+def _some(ledger: Ledger, tran_ref: str | None, cart_id: str | None) -> list[Transaction]:
+    if tran_ref is not None:
+        return [ledger.get(tran_ref)] if ledger.knows(tran_ref) else []
+    return ledger.all() if cart_id is None else [ledger.get(ref) for ref in ledger.refs_of_cart(cart_id)]
 
 
 def show_transaction(ledger: Ledger, transaction: Transaction) -> dict[str, Any]:

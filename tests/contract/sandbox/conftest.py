@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
+from uuid import uuid4
 
 import pytest
 import requests
@@ -89,6 +90,36 @@ class SandboxDesk:
         answer = self.create(**changes)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def follow(self, tran_ref: str, kind: str, amount: object, **changes: Any) -> requests.Response:
+        """Ask for a follow-up under a cart of its own."""
+        members = {
+            "tran_ref": tran_ref,
+            "tran_type": kind,
+            "tran_class": "ecom",
+            "cart_id": f"op-{uuid4()}",
+            "cart_description": f"{kind} it",
+            "cart_currency": "SAR",
+            "cart_amount": amount,
+        }
+        return self.call("/payment/request", **{**members, **changes})
+
+    def followed(self, tran_ref: str, kind: str, amount: object, **changes: Any) -> Any:
+        """Ask for a follow-up and get a normal answer."""
+        answer = self.follow(tran_ref, kind, amount, **changes)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def paid(self, card: str = "authorised", **members: Any) -> str:
+        """Open a page under a cart of its own and pay it; gives its reference."""
+        ref: str = self.opened(**{"cart_id": f"INV-{uuid4()}", **members})["tran_ref"]
+        self.pay(ref, card)
+        return ref
+
+    def balance(self, tran_ref: str) -> dict[str, str]:
+        """Give the sums of a family that are not zero, by the reference it began with."""
+        sums = self.ledger()["balances"][tran_ref]
+        return {name: amount for name, amount in sums.items() if float(amount)}
 
     def query(self, **members: Any) -> requests.Response:
         """Query."""
