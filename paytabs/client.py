@@ -5,7 +5,6 @@ What does no harm when it arrives twice is repeated within its call. An answer a
 no answer.
 """
 
-from types import TracebackType
 from typing import Self
 
 from paytabs.about import about, cancelled, deleted, invoice_of
@@ -190,9 +189,7 @@ class PayTabsClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _request(
