@@ -83,7 +83,10 @@ class TestShares:
         desk.switch(notice_drop_rate=0.3, notice_duplicate_rate=0.3, notice_reorder_rate=0.3, random_seed=3)
         refs = [desk.paid(callback=receiver.url) for _ in range(30)]
         until(lambda: desk.get("/sandbox/notifications")["waiting"] == [] and len(receiver.deliveries) > 20)
-        time.sleep(1.3)
+        desk.switch(notice_drop_rate=0, notice_duplicate_rate=0, notice_reorder_rate=0)
+        last = desk.paid(callback=receiver.url)
+        until(lambda: last in {one["tran_ref"] for one in receiver.notices()})
+        time.sleep(0.5)
         copies = Counter(one["tran_ref"] for one in receiver.notices())
         arrivals = list(dict.fromkeys(one["tran_ref"] for one in receiver.notices()))
         assert 0 < len([ref for ref in refs if ref not in copies]) < 20
