@@ -15,10 +15,10 @@ INSTALL_PROJECT := $(BIN)/python -m pip install --quiet --disable-pip-version-ch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test lint chaos bench lock clean
+.PHONY: help setup demo up test contract-live lint chaos bench lock clean
 
 help: ## print this menu
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(RUNTIME) ## install what is needed to run, once
 	@echo "ready: $(BIN)/nestcms-workers --help"
@@ -30,7 +30,13 @@ up: $(RUNTIME) ## run the whole stack in the foreground, sandbox and Flower incl
 	@$(BIN)/nestcms-workers up
 
 test: $(DEVELOPMENT) ## run every test against real servers
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@env -u PAYTABS_LIVE_PROFILE $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+contract-live: $(DEVELOPMENT) ## run the client's contract tests against a real PayTabs test profile, never in CI
+	@for name in PAYTABS_LIVE_PROFILE PAYTABS_LIVE_SERVERK PAYTABS_LIVE_REGION; do \
+		printenv $$name >/dev/null || { echo "$$name is unset: these tests need a PayTabs test profile" >&2; exit 1; }; \
+	done
+	@$(BIN)/python -m pytest tests/contract/live $(PYTEST_ARGS)
 
 chaos: $(DEVELOPMENT) ## run only the tests that kill and freeze what the system runs on
 	@$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)

@@ -61,6 +61,6 @@ def redis_client(url: str, *, timeout_seconds: float = 1.0) -> redis.Redis:
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         health_check_interval=25,
-        # An idle connection that the server closed is worth one more try; a server that is gone is not worth waiting for.
+        # An idle connection that the server closed is worth one more try; a server that is gone is not worth a wait.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
     )
