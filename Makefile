@@ -49,6 +49,7 @@ lint: $(DEVELOPMENT) ## check style, types, import directions, the compose file 
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases tests bench
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@! grep -nE '^ *(-i|-f|--[a-z-]*(index|find-links|trusted-host))|://' requirements.lock requirements-dev.lock \

@@ -131,9 +131,9 @@ class Sandbox:
 
     def _desk(self, method: str, path: str, members: Json | None = None) -> Any:
         """Call the desk, the members in the query of a GET and in the body of everything else."""
-        carried = {"params": members} if method == "GET" else {"json": members}
+        query, body = (members, None) if method == "GET" else (None, members)
         url = f"{self.url}/sandbox/{path}"
-        answer = self._session.request(method, url, timeout=DESK_SECONDS, **carried)
+        answer = self._session.request(method, url, timeout=DESK_SECONDS, params=query, json=body)
         if not answer.ok:
             raise SandboxError(f"{method} /sandbox/{path} gave {answer.status_code}: {answer.text[:500]}")
         return answer.json() if answer.content else None

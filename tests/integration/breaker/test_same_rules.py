@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import uuid4
 
@@ -38,7 +38,7 @@ class Clock:
         return self.now_us
 
 
-def played(home: BreakerState, clock: Clock, history: list[tuple[str, object, int]]) -> list[object]:
+def played(home: BreakerState, clock: Clock, history: Sequence[tuple[str, object, int]]) -> list[object]:
     """Play a history; list everything that was answered."""
     answers: list[object] = []
     permits: list[tuple[str, str]] = []
@@ -56,9 +56,9 @@ def played(home: BreakerState, clock: Clock, history: list[tuple[str, object, in
         elif step == "ask":
             ask(str(what))
         elif step == "call":
-            answers.extend(home.record(*permits[-1], Recorded(what)) for _ in range(number) if ask("query"))
+            answers.extend(home.record(*permits[-1], Recorded(str(what))) for _ in range(number) if ask("query"))
         elif permits:
-            answers.append(home.record(*permits[number % len(permits)], Recorded(what)))
+            answers.append(home.record(*permits[number % len(permits)], Recorded(str(what))))
         answers.append(replace(home.peek(), shared=False))
     return answers
 
@@ -84,7 +84,7 @@ class TestSameRules:
 
     @any_history
     @given(st.lists(st.one_of(CALLS, ASKS, LATE, WAITS), max_size=40))
-    def test_breaker(self, shared: redis.Redis, history: list[tuple[str, object, int]]) -> None:
+    def test_breaker(self, shared: redis.Redis, history: Sequence[tuple[str, object, int]]) -> None:
         """Every answer to every history is the same."""
         here, there = Clock(), Clock()
         local = LocalBreaker(SHORT, now_us=here)

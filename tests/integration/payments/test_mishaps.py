@@ -61,7 +61,7 @@ def _pay(stage: Stage, seeded: SeededPayment, act: str | None, chance: random.Ra
     gateway = stage.cms(seeded).get("gateway") or {}
     tran_ref = gateway.get("tran_ref") if gateway.get("redirect_url") else None
     unpaid = {entry["tran_ref"] for entry in stage.sandbox.ledger() if entry["status"] is None}
-    if act is None or tran_ref not in unpaid:
+    if act is None or tran_ref is None or tran_ref not in unpaid:
         return
     stage.sandbox.cancel(tran_ref) if act == "cancel" else stage.sandbox.pay(tran_ref, act)
     if chance.random() < 0.6:

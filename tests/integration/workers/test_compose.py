@@ -19,7 +19,8 @@ VARIABLE = re.compile(r"\$\{(\w+)[^}]*\}")
 @pytest.fixture(scope="module")
 def services() -> dict[str, Any]:
     """The services of docker-compose.yml, anchors resolved."""
-    return YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
+    found: dict[str, Any] = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
+    return found
 
 
 def expected(name: str, service: dict[str, Any]) -> list[str]:

@@ -29,7 +29,7 @@ class TestThreeNodes:
 
     def test_members(self, healthy: EmbeddedMongo) -> None:
         """It has one primary and two secondaries, and elects within two seconds."""
-        with MongoClient(healthy.uri) as client:
+        with MongoClient[dict[str, Any]](healthy.uri) as client:
             config = client.admin.command("replSetGetConfig")["config"]
         roles = [hello(member, healthy)["secondary"] for member in range(3)]
         assert sorted(roles) == [False, True, True]
@@ -38,7 +38,7 @@ class TestThreeNodes:
     def test_fail_over(self, healthy: EmbeddedMongo) -> None:
         """After the primary's SIGKILL another node leads, an acknowledged write is there, and the dead one returns."""
         first = healthy.wait_for_primary()
-        with MongoClient(healthy.uri, w="majority", serverSelectionTimeoutMS=10_000) as client:
+        with MongoClient[dict[str, Any]](healthy.uri, w="majority", serverSelectionTimeoutMS=10_000) as client:
             client["shop"]["things"].insert_one({"_id": "before"})
             healthy.kill(first)
             second = healthy.wait_for_primary(other_than=first)
@@ -52,7 +52,7 @@ class TestThreeNodes:
         """With both secondaries frozen no write reaches a majority; thawed, it does."""
         primary = healthy.wait_for_primary()
         secondaries = [member for member in range(3) if member != primary]
-        with MongoClient(healthy.uri, timeoutMS=5_000) as client:
+        with MongoClient[dict[str, Any]](healthy.uri, timeoutMS=5_000) as client:
             rows = client["shop"].get_collection("frozen", write_concern=MAJORITY)
             rows.insert_one({"_id": 0})
             for member in secondaries:

@@ -1,5 +1,6 @@
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import psutil
 import pytest
@@ -78,12 +79,12 @@ class TestEmbeddedMongo:
     def test_data_survives_another_port(self, tmp_path: Path) -> None:
         """A second run finds the first one's data even where its port is taken meanwhile."""
         with EmbeddedMongo(tmp_path) as first:
-            with MongoClient(first.uri) as client:
+            with MongoClient[dict[str, Any]](first.uri) as client:
                 client["shop"]["things"].insert_one({"_id": 1})
             taken = first.ports[0]
         with EmbeddedValkey(tmp_path / "squatter", port=taken), EmbeddedMongo(tmp_path) as second:
             assert second.ports[0] != taken
-            with MongoClient(second.uri) as client:
+            with MongoClient[dict[str, Any]](second.uri) as client:
                 assert client["shop"]["things"].find_one() == {"_id": 1}
 
     def test_same_port_again(self, tmp_path: Path) -> None:
@@ -129,7 +130,7 @@ class TestLocalServers:
         with local_servers(unset) as servers:
             assert servers.valkey is None
             assert servers.redis_url == settings.redis_url
-            with MongoClient(servers.mongo_uri) as client:
+            with MongoClient[dict[str, Any]](servers.mongo_uri) as client:
                 assert client.admin.command("hello")["isWritablePrimary"] is True
             assert servers.mongo is not None
             process = servers.mongo.servers[0].process

@@ -3,6 +3,7 @@ import sys
 import time
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -42,14 +43,14 @@ print("orderly end")
 """
 
 
-def python(name: str, code: str, **options: object) -> ProcessSpec:
+def python(name: str, code: str, **options: Any) -> ProcessSpec:
     """Specify a small Python program."""
     return ProcessSpec(name, (sys.executable, "-c", code), **options)
 
 
 def until(program: Program, text: str) -> list[str]:
     """Read a program's lines up to the one with the text."""
-    lines = []
+    lines: list[str] = []
     while not lines or text not in lines[-1]:
         lines.append(program.line())
         assert len(lines) < 50, lines

@@ -145,7 +145,7 @@ class TestLines:
         log.info("called", headers={"Authorization": KEY}, card={"n": PAN}, nested=[{"deep": {"cvv": CVV}}])
         try:
             try:
-                _ = {}[PAN]  # raises a KeyError that shows the number
+                _ = dict[str, str]()[PAN]  # raises a KeyError that shows the number
             except KeyError as error:
                 message = f"Authorization: {KEY} cvv={CVV}"
                 raise ValueError(message) from error

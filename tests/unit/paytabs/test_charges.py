@@ -114,7 +114,7 @@ class TestRefusals:
             token_charge(**{member: value})
         assert caught.value.field == member
         with pytest.raises(InvalidRequest) as caught:
-            TokenChargeRequest(**CART, token=TOKEN)  # type: ignore[call-arg]
+            TokenChargeRequest(**CART, token=TOKEN)
         assert caught.value.field == "tran_class"
 
     @pytest.mark.parametrize(

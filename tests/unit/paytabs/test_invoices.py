@@ -117,7 +117,7 @@ class TestRefusals:
     def test_no_bill(self) -> None:
         """An invoice without its bill is none."""
         with pytest.raises(InvalidRequest) as caught:
-            InvoiceRequest(**CART)  # type: ignore[call-arg]
+            InvoiceRequest(**CART)
         assert caught.value.field == "invoice"
 
     @pytest.mark.parametrize(
