@@ -63,3 +63,15 @@ TASK_RETRIES = Counter(
     "Times a task was put back to be tried again, by task and reason (the error's class).",
     ["task", "reason"],
 )
+
+MESSAGES_QUARANTINED = Counter(
+    "nestcms_messages_quarantined",
+    "Messages that were put away instead of being run, by queue and kind: malformed or unknown_task.",
+    ["queue", "kind"],
+)
+
+DEAD_LETTERS = Counter(
+    "nestcms_dead_letters",
+    "Tasks that will not be tried again by themselves, by task and kind: given_up, lost_workers or failed.",
+    ["task", "kind"],
+)

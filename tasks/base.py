@@ -32,6 +32,7 @@ from payments.errors import InboxUnavailable, NotYet, StreamContended
 from payments.events import Context, timestamp
 from paytabs.resilience import TASK_RETRY, BackoffPolicy
 from tasks.arguments import Arguments
+from tasks.deliveries import counted
 from tasks.errors import InvalidArguments
 from tasks.wiring import World, world
 
@@ -81,6 +82,10 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     #: Celery writes this much of an answer into its log line and into Flower: an answer may be about people.
     resultrepr_maxsize = 1
     policy: BackoffPolicy = TASK_RETRY
+    #: What the parent of a pool knows of a run; see there.
+    Request = "tasks.requests:DomainRequest"
+    #: What the task takes.
+    arguments: type[Arguments] = Arguments
 
     def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Bind the ids of this run, so that Celery's own lines about its end carry them too; see `forget_ids`."""
@@ -98,7 +103,14 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
             operation_id=getattr(asked, "operation_id", None),
             requested_by=asked.requested_by,
         )
-        return self._run(body, asked, context)
+        if self.request.called_directly or self.request.is_eager:
+            return self._run(body, asked, context)
+        with counted(str(self.app.conf.broker_url), str(self.request.id), self.request.retries):
+            return self._run(body, asked, context)
+
+    def by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return arguments by name, as far as they have names, whether they are right or not."""
+        return {**dict(zip(positions(self.arguments), args, strict=False)), **kwargs}
 
     def correlation_id(self) -> str:
         """Return the id that the caller gave in its header, else the task's own."""
@@ -174,7 +186,7 @@ def check(model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> A:
     Raises:
         InvalidArguments: every mistake, each naming its field.
     """
-    names = [name for name in model.model_fields if name != "requested_by"]
+    names = positions(model)
     if len(args) > len(names):
         raise InvalidArguments(f"arguments: expected at most {len(names)} positional ones, got {len(args)}")
     given = dict(zip(names, args, strict=False))
@@ -184,6 +196,11 @@ def check(model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> A:
         return model.model_validate({**given, **kwargs})
     except ValidationError as error:
         raise InvalidArguments.from_validation(error) from None
+
+
+def positions(model: type[Arguments]) -> list[str]:
+    """List what positional arguments mean, in their order."""
+    return [name for name in model.model_fields if name != "requested_by"]
 
 
 def correlation_in(headers: Mapping[str, Any]) -> str | None:
@@ -216,7 +233,8 @@ def domain_task(name: str, arguments: type[A]) -> Callable[[Body[A]], Task]:  # 
             return self.perform(body, arguments, args, kwargs)
 
         run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
-        task: Task = shared_task(name=name, bind=True, base=DomainTask, typing=False)(run)  # type: ignore[type-arg] # as above
+        options: dict[str, Any] = {"base": DomainTask, "typing": False, "arguments": arguments}
+        task: Task = shared_task(name=name, bind=True, **options)(run)  # type: ignore[type-arg, no-untyped-call] # as above
         return task
 
     return register

@@ -46,3 +46,18 @@ def _reworded(message: str) -> str:
     expected = message.removeprefix("Input should be ").removeprefix("Value error, ")
     subject, should, rest = expected.partition(" should ")
     return f"{should.strip()} {rest}" if should and subject.isalpha() else f"expected {expected}"
+
+
+class WorkersLost(Exception):
+    """Raised instead of beginning a task once more that too many workers were lost over.
+
+    Attributes:
+        lost: How many.
+    """
+
+    def __init__(self, lost: int) -> None:
+        self.lost = lost
+        super().__init__(lost)
+
+    def __str__(self) -> str:
+        return f"{self.lost} workers were lost over this task; it is not begun again"

@@ -7,6 +7,7 @@ from typing import Any
 from payments.events import Context
 from tasks.arguments import Arguments
 from tasks.base import domain_task
+from tasks.dead_letters import carry
 from tasks.wiring import World
 
 #: How many rows one sweep enqueues; the rest is there for the next one.
@@ -32,6 +33,13 @@ def sweep_inbox(world: World, asked: Arguments, context: Context) -> dict[str, A
         world.send("webhooks.process", delivery_id=delivery_id, correlation_id=context.correlation_id)
         for delivery_id in due
     )
+
+
+@domain_task("maintenance.sweep_quarantine", Arguments)
+def sweep_quarantine(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Carry what was refused or given up from the broker to `dead_letters`."""
+    del asked, context
+    return {"carried": carry(world)}
 
 
 def _enqueued(sent: Iterable[bool]) -> dict[str, Any]:

@@ -4,7 +4,14 @@ import logging
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_init, setup_logging, worker_process_init, worker_process_shutdown, worker_ready
+from celery.signals import (
+    beat_init,
+    celeryd_init,
+    setup_logging,
+    worker_process_init,
+    worker_process_shutdown,
+    worker_ready,
+)
 
 from config.celeryconfig import celery_config
 from config.logs import configure_logs
@@ -13,7 +20,12 @@ from tasks.wiring import use_world
 from workers.schedule import beat_schedule
 
 #: Modules whose import registers the tasks.
-TASK_MODULES = ("tasks.payments", "tasks.webhooks", "tasks.maintenance", "tasks.aggregations")
+TASK_MODULES = (
+    "tasks.payments", "tasks.webhooks", "tasks.maintenance", "tasks.aggregations", "tasks.dead_letters",
+)  # fmt: skip
+
+#: How a worker reads its messages: it survives any. Others only write, and name their broker by its usual name.
+READING = {"broker_transport": "workers.channel:Transport", "worker_consumer": "workers.consumer:QuarantineConsumer"}
 
 
 def make_app() -> Celery:
@@ -32,6 +44,11 @@ def make_app() -> Celery:
 def _log_our_way(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
     settings = load_settings()
     configure_logs(log_format=settings.log_format, level=settings.log_level)
+
+
+@celeryd_init.connect
+def _read_with_care(conf: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    conf.update(READING)
 
 
 @worker_ready.connect

@@ -1,0 +1,12 @@
+"""When what was given up is carried to where people look."""
+
+from schedules.entries import Entry
+
+ENTRIES = (
+    Entry(
+        name="sweep-quarantine",
+        task="maintenance.sweep_quarantine",
+        every="sweep_seconds",
+        why="a refused message or a task that was given up would stay in the broker, where nobody looks",
+    ),
+)

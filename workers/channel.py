@@ -1,0 +1,80 @@
+"""The worker's way to its broker: every message is looked at before Celery sees it.
+
+Decided here: a malformed message is put away in the very step that takes it from the queue, so it is neither delivered
+nor put back, and what comes behind it is not held up.
+"""
+
+from queue import Empty
+from typing import Any
+
+import structlog
+from kombu.transport import redis as kombu_redis
+from kombu.utils.encoding import bytes_to_str
+
+from config.queues import QUEUES
+from workers.messages import MAX_CONTROL_BYTES, Malformed, check_task_message, read_envelope, set_delivery
+from workers.quarantine import put_away, refused
+
+log = structlog.get_logger(__name__)
+
+#: The stubs leave out nearly everything of it.
+_Stock: Any = kombu_redis
+
+
+class Channel(_Stock.Channel):  # type: ignore[misc] # see above
+    """Kombu's channel over Redis, which delivers well-formed messages only."""
+
+    def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - kombu's
+        """Take the answer to a BRPOP; kombu's own method without its parsing."""
+        try:
+            popped = self._popped(options)
+            if not popped:
+                raise Empty
+            key, raw = popped
+            queue = bytes_to_str(key).rsplit(self.sep, 1)[0]
+            self._queue_cycle.rotate(queue)
+            self._take(raw if isinstance(raw, bytes) else raw.encode(), queue)
+            return True
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+
+    def _popped(self, options: dict[str, Any]) -> Any:  # noqa: ANN401 - a pair or nothing
+        try:
+            return self.client.parse_response(self.client.connection, "BRPOP", **options)
+        except self.connection_errors:
+            # The next round then connects anew.
+            self.client.connection.disconnect()
+            raise
+
+    def _take(self, raw: bytes, queue: str) -> None:
+        """Deliver a message, or put it away."""
+        try:
+            if queue in QUEUES:
+                envelope = read_envelope(raw)
+                check_task_message(envelope)
+                set_delivery(envelope, queue)
+            else:
+                envelope = read_envelope(raw, most_bytes=MAX_CONTROL_BYTES)
+        except Malformed as error:
+            with self.conn_or_acquire() as client:
+                put_away(refused(raw, queue, error), client)
+        else:
+            self.connection._deliver(envelope, queue)  # noqa: SLF001 - kombu's only way in
+
+    def _handle_message(self, client: Any, response: Any) -> Any:  # noqa: ANN401 - kombu's
+        """Take a message that was published to all workers; one that cannot be read is nobody's work and is dropped."""
+        told = super()._handle_message(client, response)
+        if bytes_to_str(told["type"]).endswith("message") and told["data"]:
+            try:
+                read_envelope(told["data"], most_bytes=MAX_CONTROL_BYTES)
+            except Malformed as error:
+                log.warning("broadcast_refused", channel=bytes_to_str(told["channel"]), reason=str(error))
+                told = {**told, "data": None}
+        return told
+
+
+class Transport(_Stock.Transport):  # type: ignore[misc] # see above
+    """Kombu's transport over Redis with the channel above."""
+
+    Channel = Channel
