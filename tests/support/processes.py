@@ -8,6 +8,10 @@ from pathlib import Path
 
 import psutil
 
+#: Where this run stands in a shell's background, SIGINT is ignored and children inherit that; a program of a person's
+#: terminal hears it.
+_HEARS_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
 #: The project's root, from which test programs import the packages.
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +36,7 @@ class Program:
 
     def __init__(self, code: str, *arguments: object) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
+            [sys.executable, "-c", _HEARS_CTRL_C + code, *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
