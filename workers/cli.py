@@ -6,8 +6,10 @@ import sys
 import click
 from rich.console import Console
 
+from workers.cli_dead_letters import dead_letters
 from workers.cli_enqueue import OBJECT_ID, answer, caller, read_arguments, send, to_text
 from workers.cli_payment import payment_tables, read_payment, wide
+from workers.cli_rebuild import rebuild_queues
 from workers.cli_settings import client_settings, demo_settings, stack_settings
 from workers.cli_shell import PlainGroup
 from workers.cli_up import run_stack
@@ -98,6 +100,10 @@ def show(*, payment_id: str, as_json: bool) -> None:
         click.echo(json.dumps({"payment": view, "history": history}, indent=2, ensure_ascii=False, default=str))
     else:
         wide(Console()).print(payment_tables(view, history))
+
+
+cli.add_command(dead_letters)
+cli.add_command(rebuild_queues)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import json
 import pkgutil
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
@@ -96,7 +96,15 @@ def close(app: Celery) -> None:
     app.close()
 
 
-def send(app: Celery, task: str, arguments: dict[str, Any], correlation_id: str | None = None) -> str:
+def send(
+    app: Celery,
+    task: str,
+    arguments: dict[str, Any],
+    correlation_id: str | None = None,
+    *,
+    positional: Sequence[Any] = (),
+    task_id: str | None = None,
+) -> str:
     """Enqueue a task on its queue and return its id.
 
     Raises:
@@ -105,7 +113,7 @@ def send(app: Celery, task: str, arguments: dict[str, Any], correlation_id: str 
     if task not in (names := known_tasks()):
         raise UnknownTask(task, names)
     headers = {CORRELATION_HEADER: correlation_id} if correlation_id else {}
-    result = app.send_task(task, kwargs=arguments, headers=headers)
+    result = app.send_task(task, args=tuple(positional), kwargs=arguments, headers=headers, task_id=task_id)
     _release(result)
     return str(result.id)
 

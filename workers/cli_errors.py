@@ -83,6 +83,14 @@ class PaymentUnreadable(WorkersError):
         self.payment_id = payment_id
 
 
+class LetterUnusable(WorkersError):
+    """Raised when a dead letter cannot be shown or replayed."""
+
+    def __init__(self, letter_id: str, reason: str) -> None:
+        super().__init__(f"dead letter {letter_id} cannot be used: {reason}")
+        self.letter_id = letter_id
+
+
 class NoAnswer(WorkersError):
     """Raised when a task has not ended within the time that its caller had."""
 
