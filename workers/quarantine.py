@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from config.redaction import redact, redact_text
 from observability.dead_letters import WAITING_LIST, Kind, Letter, letter_id
 from observability.metrics import MESSAGES_QUARANTINED
-from workers.messages import Json, Malformed, body_bytes
+from workers.messages import MAX_CONTROL_BYTES, Json, Malformed, body_bytes
 
 log = structlog.get_logger(__name__)
 
@@ -127,7 +127,7 @@ def shown(raw: bytes, envelope: Json) -> str:
 def _parsed(raw: bytes) -> Json:
     """Parse a message that may be anything, for what can be told about it; empty when that fails."""
     try:
-        envelope = json.loads(raw)
+        envelope = json.loads(raw) if len(raw) <= MAX_CONTROL_BYTES else {}
     except (ValueError, RecursionError):
         return {}
     return envelope if isinstance(envelope, dict) else {}
