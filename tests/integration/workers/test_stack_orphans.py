@@ -25,7 +25,7 @@ from pathlib import Path
 from workers.stack_process import GuardedProcess
 shell = "trap '' TERM; setsid sleep 301 & (sleep 302 &) ; sleep 303 & while true; do sleep 0.1; done"
 with Path(sys.argv[1]).open("ab") as output:
-    GuardedProcess(["/bin/sh", "-c", shell], output=output, grace_seconds=0.3)
+    held = GuardedProcess(["/bin/sh", "-c", shell], output=output, grace_seconds=0.3)
     print("up")
     time.sleep(300)
 """
