@@ -1,20 +1,21 @@
-"""Accepting a request for a page: the row in the ledger, committed before anything is sent.
+"""Accepting a request for a page or a charge: the row in the ledger, committed before anything is sent.
 
-One operation per payment is open at a time, and whoever asks while it is gets that one. An operation id that is used
-again means the operation it was first used for, and nothing else.
+One operation per payment is open at a time; who asks for a page while one is gets that one, and nothing else begins
+beside it. An operation id that is used again means the operation it was first used for, and nothing else.
 """
 
-from dataclasses import asdict, dataclass, replace
+import hashlib
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from payments import facts
 from payments.cms import CmsPayment, CmsReader
-from payments.errors import InvalidArgument
+from payments.errors import InvalidArgument, PaymentBusy
 from payments.events import Context
 from payments.operations import Operation, OperationsLedger, Status, check_same, new_cart_id
 from payments.payment import FAILED_STATES, State
-from payments.sending import build_page
+from payments.requesting import build_request
 from payments.store import Change, PaymentStore
 from paytabs.errors import InvalidRequest
 
@@ -24,10 +25,13 @@ PAYABLE = FAILED_STATES | {State.NEW}
 #: Who accepts a row also sends it; the sweep takes it up when that has not happened after so long.
 SWEPT_AFTER = timedelta(seconds=10)
 
+#: Operations that stand for a page a payer may hold.
+_PAGES = frozenset({"create_page", "adopt"})
+
 #: What callers call the request's members.
 _FIELD_NAMES = {
     "callback": "callback_url", "paypage_lang": "language", "payment_methods": "methods", "tran_type": "transaction",
-    "cart_amount": "payments.amount", "cart_currency": "payments.currency",
+    "cart_amount": "payments.amount", "tran_ref": "origin", "cart_currency": "payments.currency",
 }  # fmt: skip
 
 
@@ -42,14 +46,45 @@ class PageTerms:
     methods: tuple[str, ...] = ("all",)
     tokenise: int | None = None
 
+    @property
+    def kind(self) -> str:
+        """Return the kind of operation."""
+        return "create_page"
+
+    @property
+    def secret(self) -> None:
+        """Return what must not be kept: nothing."""
+
     def to_document(self) -> dict[str, Any]:
         """Return the choices as they are stored."""
         return {**asdict(self), "methods": list(self.methods)}
 
 
 @dataclass(frozen=True)
+class ChargeTerms:
+    """What the caller of a charge without a page may choose; `secret` is the token, of which only a digest is kept.
+
+    `origin` is the reference of the transaction that made a stored card's token, where the caller knows it.
+    """
+
+    kind: Literal["charge_token", "managed_form"]
+    secret: str = field(repr=False)
+    payer_present: bool = True
+    transaction: Literal["sale", "auth"] = "sale"
+    callback_url: str | None = None
+    return_url: str | None = None
+    tokenise: int | None = None
+    origin: str | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the choices as they are stored."""
+        kept = {name: value for name, value in asdict(self).items() if name not in ("kind", "secret")}
+        return {**kept, "token_digest": hashlib.sha256(self.secret.encode()).hexdigest()}
+
+
+@dataclass(frozen=True)
 class Acceptor:
-    """Accepts requests for pages; the URLs are the system's own addresses."""
+    """Accepts requests for pages and charges; the URLs are the system's own addresses."""
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -58,35 +93,42 @@ class Acceptor:
     callback_url: str | None
     return_url: str | None
 
-    def accept(self, cms: CmsPayment, terms: PageTerms, operation_id: str | None, context: Context) -> Operation:
+    def accept(
+        self, cms: CmsPayment, terms: PageTerms | ChargeTerms, operation_id: str | None, context: Context
+    ) -> Operation:
         """Commit an operation, or return the one that stands.
 
         Raises:
             InvalidArgument: the payment cannot be paid as asked.
             OperationConflict: the operation id stands for something else.
+            PaymentBusy: another operation of the payment is in hand.
         """
         return self.store.change(
             cms.payment_id, context, lambda change: self._accept(change, cms, terms, operation_id, context)
         )
 
     def _accept(
-        self, change: Change, cms: CmsPayment, terms: PageTerms, operation_id: str | None, context: Context
+        self,
+        change: Change,
+        cms: CmsPayment,
+        terms: PageTerms | ChargeTerms,
+        operation_id: str | None,
+        context: Context,
     ) -> Operation:
         known = self.ledger.get(operation_id, change.session) if operation_id else None
         if known:
-            asked = replace(known, params=known.params["asked"])
-            check_same(asked, "create_page", cms.payment_id, terms.to_document())
-            return known
+            return same_operation(known, terms.kind, cms.payment_id, terms.to_document())
         standing = self.ledger.open_of(cms.payment_id, change.session)
-        if standing:
+        if standing and isinstance(terms, PageTerms) and standing.kind in _PAGES:
             return _same_transaction(standing, terms)
+        if standing:
+            refuse_beside(standing)
         if change.before.state not in PAYABLE:
             raise InvalidArgument("payment_id", f"a payment that can be paid; this one is {change.before.state}")
         _record_terms(change, cms, self.profile_id)
         name = operation_id or self._free_id(change)
-        row = new_row(
-            name, cms.payment_id, kind="create_page", params=self._params(cms, terms), context=context, now=change.now
-        )
+        params = self._params(cms, terms)
+        row = new_row(name, cms.payment_id, kind=terms.kind, params=params, context=context, now=change.now)
         self._check_request(row, change)
         self.ledger.accept(row, change.session)
         return row
@@ -98,8 +140,10 @@ class Acceptor:
             number += 1
         return f"page-{change.payment_id}-{number}"
 
-    def _params(self, cms: CmsPayment, terms: PageTerms) -> dict[str, Any]:
+    def _params(self, cms: CmsPayment, terms: PageTerms | ChargeTerms) -> dict[str, Any]:
+        secret = {} if terms.secret is None else {"secret": terms.secret}
         return {
+            **secret,
             **terms.to_document(),
             "callback_url": terms.callback_url or self.callback_url,
             "return_url": terms.return_url or self.return_url,
@@ -112,7 +156,7 @@ class Acceptor:
     def _check_request(self, row: Operation, change: Change) -> None:
         """Refuse now what could not be sent later."""
         try:
-            build_page(row, new_cart_id(), self.cms, change.payment.snapshot)
+            build_request(row, new_cart_id(), self.cms, change.payment.snapshot)
         except InvalidRequest as error:
             raise InvalidArgument(_FIELD_NAMES.get(error.field, error.field), error.expected) from error
 
@@ -126,6 +170,29 @@ def new_row(
         sends=(), due_at=now + SWEPT_AFTER, lease_until=None, attempts=0, tran_ref=None, redirect_url=None, error=None,
         correlation_id=context.correlation_id, requested_by=context.requested_by, created_at=now, poll_from=now,
     )  # fmt: skip
+
+
+def same_operation(known: Operation, kind: str, payment_id: str, asked: dict[str, Any]) -> Operation:
+    """Return an operation whose id is used again for the same.
+
+    Raises:
+        OperationConflict: it was first used for something else.
+    """
+    check_same(replace(known, params=known.params["asked"]), kind, payment_id, asked)
+    return known
+
+
+def refuse_beside(standing: Operation) -> None:
+    """Refuse to begin anything beside an open operation of the same payment.
+
+    Raises:
+        PaymentBusy: it is in hand at this moment.
+        InvalidArgument: its end is PayTabs', the payer's or a human's to say, and may take long.
+    """
+    if standing.status in (Status.NEW, Status.SENDING):
+        raise PaymentBusy(standing.payment_id, standing.operation_id)
+    stands = f"{standing.kind} {standing.operation_id} is {standing.status}"
+    raise InvalidArgument("payment_id", f"a payment without an operation under way; {stands}")
 
 
 def _same_transaction(standing: Operation, terms: PageTerms) -> Operation:

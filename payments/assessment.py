@@ -1,14 +1,15 @@
 """The verdict over a payment: the same for any order and repetition of its observations.
 
-What PayTabs said of each `tran_ref` is merged first (`movements`) and sorted into `families`, then each attempt's leg
-is judged (`legs`), then the legs together. Source: section 7 of the gateway contract.
+What PayTabs said of each `tran_ref` is merged first (`movements`), joined with what we know of our own `follow_ups` and
+sorted into `families`, then each attempt's leg is judged (`legs`), then the legs together. Source: section 7 of the gateway contract.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from payments.families import SETTLING, Families, attempt_of, sort_out
+from payments.follow_ups import differences, refunds_in_flight, with_our_word
 from payments.legs import Leg, attempt_legs, judge
 from payments.movements import FAILED, MOVES_NOTHING, ZERO, Movement, merge
 from payments.payment import CONFIRMED, LIVE, OPEN, Attempt, Payment, Snapshot, State
@@ -20,10 +21,16 @@ CMS_STATUS = {
     State.EXPIRED: "failed",
 }  # fmt: skip
 
+#: How the case of two successful attempts begins; their references follow.
+PAID_TWICE = "paid twice"
+
 
 @dataclass(frozen=True)
 class Assessment:
-    """The verdict over a payment: its state, sums, flags, and why a human is needed, if one is."""
+    """The verdict over a payment: its state, sums, flags, and why a human is needed, if one is.
+
+    `parked` are references that wait for a parent, `pending` refunds that wait for an approval.
+    """
 
     state: State
     base_state: State
@@ -36,7 +43,9 @@ class Assessment:
     flags: tuple[str, ...]
     review: tuple[str, ...]
     parked: tuple[str, ...]
+    pending: tuple[str, ...] = ()
     legs: tuple[Leg, ...] = field(default=(), compare=False)
+    movements: tuple[Movement, ...] = field(default=(), compare=False)
 
     @property
     def cms_status(self) -> str:
@@ -47,8 +56,9 @@ class Assessment:
 def assess(payment: Payment) -> Assessment:
     """Judge a payment: the same verdict for any order and repetition of its observations."""
     attempts, terms = payment.attempts, payment.snapshot
-    movements = merge(payment.observations)
-    families = sort_out(movements, attempts, terms.amount if terms else None)
+    movements = with_our_word(merge(payment.observations), payment.follow_ups)
+    booked = movements | refunds_in_flight(movements, payment.follow_ups)
+    families = sort_out(booked, attempts, terms.amount if terms else None)
     legs = [leg for attempt in attempts for leg in attempt_legs(attempt, attempts, families)]
     strays = [root for root in families.roots.values() if attempt_of(root, attempts) is None]
     legs += [judge(root, families.below(root.tran_ref)) for root in strays]
@@ -56,9 +66,19 @@ def assess(payment: Payment) -> Assessment:
     for movement in movements.values():
         review += movement.problems
         review += _mismatches(movement, families, attempts, terms) if terms else ()
-    if sum(leg.state in LIVE for leg in legs) > 1:
-        review.append("paid twice: more than one attempt succeeded")
-    return _verdict(legs, review, [claim.reason for claim in payment.claims], families.parked)
+        review += differences(movement, payment.follow_ups)
+    review += paid_twice(legs)
+    doubts = [reason for reason in review if reason not in payment.settled]
+    verdict = _verdict(legs, doubts, [claim.reason for claim in payment.open_claims], families.parked)
+    waiting = sorted(ref for ref, one in movements.items() if one.kind == "refund" and one.status == "P")
+    return replace(verdict, pending=tuple(waiting), movements=tuple(movements.values()))
+
+
+def paid_twice(legs: Iterable[Leg]) -> Iterable[str]:
+    """Say that more than one attempt stands, naming them; nothing when at most one does."""
+    live = sorted(str(leg.tran_ref) for leg in legs if leg.state in LIVE)
+    if len(live) > 1:
+        yield f"{PAID_TWICE}: {' and '.join(live)} both stand"
 
 
 def _verdict(legs: list[Leg], review: list[str], claims: list[str], parked: set[str]) -> Assessment:

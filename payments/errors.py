@@ -92,3 +92,19 @@ class StreamContended(PaymentsError):
 
     def __str__(self) -> str:
         return f"payment {self.payment_id}: other writers won every race for its next event"
+
+
+class PaymentBusy(StreamContended):
+    """Raised when another operation of the payment is in hand at this moment; trying again later helps.
+
+    Attributes:
+        operation_id: The operation that is in hand.
+    """
+
+    def __init__(self, payment_id: str, operation_id: str) -> None:
+        super().__init__(payment_id)
+        self.operation_id = operation_id
+        self.args = (payment_id, operation_id)
+
+    def __str__(self) -> str:
+        return f"payment {self.payment_id}: operation {self.operation_id} is in hand"

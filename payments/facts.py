@@ -67,6 +67,18 @@ class AttemptStarted(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FollowUpStarted(Fact):
+    """A capture, void, release or refund is about to be sent under a fresh cart; `tran_ref` is what it acts upon."""
+
+    operation_id: str
+    cart_id: str
+    action: str
+    tran_ref: str
+    amount: str
+    currency: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class PageOpened(Fact):
     """PayTabs answered with a hosted page; nothing is charged yet."""
 
@@ -136,6 +148,16 @@ class ReviewRaised(Fact):
     reason: str
     evidence: str
     delivery_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewSettled(Fact):
+    """A human looked at a case and closed it; with `operation_id`, an operation in doubt that did not happen."""
+
+    reason: str
+    note: str
+    by: str
+    operation_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

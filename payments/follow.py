@@ -1,10 +1,19 @@
-"""An operation's row follows the verdict over its payment, in the transaction of every change."""
+"""An operation's row follows the verdict over its payment, in the transaction of every change.
 
+A charge or a page follows its leg; a capture, void, release or refund what PayTabs said under its own carts, whatever
+the payment as a whole came to.
+"""
+
+from collections.abc import Sequence
 from dataclasses import replace
 
+from payments.assessment import Assessment
+from payments.follow_ups import found
 from payments.ladder import next_look, next_step
+from payments.movements import FAILED, RANK, Movement
 from payments.operations import Operation, OperationsLedger, Status
 from payments.payment import FAILED_STATES, OPEN, State
+from payments.requesting import CHARGE_KINDS, FOLLOW_UP_KINDS
 from payments.store import Change
 
 #: Legs whose money is PayTabs' to move and not ours to ask for again.
@@ -32,17 +41,42 @@ class FollowOperations:
         for row in rows:
             if not (row.open or row.due_at):
                 continue
-            status = self._status(row, change)
-            if status is None or (status is row.status and row.open):
-                continue
-            if status is Status.PENDING and not row.open:
-                # Another operation may be open by now; this one stays closed, and its next look keeps it watched.
-                continue
-            self._close_or_keep(row, status, change)
-        if rows and set(change.after.parked) - set(change.before.parked):
-            # Something acted on a transaction nobody has heard of: that one is asked about, also when all is settled.
+            if row.kind in FOLLOW_UP_KINDS:
+                self._follow_up(row, change)
+            else:
+                self._attempt(row, change)
+        waiting, known = _waiting_elsewhere(change.after), _waiting_elsewhere(change.before)
+        if rows and waiting - known:
+            # Something acted on a transaction nobody has heard of, or waits for an approval: it is asked about, also
+            # when all is settled.
             looks = {"due_at": next_step(change.now, change.now), "poll_from": change.now}
             self._ledger.follow(rows[-1], looks, change.session)
+
+    def _attempt(self, row: Operation, change: Change) -> None:
+        status = self._status(row, change)
+        if status is None or (status is row.status and row.open):
+            return
+        if status is Status.PENDING and not row.open:
+            # Another operation may be open by now; this one stays closed, and its next look keeps it watched.
+            return
+        self._close_or_keep(row, status, change)
+
+    def _follow_up(self, row: Operation, change: Change) -> None:
+        seen = found(row.operation_id, change.after.movements, change.payment.follow_ups)
+        if not seen:
+            return
+        best = max(seen, key=lambda one: RANK.get(one.status, -1))
+        status, is_open = follow_up_status(best, change.after.review)
+        is_open = is_open and row.open
+        if (status, is_open, best.tran_ref) == (row.status, row.open, row.tran_ref):
+            return
+        moved = replace(row, status=status, open=is_open)
+        changes = {
+            "status": status, "open": is_open, "lease": None, "updated_at": change.now,
+            "error": refusal(best), "result": {"tran_ref": best.tran_ref, "redirect_url": None},
+            "due_at": next_look(moved, change.after, change.now),
+        }  # fmt: skip
+        self._ledger.follow(row, changes, change.session)
 
     def _status(self, row: Operation, change: Change) -> Status | None:
         verdict = change.after
@@ -50,9 +84,9 @@ class FollowOperations:
         if states & _DONE:
             return Status.REVIEW if verdict.review else Status.SUCCEEDED
         if states & _WAITING:
-            return (
-                Status.PENDING if row.status is Status.PENDING or states & _WAITING - {State.AWAITING_PAYER} else None
-            )
+            told = row.status is Status.PENDING or states & _WAITING - {State.AWAITING_PAYER}
+            # A charge that waits for its payer is known to PayTabs, and is never sent again though its link is lost.
+            return Status.PENDING if told or row.kind in CHARGE_KINDS else None
         # A cart that was given up may fail while its successor is under way: only when nothing is, this is the end.
         if states & FAILED_STATES and not states & OPEN and row.status in _ANSWERABLE:
             return Status.REFUSED
@@ -65,3 +99,30 @@ class FollowOperations:
             closed = replace(row, open=False, status=status)
             changes |= {"due_at": next_look(closed, change.after, change.now), "lease": None}
         self._ledger.follow(row, changes, change.session)
+
+
+def follow_up_status(seen: Movement, review: Sequence[str]) -> tuple[Status, bool]:
+    """Return what a follow-up has come to, and whether it keeps others from beginning.
+
+    A refund that waits for an approval does not: what it may take is set aside.
+    """
+    if seen.status == "A":
+        differs = any(reason.startswith(f"{seen.tran_ref}:") for reason in review)
+        return (Status.REVIEW if differs else Status.SUCCEEDED), False
+    if seen.status in FAILED:
+        return Status.REFUSED, False
+    if seen.status in ("P", "H"):
+        return Status.PENDING, seen.kind != "refund"
+    return Status.REVIEW, True
+
+
+def refusal(seen: Movement) -> str | None:
+    """Return how PayTabs refused a follow-up, in its letters and codes; None when it did not."""
+    if seen.status not in FAILED:
+        return None
+    codes = sorted(code for status, code in seen.codes if status == seen.status and code)
+    return " ".join([f"PayTabs answered {seen.status}", *codes])
+
+
+def _waiting_elsewhere(verdict: Assessment) -> set[str]:
+    return {*verdict.parked, *verdict.pending}

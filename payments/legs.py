@@ -21,13 +21,16 @@ _UNOBSERVED = {
     AttemptStatus.REFUSED: State.ERROR,
 }
 
+#: Transactions below an authorisation that take money.
+TAKING = ("capture", "sale")
+
 #: What says nothing about a payment when its cart was given up: nobody held the link.
 _MEANINGLESS_WHEN_RETIRED = FAILED_STATES | {State.AWAITING_PAYER, State.SENT}
 
 
 @dataclass(frozen=True)
 class Leg:
-    """One attempt's outcome: its state and sums in major units."""
+    """One attempt's outcome: its state and sums in major units, and what each transaction can still give back."""
 
     state: State
     tran_ref: str | None = None
@@ -39,6 +42,12 @@ class Leg:
     refund_pending: Decimal = ZERO
     flags: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
+    refundable: tuple[tuple[str, Decimal], ...] = ()
+
+    @property
+    def remaining(self) -> Decimal:
+        """Return what is still held: neither captured nor released."""
+        return self.authorised - self.captured - self.released
 
 
 def attempt_legs(attempt: Attempt, attempts: tuple[Attempt, ...], families: Families) -> list[Leg]:
@@ -130,10 +139,27 @@ def _money(root: Movement, below: Sequence[Movement]) -> Leg:
     released = max(root.amount, freed) if undone else freed
     failures = root.statuses & FAILED - ({"X"} if root.lapsed else set())
     flags = {"late_success"} if root.succeeded and failures else set()
+    flags |= {"bank_check"} if any(child.needs_bank_check for child in below) else set()
     leg = Leg(
         State.REVIEW, root.tran_ref, None, root.amount, captured, released, refunded, waiting, frozenset(flags)
     )  # fmt: skip
-    return replace(leg, state=_money_state(root, leg), problems=tuple(_breaches(leg, below)))
+    sources = [*([root] if taken_at_once and not undone else []), *(one for one in done if one.kind in TAKING)]
+    return replace(
+        leg,
+        state=_money_state(root, leg),
+        problems=tuple(_breaches(leg, below)),
+        refundable=tuple(_refundable(leg, sources, below)),
+    )
+
+
+def _refundable(leg: Leg, sources: Sequence[Movement], below: Sequence[Movement]) -> Iterable[tuple[str, Decimal]]:
+    """Say how much each transaction that took money can still give back: refunds are per sale or capture."""
+    left = leg.captured - leg.refunded - leg.refund_pending
+    for source in sources:
+        given = (one for one in below if one.kind == "refund" and one.previous == source.tran_ref)
+        rest = source.amount - sum((one.amount for one in given if one.status in ("A", "P")), ZERO)
+        if min(rest, left) > ZERO:
+            yield source.tran_ref, min(rest, left)
 
 
 def _money_state(root: Movement, leg: Leg) -> State:

@@ -94,14 +94,18 @@ class Notices:
         return Verdict("unknown_payment", reason=reason)
 
     def _payment_of(self, notice: Transaction, context: Context) -> str | None:
-        """Find the payment by reference, by the reference acted upon, by cart, then among the CMS's old ones."""
+        """Find the payment by reference, by our own cart, by the reference acted upon, then among the CMS's old ones.
+
+        The cart comes first of the two: a token's charge names the transaction that made the token, another payment's.
+        """
         store = self._parts.store
         refs = [ref for ref in (notice.tran_ref, notice.previous_tran_ref) if ref]
-        for ref in refs:
-            if found := store.find_by_tran_ref(ref):
-                return found
+        if found := store.find_by_tran_ref(notice.tran_ref):
+            return found
         if notice.cart_id and (row := self._parts.ledger.by_cart(notice.cart_id)):
             return row.payment_id
+        if notice.previous_tran_ref and (found := store.find_by_tran_ref(notice.previous_tran_ref)):
+            return found
         adopted = (self._parts.service.adopt_by_tran_ref(ref, context) for ref in refs)
         return next(filter(None, adopted), None)
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from payments.events import timestamp
 from payments.facts import TransactionObserved
+from payments.movements import FOLLOW_UPS
 from paytabs.responses import Answer, Transaction
 
 
@@ -16,7 +17,7 @@ def observations(answer: Answer) -> list[TransactionObserved]:
 def observe(transaction: Transaction) -> TransactionObserved:
     """Return the fact that PayTabs said this of a transaction; no personal data is copied."""
     status = transaction.response_status or ""
-    total = transaction.tran_total
+    total = _moved(transaction)
     return TransactionObserved(
         tran_ref=transaction.tran_ref,
         tran_type=transaction.tran_type or "",
@@ -30,6 +31,14 @@ def observe(transaction: Transaction) -> TransactionObserved:
         profile_id=transaction.profile_id,
         occurred_at=timestamp(transaction.transaction_time) if transaction.transaction_time else None,
     )
+
+
+def _moved(transaction: Transaction) -> Decimal | None:
+    """Return what a transaction moves; one that waits for approval has moved nothing yet and says what was asked."""
+    acts = transaction.previous_tran_ref is not None or transaction.tran_type in FOLLOW_UPS
+    if transaction.response_status == "P" and acts and transaction.cart_amount is not None:
+        return transaction.cart_amount
+    return transaction.tran_total
 
 
 def _plain(amount: Decimal) -> str:

@@ -130,7 +130,10 @@ class OperationsLedger:
         self.rows.insert_one(_write(row), session=session)
 
     def start(self, row: Operation, cart_id: str, owner: str, now: datetime, session: ClientSession) -> bool:
-        """Mark a `new` row as being sent under a fresh cart; False when it is not `new` any more."""
+        """Mark a `new` row as being sent under a fresh cart; False when it is not `new` any more.
+
+        A token to charge stands in the row until then only: who sends has it, and nobody else needs it.
+        """
         result = self.rows.update_one(
             {"_id": row.operation_id, "status": Status.NEW},
             {
@@ -140,6 +143,7 @@ class OperationsLedger:
                 },
                 "$push": {"sends": {"cart_id": cart_id, "sent_at": now, "retired_at": None}},
                 "$inc": {"attempts": 1},
+                "$unset": {"params.secret": ""},
             },
             session=session,
         )  # fmt: skip
@@ -174,7 +178,8 @@ class OperationsLedger:
     def withdraw(self, row: Operation, changes: Document, now: datetime, session: ClientSession) -> None:
         """Close a row that must not be sent any more; nothing when it is not `new` any more."""
         unsent = {"_id": row.operation_id, "status": Status.NEW}
-        self.rows.update_one(unsent, {"$set": {**changes, "updated_at": now}}, session=session)
+        written = {"$set": {**changes, "updated_at": now}, "$unset": {"params.secret": ""}}
+        self.rows.update_one(unsent, written, session=session)
 
     def follow(self, row: Operation, changes: Document, session: ClientSession) -> None:
         """Set the end, or the state, that a row's payment has come to; the session has read the row."""

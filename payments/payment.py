@@ -1,6 +1,7 @@
 """What is known of a payment: the fold of its facts.
 
-A payment has attempts, one per cart, and a set of observations; what they amount to is judged in `assessment`.
+A payment has attempts and follow-ups, one per cart, and a set of observations; what they amount to is judged in
+`assessment`.
 Source: section 7 of the gateway contract.
 """
 
@@ -61,7 +62,10 @@ class AttemptStatus(StrEnum):
     RETIRED = "retired"
 
 
-#: Facts that say how the sending of an attempt ended.
+#: A send that PayTabs may have executed without our knowing.
+IN_DOUBT = frozenset({AttemptStatus.STARTED, AttemptStatus.UNKNOWN})
+
+#: Facts that say how the sending of an attempt or a follow-up ended.
 _SENDING = facts.AttemptNotSent | facts.AttemptRefused | facts.OutcomeUnknown | facts.CartRetired
 _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
     facts.AttemptNotSent: AttemptStatus.NOT_SENT,
@@ -85,6 +89,24 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class FollowUp:
+    """One capture, void, release or refund of ours under its own cart; `tran_ref` is what it acts upon."""
+
+    operation_id: str
+    cart_id: str
+    action: str
+    tran_ref: str
+    amount: Decimal
+    currency: str
+    status: AttemptStatus
+
+    @property
+    def in_doubt(self) -> bool:
+        """Return whether PayTabs may have executed it without our knowing."""
+        return self.status in IN_DOUBT
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """What the CMS asked for, as it stood when the payment was taken over."""
 
@@ -103,6 +125,13 @@ class Payment:
     attempts: tuple[Attempt, ...] = ()
     observations: frozenset[facts.TransactionObserved] = frozenset()
     claims: tuple[facts.ReviewRaised, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
+    settled: frozenset[str | facts.ReviewRaised] = frozenset()
+
+    @property
+    def open_claims(self) -> tuple[facts.ReviewRaised, ...]:
+        """Return the claims that no human has settled."""
+        return tuple(claim for claim in self.claims if claim not in self.settled)
 
 
 def fold(history: Iterable[Fact], start: Payment | None = None) -> Payment:
@@ -123,6 +152,8 @@ def _apply(payment: Payment, fact: Fact) -> Payment:
         return replace(payment, observations=payment.observations | {fact})
     if isinstance(fact, facts.ReviewRaised):
         return replace(payment, claims=tuple(dict.fromkeys((*payment.claims, fact))))
+    if isinstance(fact, facts.ReviewSettled):
+        return _settle(payment, fact)
     if isinstance(fact, facts.PaymentCreated | facts.PaymentAdopted):
         return _begin(payment, fact)
     if isinstance(fact, facts.PaymentAmended) and payment.snapshot:
@@ -132,7 +163,7 @@ def _apply(payment: Payment, fact: Fact) -> Payment:
 
 
 def _advance(payment: Payment, fact: Fact) -> Payment:
-    """Apply a fact about the sending of an attempt; milestones change nothing."""
+    """Apply a fact about the sending of an attempt or a follow-up; milestones change nothing."""
     if isinstance(fact, facts.AttemptStarted):
         attempt = Attempt(
             fact.operation_id,
@@ -143,6 +174,10 @@ def _advance(payment: Payment, fact: Fact) -> Payment:
             AttemptStatus.STARTED,
         )
         return replace(payment, attempts=(*payment.attempts, attempt))
+    if isinstance(fact, facts.FollowUpStarted):
+        named = (fact.operation_id, fact.cart_id, fact.action, fact.tran_ref)
+        follow_up = FollowUp(*named, Decimal(fact.amount), fact.currency, AttemptStatus.STARTED)
+        return replace(payment, follow_ups=(*payment.follow_ups, follow_up))
     if isinstance(fact, facts.PageOpened):
         return _update(payment, fact.cart_id, AttemptStatus.OPEN, fact.tran_ref)
     if isinstance(fact, _SENDING):
@@ -165,9 +200,22 @@ def _update(payment: Payment, cart_id: str, status: AttemptStatus, tran_ref: str
         replace(one, status=_kept(one, status), tran_ref=tran_ref or one.tran_ref) if one.cart_id == cart_id else one
         for one in payment.attempts
     )
-    return replace(payment, attempts=attempts)
+    follow_ups = tuple(
+        replace(one, status=_kept(one, status)) if one.cart_id == cart_id else one for one in payment.follow_ups
+    )
+    return replace(payment, attempts=attempts, follow_ups=follow_ups)
 
 
-def _kept(attempt: Attempt, status: AttemptStatus) -> AttemptStatus:
+def _settle(payment: Payment, fact: facts.ReviewSettled) -> Payment:
+    """Close a case: its claims as they stand, the reason wherever it is judged anew, and the operation it is about."""
+    claims = {claim for claim in payment.claims if claim.reason == fact.reason}
+    payment = replace(payment, settled=payment.settled | claims | {fact.reason})
+    for send in (*payment.attempts, *payment.follow_ups):
+        if fact.operation_id and send.operation_id == fact.operation_id and send.status in IN_DOUBT and send.cart_id:
+            payment = _update(payment, send.cart_id, AttemptStatus.RETIRED)
+    return payment
+
+
+def _kept(attempt: Attempt | FollowUp, status: AttemptStatus) -> AttemptStatus:
     """Return an attempt's new status; what was given up stays so, however late its answer comes."""
     return AttemptStatus.RETIRED if attempt.status is AttemptStatus.RETIRED else status

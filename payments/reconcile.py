@@ -1,39 +1,29 @@
 """Asking PayTabs what became of things: by reference, by cart, on a ladder of growing intervals.
 
 Queries are the source of truth and notices only accelerate them. An unknown send is settled by what is found under its
-cart; "nothing found" counts only after the lease has ended and PayTabs' duplicate window has passed.
+cart; "nothing found" counts only after the lease has ended and PayTabs' duplicate window has passed, and for what moves
+money not even then: after a day a human is called.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from payments import facts
 from payments.assessment import assess
 from payments.events import Context
-from payments.ladder import SETTLING, WATCH, next_look, next_step
+from payments.ladder import LADDERS, POLLING, SETTLING, is_overdue, may_resend, next_look, next_step
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
-from payments.payment import AttemptStatus, Payment, State
+from payments.payment import State
 from payments.projections import RaiseAlert
+from payments.questions import Question, questions
+from payments.requesting import FOLLOW_UP_KINDS
 from payments.sending import Gateway
 from payments.store import Change, Clock, PaymentStore
 from paytabs.errors import LISTED_CODES
 from paytabs.responses import Answer
 
-#: States in which transactions that we did not send may hang under the same cart: settlements, dashboard captures.
-_CART_TELLS_MORE = frozenset({State.PENDING_OFFLINE, State.ON_HOLD, State.AUTHORISED, State.PART_CAPTURED})
-
-
 #: Once "nothing found" would count, a payer waits for the answer: a query that got none is repeated this soon.
 UNANSWERED = timedelta(seconds=60)
-
-
-@dataclass(frozen=True)
-class Question:
-    """One query: by reference or by cart."""
-
-    by: str
-    value: str
 
 
 class Reconciler:
@@ -101,8 +91,9 @@ class Reconciler:
         stored = self._ledger.get(row.operation_id) or row
         if stored.due_at:
             now = self._clock()
-            step = next_step(stored.poll_from, now)
-            soon = stored.status is Status.UNKNOWN and self._settling_end(stored) is None
+            in_doubt = stored.status is Status.UNKNOWN
+            step = next_step(stored.poll_from, now, LADDERS[stored.kind] if in_doubt else POLLING)
+            soon = in_doubt and may_resend(stored) and self._settling_end(stored) is None
             self._ledger.reschedule(stored, min(step, now + UNANSWERED) if soon else step)
 
     def _give_up_lease(self, row: Operation, context: Context) -> Operation:
@@ -124,9 +115,21 @@ class Reconciler:
             return
         if stored.cart_id != row.cart_id:
             return
-        reason = self._lost(stored, change, asked_at)
+        if is_overdue(stored, asked_at):
+            self._call_a_human(change, stored)
+            return
+        reason = self._lost(stored, change, asked_at) if may_resend(stored) else None
         if reason and self._ledger.retire(stored, stored.cart_id, change.now, change.session):
             change.record(facts.CartRetired(operation_id=stored.operation_id, cart_id=stored.cart_id, reason=reason))
+
+    def _call_a_human(self, change: Change, row: Operation) -> None:
+        """Hand an operation to a human whose outcome no query has told; it stays open and keeps others out."""
+        if any(seen.cart_id == row.cart_id for seen in change.payment.observations):
+            return
+        reason = f"{row.kind} {row.operation_id}: nothing found within {LADDERS[row.kind].review_after}"
+        changes = {"status": Status.REVIEW, "due_at": next_step(row.poll_from, change.now), "error": "nothing_found"}
+        if self._ledger.settle(row, row.cart_id or "", change.now, changes, change.session):
+            change.record(facts.ReviewRaised(reason=reason, evidence=f"cart {row.cart_id}"))
 
     def _lost(self, row: Operation, change: Change, asked_at: datetime) -> str | None:
         """Return why an unknown send may be followed by one under a new cart, or None while it may not.
@@ -136,6 +139,8 @@ class Reconciler:
         found = {seen.tran_ref for seen in change.payment.observations if seen.cart_id == row.cart_id}
         if not found:
             return "nothing_found" if asked_at >= self._settled_at(row) else None
+        if row.kind in FOLLOW_UP_KINDS:
+            return None
         states = {leg.state for leg in change.after.legs if leg.tran_ref in found}
         return "found_without_its_link" if states == {State.AWAITING_PAYER} else None
 
@@ -153,37 +158,10 @@ class Reconciler:
 
     def _settling_end(self, row: Operation) -> datetime | None:
         """Return the moment from which "nothing found" counts, when that is the next thing to happen."""
-        if row.status is not Status.UNKNOWN:
+        if row.status is not Status.UNKNOWN or not may_resend(row):
             return None
         now, end = self._clock(), self._settled_at(row)
         return min(next_step(row.poll_from, now), end) if end > now else None
-
-
-def questions(row: Operation, payment: Payment, now: datetime) -> list[Question]:
-    """Return what has to be asked about an operation: its live transaction, its lost carts, and unknown parents."""
-    asked: dict[Question, None] = {}
-    verdict = assess(payment)
-    legs = [leg for leg in verdict.legs if leg.operation_id == row.operation_id]
-    for attempt in payment.attempts:
-        if attempt.operation_id != row.operation_id:
-            continue
-        if attempt.status is AttemptStatus.RETIRED:
-            if _still_watched(row, attempt.cart_id, now):
-                asked[Question("cart_id", attempt.cart_id or "")] = None
-        elif attempt.tran_ref:
-            asked[Question("tran_ref", attempt.tran_ref)] = None
-        elif attempt.cart_id and attempt.status in (AttemptStatus.STARTED, AttemptStatus.UNKNOWN):
-            asked[Question("cart_id", attempt.cart_id)] = None
-        if attempt.cart_id and any(leg.state in _CART_TELLS_MORE for leg in legs):
-            asked[Question("cart_id", attempt.cart_id)] = None
-    for seen in payment.observations:
-        if seen.tran_ref in verdict.parked and seen.previous_tran_ref:
-            asked[Question("tran_ref", seen.previous_tran_ref)] = None
-    return list(asked)
-
-
-def _still_watched(row: Operation, cart_id: str | None, now: datetime) -> bool:
-    return any(send.cart_id == cart_id and send.retired_at and now < send.retired_at + WATCH for send in row.sends)
 
 
 def is_conclusive(answer: Answer) -> bool:

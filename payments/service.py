@@ -11,6 +11,7 @@ from payments.events import Context
 from payments.ladder import next_step
 from payments.operations import Operation, OperationsLedger, Status
 from payments.reconcile import Reconciler, is_conclusive
+from payments.requesting import FOLLOW_UP_KINDS
 from payments.sending import Sender
 from payments.store import Clock, PaymentStore
 from payments.views import PaymentView, view_history, view_payment, view_untouched
@@ -66,10 +67,10 @@ class PaymentService:
         cms = self._parts.cms.payment(payment_id)
         self._adopter.take_over(payment_id, cms, context)
         row = self._acceptor.accept(cms, terms, operation_id, context)
-        self._require_unparked(row)
+        self.require_unparked(row)
         if row.status is Status.NEW:
             row = self._parts.sender.send(row.operation_id, replace(context, operation_id=row.operation_id))
-        self._require_answered(row)
+        self.require_answered(row)
         return self._view(payment_id, row)
 
     def verify(self, payment_id: str, context: Context, *, tran_ref: str | None = None) -> PaymentView:
@@ -89,13 +90,23 @@ class PaymentService:
             adopted = self._adopter.take_over(payment_id, cms, context)
             # Another worker may have begun or adopted it between the two looks.
             return self._view(payment_id) if adopted or self._parts.store.load(payment_id) else view_untouched(cms)
-        rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.sends or row.tran_ref]
-        answers = self._parts.reconciler.ask(rows[-1], context, also=tran_ref) if rows else []
+        answers = [answer for row in self._asked_about(payment_id) for answer in self._parts.reconciler.ask(row, context)]
+        answers += [self._parts.reconciler.ask_ref(tran_ref, context)] if tran_ref else []
         self._parts.reconciler.apply(payment_id, answers, context)
         silent = [answer.detail for answer in answers if not is_conclusive(answer)]
         if silent:
             raise NotYet(payment_id, ASK_AGAIN_SECONDS, f"gateway_{silent[0]}")
         return self._view(payment_id)
+
+    def take_over(self, payment_id: str, context: Context) -> None:
+        """Adopt a payment that the CMS's old code began; nothing when it is known or there is nothing to adopt.
+
+        Raises:
+            InvalidArgument: there is no such payment.
+            NotYet: PayTabs does not answer.
+        """
+        if not self._parts.store.load(payment_id):
+            self._adopter.take_over(payment_id, self._parts.cms.payment(payment_id), context)
 
     def payment_of(self, tran_ref: str, context: Context) -> str:
         """Return the payment that a transaction reference belongs to.
@@ -146,18 +157,24 @@ class PaymentService:
         """
         return self._adopter.by_tran_ref(tran_ref, context)
 
+    def _asked_about(self, payment_id: str) -> list[Operation]:
+        """Return the operations worth a question: the last attempt, and whatever is open or looked at."""
+        rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.sends or row.tran_ref]
+        attempts = [row for row in rows if row.kind not in FOLLOW_UP_KINDS]
+        return [row for row in rows if row.open or row.due_at or row in attempts[-1:]]
+
     def _view(self, payment_id: str, row: Operation | None = None) -> PaymentView:
-        rows = self._parts.ledger.of_payment(payment_id)
+        rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.kind not in FOLLOW_UP_KINDS]
         current = self._parts.ledger.open_of(payment_id) or row or (rows[-1] if rows else None)
         return view_payment(payment_id, self._parts.store.load(payment_id), current)
 
-    def _require_unparked(self, row: Operation) -> None:
+    def require_unparked(self, row: Operation) -> None:
         """Raise NotYet while a row that was sent before waits for its next turn."""
         wait = (row.due_at - self._parts.clock()).total_seconds() if row.due_at else 0.0
         if row.status is Status.NEW and row.sends and wait > 0:
             raise NotYet(row.payment_id, wait, f"parked: {row.error}")
 
-    def _require_answered(self, row: Operation) -> None:
+    def require_answered(self, row: Operation) -> None:
         """Raise NotYet while what became of the request is not known."""
         if row.status is Status.SENDING:
             raise NotYet(row.payment_id, 1.0, "in_flight")

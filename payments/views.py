@@ -40,6 +40,39 @@ class PaymentView:
         return {**self.__dict__, "flags": list(self.flags), "review": list(self.review)}
 
 
+@dataclass(frozen=True)
+class OperationView:
+    """A capture, void, release or refund as callers see it; amounts are decimal text in major units.
+
+    `tran_ref` is the transaction PayTabs made of it, `on` the one it acts upon, `state` the payment's.
+    """
+
+    operation_id: str
+    payment_id: str
+    kind: str
+    status: str
+    amount: str
+    currency: str
+    on: str
+    tran_ref: str | None
+    error: str | None
+    state: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return dict(self.__dict__)
+
+
+def view_operation(row: Operation, history: list[Event]) -> OperationView:
+    """Return the view of a follow-up and the state of its payment."""
+    params = row.params
+    return OperationView(
+        operation_id=row.operation_id, payment_id=row.payment_id, kind=row.kind, status=row.status,
+        amount=params["amount"], currency=params["currency"], on=params["on"], tran_ref=row.tran_ref, error=row.error,
+        state=assess(fold(event.fact for event in history)).state,
+    )  # fmt: skip
+
+
 def view_payment(payment_id: str, history: list[Event], row: Operation | None) -> PaymentView:
     """Return the view of a payment that has a history.
 

@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from paytabs.errors import DeadlineExceeded, FenceExpired
+from paytabs.fault_points import fault_point
 
 _Address = tuple[int, int, int, str, Any]
 
@@ -77,6 +78,8 @@ class Exchange:
         """
         self.stage = "connect_timeout"
         connection.settimeout(self.remaining())
+        if self.not_after is not None:
+            fault_point("before_write")
         if self.not_after is not None and time.monotonic() >= self.not_after:
             self.stage = "fence_expired"
             raise FenceExpired
@@ -85,6 +88,8 @@ class Exchange:
         while sent < len(request):
             connection.settimeout(self.remaining())
             sent += connection.send(memoryview(request)[sent:])
+        if self.not_after is not None:
+            fault_point("after_write")
 
 
 #: The exchange this thread is busy with. urllib3 builds and keeps connections by itself, so it cannot be an argument.

@@ -1,0 +1,69 @@
+"""Our own follow-ups among what PayTabs says: matched by their carts, which nobody else uses.
+
+A thin answer may leave out what a follow-up acts upon: our own record tells it. A refund that was sent and of which
+nothing is heard counts as pending, so that nobody gives the same money back a second time meanwhile.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from payments.movements import FREEING, Movement
+from payments.payment import FollowUp
+
+#: What PayTabs may call a follow-up that was asked for.
+_CALLED: Mapping[str, frozenset[str]] = {
+    "capture": frozenset({"capture", "sale"}),
+    "void": FREEING,
+    "release": FREEING,
+    "refund": frozenset({"refund"}),
+}
+
+
+def ours(movement: Movement, follow_ups: Iterable[FollowUp]) -> FollowUp | None:
+    """Return the follow-up that a transaction answers, by its cart."""
+    return next((one for one in follow_ups if one.cart_id in movement.carts), None)
+
+
+def found(operation_id: str, movements: Iterable[Movement], follow_ups: Sequence[FollowUp]) -> list[Movement]:
+    """Return what PayTabs said of the sends of one operation."""
+    carts = {one.cart_id for one in follow_ups if one.operation_id == operation_id}
+    return [movement for movement in movements if movement.carts & carts]
+
+
+def with_our_word(movements: Mapping[str, Movement], follow_ups: Sequence[FollowUp]) -> dict[str, Movement]:
+    """Return movements of which those that answer a follow-up of ours say what they act upon."""
+    told = dict(movements)
+    for ref, movement in movements.items():
+        asked = ours(movement, follow_ups)
+        if asked and movement.previous is None and ref != asked.tran_ref:
+            told[ref] = replace(movement, previous=asked.tran_ref)
+    return told
+
+
+def refunds_in_flight(movements: Mapping[str, Movement], follow_ups: Sequence[FollowUp]) -> dict[str, Movement]:
+    """Return a pending movement for every refund that was sent and of which nothing is heard yet, by its cart."""
+    heard = {cart for movement in movements.values() for cart in movement.carts}
+    silent = [one for one in follow_ups if one.action == "refund" and one.in_doubt and one.cart_id not in heard]
+    return {one.cart_id: _pending(one) for one in silent}
+
+
+def differences(movement: Movement, follow_ups: Sequence[FollowUp]) -> Iterable[str]:
+    """Name every way in which a transaction differs from the follow-up it answers."""
+    asked = ours(movement, follow_ups)
+    if asked is None or movement.tran_ref == asked.tran_ref:
+        return
+    ref = movement.tran_ref
+    if movement.kind not in _CALLED[asked.action]:
+        yield f"{ref}: a {movement.kind} where a {asked.action} was asked"
+    if movement.previous != asked.tran_ref:
+        yield f"{ref}: acts on another transaction than the {asked.action} named"
+    if movement.status in ("A", "H", "P") and movement.amount != asked.amount:
+        yield f"{ref}: amount differs from the {asked.action}'s"
+
+
+def _pending(sent: FollowUp) -> Movement:
+    return Movement(
+        tran_ref=sent.cart_id, previous=sent.tran_ref, kind=sent.action, status="P", codes=frozenset({("P", None)}),
+        amount=sent.amount, carts=frozenset({sent.cart_id}), currencies=frozenset({sent.currency}),
+        profiles=frozenset(), occurred_at="", expired_at="", problems=(),
+    )  # fmt: skip

@@ -1,0 +1,83 @@
+"""What is sent to PayTabs for an accepted row: one builder per kind of operation, each with a cart nobody has used."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from payments.cms import CmsReader
+from payments.operations import Operation
+from payments.payment import Snapshot
+from paytabs.operations import (
+    ChargeRequest,
+    FollowUpRequest,
+    ManagedFormRequest,
+    PageRequest,
+    PartyDetails,
+    TokenChargeRequest,
+)
+
+Document = dict[str, Any]
+Request = PageRequest | ChargeRequest | FollowUpRequest
+
+#: PayTabs takes at most this many characters of description.
+MAX_DESCRIPTION = 128
+
+#: Follow-ups act upon a transaction; everything else begins an attempt.
+FOLLOW_UP_KINDS = frozenset({"capture", "void", "release", "refund"})
+
+#: Charges without a page: money may move while the call is under way.
+CHARGE_KINDS = frozenset({"charge_token", "managed_form"})
+
+
+def build_request(row: Operation, cart_id: str, cms: CmsReader, terms: Snapshot | None) -> Request:
+    """Build the request for an accepted row, with the people on the payment where PayTabs asks for them.
+
+    Args:
+        row: the accepted operation.
+        cart_id: a cart nobody has used.
+        cms: where the people are.
+        terms: whose payment it is, as it stood when it was taken over.
+
+    Raises:
+        InvalidRequest: a parameter cannot be sent; names it.
+    """
+    cart = {
+        "cart_id": cart_id,
+        "cart_description": (row.params.get("title") or f"Payment {row.payment_id}")[:MAX_DESCRIPTION],
+        "cart_currency": row.params["currency"],
+        "cart_amount": row.params["amount"],
+        "callback": row.params.get("callback_url"),
+    }
+    if row.kind in FOLLOW_UP_KINDS:
+        return FollowUpRequest(**cart, tran_type=row.params["transaction"], tran_ref=row.params["on"])
+    customer, shipping = cms.parties(terms.client_id, terms.contract_id) if terms else ({}, {})
+    payer = {
+        "tran_type": row.params["transaction"],
+        "return_url": row.params.get("return_url"),
+        "customer_details": PartyDetails(**customer) if customer else None,
+        "shipping_details": PartyDetails(**shipping) if shipping else None,
+    }
+    return _BUILDERS[row.kind](row.params, cart | payer)
+
+
+def _page(params: Document, common: Document) -> Request:
+    return PageRequest(
+        **common,
+        paypage_lang=params["language"],
+        payment_methods=tuple(params["methods"]),
+        tokenise=params.get("tokenise"),
+    )
+
+
+def _token(params: Document, common: Document) -> Request:
+    tran_class = "ecom" if params["payer_present"] else "recurring"
+    return TokenChargeRequest(**common, tran_class=tran_class, token=params["secret"], tran_ref=params.get("origin"))
+
+
+def _form(params: Document, common: Document) -> Request:
+    return ManagedFormRequest(**common, payment_token=params["secret"], tokenise=params.get("tokenise"))
+
+
+_BUILDERS: Mapping[str, Callable[[Document, Document], Request]] = MappingProxyType(
+    {"create_page": _page, "charge_token": _token, "managed_form": _form}
+)
