@@ -1,7 +1,8 @@
 """The verdict over a payment: the same for any order and repetition of its observations.
 
 What PayTabs said of each `tran_ref` is merged first (`movements`), joined with what we know of our own `follow_ups` and
-sorted into `families`, then each attempt's leg is judged (`legs`), then the legs together. Source: section 7 of the gateway contract.
+sorted into `families`, then each attempt's leg is judged (`legs`), then the legs together. Source: section 7 of the
+gateway contract.
 """
 
 from collections.abc import Iterable
@@ -10,7 +11,7 @@ from decimal import Decimal
 
 from payments.families import SETTLING, Families, attempt_of, sort_out
 from payments.follow_ups import differences, refunds_in_flight, with_our_word
-from payments.legs import Leg, attempt_legs, judge
+from payments.legs import Leg, attempt_legs, judge, pending_refunds
 from payments.movements import FAILED, MOVES_NOTHING, ZERO, Movement, merge
 from payments.payment import CONFIRMED, LIVE, OPEN, Attempt, Payment, Snapshot, State
 
@@ -66,11 +67,11 @@ def assess(payment: Payment) -> Assessment:
     for movement in movements.values():
         review += movement.problems
         review += _mismatches(movement, families, attempts, terms) if terms else ()
-        review += differences(movement, payment.follow_ups)
+        review += differences(movement, payment.follow_ups, movements)
     review += paid_twice(legs)
     doubts = [reason for reason in review if reason not in payment.settled]
     verdict = _verdict(legs, doubts, [claim.reason for claim in payment.open_claims], families.parked)
-    waiting = sorted(ref for ref, one in movements.items() if one.kind == "refund" and one.status == "P")
+    waiting = sorted(one.tran_ref for one in pending_refunds(movements.values()))
     return replace(verdict, pending=tuple(waiting), movements=tuple(movements.values()))
 
 

@@ -47,15 +47,16 @@ def refunds_in_flight(movements: Mapping[str, Movement], follow_ups: Sequence[Fo
     return {one.cart_id: _pending(one) for one in silent}
 
 
-def differences(movement: Movement, follow_ups: Sequence[FollowUp]) -> Iterable[str]:
-    """Name every way in which a transaction differs from the follow-up it answers."""
+def differences(movement: Movement, follow_ups: Sequence[FollowUp], movements: Mapping[str, Movement]) -> Iterable[str]:
+    """Name every way in which a transaction differs from the follow-up it answers; it may act on an earlier answer."""
     asked = ours(movement, follow_ups)
     if asked is None or movement.tran_ref == asked.tran_ref:
         return
     ref = movement.tran_ref
     if movement.kind not in _CALLED[asked.action]:
         yield f"{ref}: a {movement.kind} where a {asked.action} was asked"
-    if movement.previous != asked.tran_ref:
+    above = movements.get(movement.previous or "")
+    if movement.previous != asked.tran_ref and not (above and asked.cart_id in above.carts):
         yield f"{ref}: acts on another transaction than the {asked.action} named"
     if movement.status in ("A", "H", "P") and movement.amount != asked.amount:
         yield f"{ref}: amount differs from the {asked.action}'s"

@@ -96,8 +96,7 @@ def next_look(row: Operation, verdict: Assessment, now: datetime) -> datetime | 
     """
     states = {leg.state for leg in verdict.legs if leg.operation_id == row.operation_id}
     ends = [send.retired_at + WATCH for send in row.sends if send.retired_at and now < send.retired_at + WATCH]
-    waiting = row.open or row.status is Status.PENDING
-    if not (waiting or ends or states & POLLED or verdict.parked or verdict.pending):
+    if not (row.open or ends or states & POLLED or verdict.parked or verdict.pending):
         return None
     ladder = LADDERS[row.kind] if row.status in _IN_DOUBT else POLLING
     last_looks = [end - LAST_LOOK for end in ends if end - LAST_LOOK > now]

@@ -132,7 +132,7 @@ def _money(root: Movement, below: Sequence[Movement]) -> Leg:
     captures = sum((child.amount for child in done if child.kind in ("capture", "sale")), ZERO)
     freed = sum((child.amount for child in done if child.kind in FREEING), ZERO)
     refunded = sum((child.amount for child in done if child.kind == "refund"), ZERO)
-    waiting = sum((child.amount for child in below if child.kind == "refund" and child.status == "P"), ZERO)
+    waiting = sum((child.amount for child in pending_refunds(below)), ZERO)
     taken_at_once = root.kind == "sale" and root.succeeded
     undone = root.status == "V" or (taken_at_once and freed >= root.amount)
     captured = captures + (root.amount if taken_at_once and not undone else ZERO)
@@ -152,12 +152,21 @@ def _money(root: Movement, below: Sequence[Movement]) -> Leg:
     )
 
 
+def pending_refunds(movements: Iterable[Movement]) -> list[Movement]:
+    """Return the refunds that wait for an approval, but for those that another transaction has resolved."""
+    refunds = [one for one in movements if one.kind == "refund"]
+    resolved = {one.previous for one in refunds if one.status != "P"}
+    return [one for one in refunds if one.status == "P" and one.tran_ref not in resolved]
+
+
 def _refundable(leg: Leg, sources: Sequence[Movement], below: Sequence[Movement]) -> Iterable[tuple[str, Decimal]]:
     """Say how much each transaction that took money can still give back: refunds are per sale or capture."""
     left = leg.captured - leg.refunded - leg.refund_pending
+    waiting, above = pending_refunds(below), {one.tran_ref: one.previous for one in below if one.kind == "refund"}
     for source in sources:
-        given = (one for one in below if one.kind == "refund" and one.previous == source.tran_ref)
-        rest = source.amount - sum((one.amount for one in given if one.status in ("A", "P")), ZERO)
+        given = [one for one in below if one.kind == "refund" and (one.succeeded or one in waiting)]
+        own = (one for one in given if source.tran_ref in (one.previous, above.get(one.previous or "")))
+        rest = source.amount - sum((one.amount for one in own), ZERO)
         if min(rest, left) > ZERO:
             yield source.tran_ref, min(rest, left)
 

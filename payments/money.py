@@ -62,7 +62,7 @@ class MoneyService:
         """Charge a stored card, or what was typed into PayTabs' fields on our page.
 
         Raises:
-            InvalidArgument: there is no such payment, or it cannot be charged as asked; an open page counts as a charge.
+            InvalidArgument: there is no such payment, or it cannot be charged as asked, with an open page for example.
             OperationConflict: the operation id stands for something else.
             PaymentBusy: another operation of the payment is in hand.
             NotYet: it is being sent, or what became of it is being found out.

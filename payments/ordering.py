@@ -49,9 +49,7 @@ class FollowUpAcceptor:
             OperationConflict: the operation id stands for something else.
             PaymentBusy: another operation of the payment is in hand.
         """
-        return self.store.change(
-            payment_id, context, lambda change: self._accept(change, terms, operation_id, context)
-        )
+        return self.store.change(payment_id, context, lambda change: self._accept(change, terms, operation_id, context))
 
     def _accept(self, change: Change, terms: FollowUpTerms, operation_id: str, context: Context) -> Operation:
         known = self.ledger.get(operation_id, change.session)

@@ -210,7 +210,8 @@ def _settle(payment: Payment, fact: facts.ReviewSettled) -> Payment:
     """Close a case: its claims as they stand, the reason wherever it is judged anew, and the operation it is about."""
     claims = {claim for claim in payment.claims if claim.reason == fact.reason}
     payment = replace(payment, settled=payment.settled | claims | {fact.reason})
-    for send in (*payment.attempts, *payment.follow_ups):
+    sends: tuple[Attempt | FollowUp, ...] = (*payment.attempts, *payment.follow_ups)
+    for send in sends:
         if fact.operation_id and send.operation_id == fact.operation_id and send.status in IN_DOUBT and send.cart_id:
             payment = _update(payment, send.cart_id, AttemptStatus.RETIRED)
     return payment

@@ -57,7 +57,11 @@ def _of_attempt(row: Operation, attempt: Attempt, verdict: Assessment, now: date
 def _of_follow_up(row: Operation, follow_up: FollowUp, verdict: Assessment, now: datetime) -> Iterable[Question]:
     """Ask by reference what is known and not final; what is not heard of, by its cart and by what it acts upon."""
     seen = [one for one in verdict.movements if follow_up.cart_id in one.carts]
-    yield from (Question("tran_ref", one.tran_ref) for one in seen if one.status in ("P", "H", "?"))
+    for one in seen:
+        if one.status in ("P", "H", "?"):
+            # What resolves it may stand under the same reference, or under a new one in the same cart.
+            yield Question("tran_ref", one.tran_ref)
+            yield Question("cart_id", follow_up.cart_id)
     if seen:
         return
     if follow_up.in_doubt:

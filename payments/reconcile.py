@@ -5,6 +5,7 @@ cart; "nothing found" counts only after the lease has ended and PayTabs' duplica
 money not even then: after a day a human is called.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from payments import facts
@@ -63,10 +64,13 @@ class Reconciler:
 
     def ask(self, row: Operation, context: Context, *, also: str | None = None) -> list[Answer]:
         """Ask PayTabs everything that is open about an operation, and about one more transaction if it is named."""
-        asked = questions(row, self._store.payment(row.payment_id), self._clock())
-        if also:
-            asked = list(dict.fromkeys([*asked, Question("tran_ref", also)]))
-        return [self._query(one, context) for one in asked]
+        return self.ask_all([row], context, also=also)
+
+    def ask_all(self, rows: Sequence[Operation], context: Context, *, also: str | None = None) -> list[Answer]:
+        """Ask everything that is open about some operations of one payment, each question once."""
+        asked = [one for row in rows for one in questions(row, self._store.payment(row.payment_id), self._clock())]
+        asked += [Question("tran_ref", also)] if also else []
+        return [self._query(one, context) for one in dict.fromkeys(asked)]
 
     def ask_ref(self, tran_ref: str, context: Context) -> Answer:
         """Ask PayTabs what became of one transaction."""

@@ -124,12 +124,12 @@ class Sender:
         return stored
 
     def _call(self, request: Request, not_after: float, context: Context) -> Answer:
-        gateway, named = self._parts.gateway, {"not_after": not_after, "correlation_id": context.correlation_id}
+        gateway, correlation_id = self._parts.gateway, context.correlation_id
         if isinstance(request, PageRequest):
-            return gateway.request_page(request, **named)
+            return gateway.request_page(request, not_after=not_after, correlation_id=correlation_id)
         if isinstance(request, FollowUpRequest):
-            return gateway.follow_up(request, **named)
-        return gateway.charge(request, **named)
+            return gateway.follow_up(request, not_after=not_after, correlation_id=correlation_id)
+        return gateway.charge(request, not_after=not_after, correlation_id=correlation_id)
 
     def _start(self, change: Change, row: Operation, cart_id: str) -> bool:
         obstacle = _obstacle(change, row)
@@ -151,7 +151,6 @@ class Sender:
         known = LISTED_CODES.get(answer.error_code or 0)
         if known and known.configuration_fault:
             self._parts.alert("gateway_configuration", str(known.code), f"{known.meaning} ({row.operation_id})")
-
 
 
 def _obstacle(change: Change, row: Operation) -> str | None:

@@ -90,8 +90,7 @@ class PaymentService:
             adopted = self._adopter.take_over(payment_id, cms, context)
             # Another worker may have begun or adopted it between the two looks.
             return self._view(payment_id) if adopted or self._parts.store.load(payment_id) else view_untouched(cms)
-        answers = [answer for row in self._asked_about(payment_id) for answer in self._parts.reconciler.ask(row, context)]
-        answers += [self._parts.reconciler.ask_ref(tran_ref, context)] if tran_ref else []
+        answers = self._parts.reconciler.ask_all(self._asked_about(payment_id), context, also=tran_ref)
         self._parts.reconciler.apply(payment_id, answers, context)
         silent = [answer.detail for answer in answers if not is_conclusive(answer)]
         if silent:

@@ -5,6 +5,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from paytabs.card_data import refuse_card_data
+from paytabs.errors import InvalidRequest
+
 
 def _hex_id(value: object) -> object:
     if isinstance(value, str) and len(value) == 24 and not set(value) - set("0123456789abcdef"):  # noqa: PLR2004 - an ObjectId
@@ -31,11 +34,23 @@ TranRef = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")]
 
 
 class Arguments(BaseModel):
-    """What every task takes: who asks."""
+    """What every task takes: who asks. Card data is refused wherever it stands, and the refusal says why."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
     requested_by: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_card_data(cls, given: object) -> object:
+        try:
+            refuse_card_data(given)
+        except InvalidRequest as error:
+            path, reason = error.field, error.expected
+            raise PydanticCustomError(
+                "card_data", "{reason} (found: {path})", {"reason": reason, "path": path}
+            ) from None
+        return given
 
 
 class OfPayment(Arguments):

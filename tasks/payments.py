@@ -1,10 +1,16 @@
-"""Tasks about payments: `payments.create_page`, `verify`, `get`, `history` and the ladder's `poll`."""
+"""Tasks about payments: pages, charges without one, captures, voids, releases, refunds, looks, and the ladder's `poll`.
+
+A task that moves money is accepted once per `operation_id`; sent again under the same id it answers how that stands.
+"""
 
 from typing import Any
 
+from payments.accepting import ChargeTerms, PageTerms
+from payments.allowance import Action
 from payments.events import Context
-from payments.service import PageTerms
+from payments.ordering import FollowUpTerms
 from tasks.arguments import CreatePage, OfOperation, OfPayment, Verify
+from tasks.arguments_money import ChargeToken, FollowUp, ManagedForm, Refund
 from tasks.base import domain_task
 from tasks.wiring import World
 
@@ -29,7 +35,56 @@ def verify(world: World, asked: Verify, context: Context) -> dict[str, Any]:
     payment_id = asked.payment_id or world.service.payment_of(asked.tran_ref or "", context)
     if asked.payer_returned:
         world.service.payer_returned(payment_id)
-    return world.service.verify(payment_id, context).to_json()
+    return world.service.verify(payment_id, context, tran_ref=asked.tran_ref).to_json()
+
+
+@domain_task("payments.capture", FollowUp)
+def capture(world: World, asked: FollowUp, context: Context) -> dict[str, Any]:
+    """Take what is authorised, or a part of it."""
+    return _follow_up(world, "capture", asked, context)
+
+
+@domain_task("payments.void", FollowUp)
+def void(world: World, asked: FollowUp, context: Context) -> dict[str, Any]:
+    """Undo an authorisation of which nothing is captured."""
+    return _follow_up(world, "void", asked, context)
+
+
+@domain_task("payments.release", FollowUp)
+def release(world: World, asked: FollowUp, context: Context) -> dict[str, Any]:
+    """Free what is authorised and not captured, or a part of it."""
+    return _follow_up(world, "release", asked, context)
+
+
+@domain_task("payments.refund", Refund)
+def refund(world: World, asked: Refund, context: Context) -> dict[str, Any]:
+    """Give back what was captured, or a part of it."""
+    return _follow_up(world, "refund", asked, context)
+
+
+@domain_task("payments.charge_token", ChargeToken)
+def charge_token(world: World, asked: ChargeToken, context: Context) -> dict[str, Any]:
+    """Charge a stored card, with its payer at hand or without."""
+    terms = ChargeTerms(
+        kind="charge_token", secret=asked.token, payer_present=asked.payer_present, transaction=asked.transaction,
+        callback_url=asked.callback_url, return_url=asked.return_url, origin=asked.origin,
+    )  # fmt: skip
+    return world.money.charge(asked.payment_id, terms, asked.operation_id, context).to_json()
+
+
+@domain_task("payments.managed_form", ManagedForm)
+def managed_form(world: World, asked: ManagedForm, context: Context) -> dict[str, Any]:
+    """Charge what the payer typed into PayTabs' fields on our page."""
+    terms = ChargeTerms(
+        kind="managed_form", secret=asked.payment_token, transaction=asked.transaction,
+        callback_url=asked.callback_url, return_url=asked.return_url, tokenise=asked.tokenise,
+    )  # fmt: skip
+    return world.money.charge(asked.payment_id, terms, asked.operation_id, context).to_json()
+
+
+def _follow_up(world: World, action: Action, asked: FollowUp, context: Context) -> dict[str, Any]:
+    terms = FollowUpTerms(action=action, amount=asked.amount, tran_ref=asked.tran_ref, reason=asked.reason)
+    return world.money.follow_up(asked.payment_id, terms, asked.operation_id, context).to_json()
 
 
 @domain_task("payments.get", OfPayment)

@@ -22,11 +22,14 @@ from config.queues import CORRELATION_HEADER
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
 from observability.metrics import PUBLISH_FAILURES
+from payments.accepting import Acceptor
 from payments.cms import CmsReader
 from payments.follow import FollowOperations
 from payments.inbox import Inbox
+from payments.money import MoneyParts, MoneyService
 from payments.notices import NoticeParts, Notices
 from payments.operations import OperationsLedger
+from payments.ordering import FollowUpAcceptor
 from payments.projections import ProjectToCms
 from payments.reconcile import Reconciler
 from payments.sending import Gateway, Sender, Senders
@@ -55,6 +58,7 @@ class World:
     sender: Sender
     reconciler: Reconciler
     service: PaymentService
+    money: MoneyService
     notices: Notices
     aggregations: AggregationRunner
     gateway: Gateway
@@ -138,6 +142,14 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
             return_url=settings.paytabs_return_url,
         )
     )  # fmt: skip
+    callback, back = settings.paytabs_callback_url, settings.paytabs_return_url
+    money = MoneyService(
+        MoneyParts(
+            store=store, ledger=ledger, cms=cms, sender=sender, service=service,
+            charges=Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back),
+            follow_ups=FollowUpAcceptor(store, ledger, callback),
+        )
+    )  # fmt: skip
     notices = Notices(
         NoticeParts(
             store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
@@ -146,7 +158,7 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
-        alerts=alerts, sender=sender, reconciler=reconciler, service=service, notices=notices,
+        alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money, notices=notices,
         aggregations=AggregationRunner(db, clock=clock), gateway=gateway, owner=owner,
     )  # fmt: skip
 

@@ -7,11 +7,13 @@ from typing import Any
 from pymongo.database import Database
 
 from config.settings import Settings
+from payments.allowance import Action
 from payments.events import Context, broken_link
 from payments.notices import Verdict
 from payments.operations import Operation
+from payments.ordering import FollowUpTerms
 from payments.service import PageTerms
-from payments.views import PaymentView
+from payments.views import OperationView, PaymentView
 from paytabs.responses import Answer, parse_notification
 from tasks.wiring import World, build_world, ensure_indexes, make_gateway
 from tests.support.cms import SeededPayment
@@ -56,6 +58,18 @@ class BetweenAnswerAndBooking:
     def request_page(self, *args: Any, **kwargs: Any) -> Answer:
         """Ask, let it happen, and answer."""
         answer = self._client.request_page(*args, **kwargs)
+        self._happening()
+        return answer
+
+    def charge(self, *args: Any, **kwargs: Any) -> Answer:
+        """Charge, let it happen, and answer."""
+        answer = self._client.charge(*args, **kwargs)
+        self._happening()
+        return answer
+
+    def follow_up(self, *args: Any, **kwargs: Any) -> Answer:
+        """Act upon a transaction, let it happen, and answer."""
+        answer = self._client.follow_up(*args, **kwargs)
         self._happening()
         return answer
 
@@ -118,6 +132,22 @@ class Stage:
         assert view.redirect_url is not None
         assert view.tran_ref is not None
         return view.tran_ref
+
+    def follow_up(
+        self, seeded: SeededPayment, action: Action, amount: str | None = None, *, operation_id: str = "",
+        world: World | None = None, tran_ref: str | None = None,
+    ) -> OperationView:  # fmt: skip
+        """Capture, void, release or refund."""
+        terms = FollowUpTerms(action, amount, tran_ref, "a reason")
+        name = operation_id or f"{action}-{len(self.rows(seeded))}"
+        return (world or self.world).money.follow_up(seeded.payment_id, terms, name, self.context())
+
+    def paid(self, seeded: SeededPayment, transaction: str = "sale") -> str:
+        """Have a page made and paid, or authorised, and return its reference."""
+        tran_ref = self.open_page(seeded, transaction=transaction)
+        self.sandbox.pay(tran_ref, PAID)
+        self.verify(seeded)
+        return tran_ref
 
     def verify(self, seeded: SeededPayment) -> PaymentView:
         """Ask PayTabs about a payment."""

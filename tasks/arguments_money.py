@@ -1,0 +1,76 @@
+"""What the tasks that move money take: an operation id of the caller's, and amounts as decimal text."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from paytabs.card_data import refuse_card_number
+from paytabs.errors import InvalidRequest
+from tasks.arguments import Arguments, OfPayment, OperationId, TranRef, WebAddress
+
+
+def _no_card_number(value: str) -> str:
+    try:
+        return refuse_card_number(value, field="token")
+    except InvalidRequest as error:
+        raise PydanticCustomError("card_number", "{reason}", {"reason": error.expected}) from None
+
+
+#: Decimal text in major units, such as "115.00"; how many decimals there may be is the currency's to say.
+Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,3})?$")]
+
+#: A reference that PayTabs gave for a card; never the card's own number.
+Token = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$"), AfterValidator(_no_card_number), Field(repr=False)]
+
+#: Why, for PayTabs' records and ours.
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class FollowUp(OfPayment):
+    """A capture, void or release: all that remains, or an amount."""
+
+    amount: Amount | None = None
+    operation_id: OperationId
+    reason: Reason | None = None
+    tran_ref: TranRef | None = None
+
+
+class Refund(FollowUp):
+    """A refund of all that is left, or of an amount; each transaction that took money is refunded by itself."""
+
+
+class Charge(OfPayment):
+    """A charge without a page."""
+
+    operation_id: OperationId
+    transaction: Literal["sale", "auth"] = "sale"
+    callback_url: WebAddress | None = None
+    return_url: WebAddress | None = None
+
+
+class ChargeToken(Charge):
+    """A charge of a stored card; `origin` is the reference of the transaction that made its token."""
+
+    token: Token
+    payer_present: bool = False
+    origin: TranRef | None = None
+
+
+class ManagedForm(Charge):
+    """A charge of what the payer typed into PayTabs' fields, under the one-use token that they gave."""
+
+    payment_token: Token
+    tokenise: Annotated[int, Field(ge=2, le=6)] | None = None
+
+
+class OfToken(Arguments):
+    """A stored card."""
+
+    token: Token
+
+
+class DeleteToken(OfToken):
+    """A stored card that is to be forgotten."""
+
+    operation_id: OperationId
