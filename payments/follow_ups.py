@@ -58,6 +58,8 @@ def differences(movement: Movement, follow_ups: Sequence[FollowUp], movements: M
     above = movements.get(movement.previous or "")
     if movement.previous != asked.tran_ref and not (above and asked.cart_id in above.carts):
         yield f"{ref}: acts on another transaction than the {asked.action} named"
+    if movement.status in ("A", "H", "P") and asked.action in ("capture", "refund") and asked.given_up:
+        yield f"{ref}: a {asked.action} that was given up and happened all the same"
     if movement.status in ("A", "H", "P") and movement.amount != asked.amount:
         yield f"{ref}: amount differs from the {asked.action}'s"
 

@@ -7,7 +7,7 @@ nothing. `due_at` is when somebody has to look at the row again; the sweep finds
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -174,6 +174,15 @@ class OperationsLedger:
             session=session,
         )  # fmt: skip
         return result.modified_count == 1
+
+    def give_up(self, row: Operation, error: str, now: datetime, session: ClientSession) -> None:
+        """Close an operation in doubt by a human's word; its last cart stays watched. The session has read the row."""
+        carts = [*row.sends[:-1], *(replace(send, retired_at=now) for send in row.sends[-1:])]
+        changes = {
+            "status": Status.FAILED, "open": False, "lease": None, "error": error, "updated_at": now,
+            "sends": [send.__dict__ for send in carts], "poll_from": now,
+        }  # fmt: skip
+        self.rows.update_one({"_id": row.operation_id}, {"$set": changes}, session=session)
 
     def withdraw(self, row: Operation, changes: Document, now: datetime, session: ClientSession) -> None:
         """Close a row that must not be sent any more; nothing when it is not `new` any more."""

@@ -105,6 +105,11 @@ class FollowUp:
         """Return whether PayTabs may have executed it without our knowing."""
         return self.status in IN_DOUBT
 
+    @property
+    def given_up(self) -> bool:
+        """Return whether it was declared not to have happened."""
+        return self.status is AttemptStatus.RETIRED
+
 
 @dataclass(frozen=True)
 class Snapshot:

@@ -18,6 +18,7 @@ from payments.payment import State
 from payments.projections import RaiseAlert
 from payments.questions import Question, questions
 from payments.requesting import FOLLOW_UP_KINDS
+from payments.review import in_doubt
 from payments.sending import Gateway
 from payments.store import Change, Clock, PaymentStore
 from paytabs.errors import LISTED_CODES
@@ -130,10 +131,9 @@ class Reconciler:
         """Hand an operation to a human whose outcome no query has told; it stays open and keeps others out."""
         if any(seen.cart_id == row.cart_id for seen in change.payment.observations):
             return
-        reason = f"{row.kind} {row.operation_id}: nothing found within {LADDERS[row.kind].review_after}"
         changes = {"status": Status.REVIEW, "due_at": next_step(row.poll_from, change.now), "error": "nothing_found"}
         if self._ledger.settle(row, row.cart_id or "", change.now, changes, change.session):
-            change.record(facts.ReviewRaised(reason=reason, evidence=f"cart {row.cart_id}"))
+            change.record(facts.ReviewRaised(reason=in_doubt(row), evidence=f"cart {row.cart_id}"))
 
     def _lost(self, row: Operation, change: Change, asked_at: datetime) -> str | None:
         """Return why an unknown send may be followed by one under a new cart, or None while it may not.

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from paytabs.card_data import refuse_card_number
@@ -10,9 +10,9 @@ from paytabs.errors import InvalidRequest
 from tasks.arguments import Arguments, OfPayment, OperationId, TranRef, WebAddress
 
 
-def _no_card_number(value: str) -> str:
+def _no_card_number(value: object) -> object:
     try:
-        return refuse_card_number(value, field="token")
+        return refuse_card_number(value, field="token") if isinstance(value, str) else value
     except InvalidRequest as error:
         raise PydanticCustomError("card_number", "{reason}", {"reason": error.expected}) from None
 
@@ -21,7 +21,9 @@ def _no_card_number(value: str) -> str:
 Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,3})?$")]
 
 #: A reference that PayTabs gave for a card; never the card's own number.
-Token = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$"), AfterValidator(_no_card_number), Field(repr=False)]
+Token = Annotated[
+    str, StringConstraints(pattern=r"^[!-~]{1,128}$"), BeforeValidator(_no_card_number), Field(repr=False)
+]
 
 #: Why, for PayTabs' records and ours.
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=128)]

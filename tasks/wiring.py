@@ -32,6 +32,7 @@ from payments.operations import OperationsLedger
 from payments.ordering import FollowUpAcceptor
 from payments.projections import ProjectToCms
 from payments.reconcile import Reconciler
+from payments.review import ReviewDesk
 from payments.sending import Gateway, Sender, Senders
 from payments.service import PaymentService, ServiceParts
 from payments.store import PaymentStore
@@ -59,6 +60,7 @@ class World:
     reconciler: Reconciler
     service: PaymentService
     money: MoneyService
+    review: ReviewDesk
     notices: Notices
     aggregations: AggregationRunner
     gateway: Gateway
@@ -158,7 +160,8 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
-        alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money, notices=notices,
+        alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
+        review=ReviewDesk(store, ledger, lease), notices=notices,
         aggregations=AggregationRunner(db, clock=clock), gateway=gateway, owner=owner,
     )  # fmt: skip
 

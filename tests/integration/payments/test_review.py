@@ -1,0 +1,108 @@
+import pytest
+
+from payments.errors import InvalidArgument, NotYet
+from payments.events import Context
+from payments.operations import Status
+from payments.review import Case
+from tests.integration.payments.stage import DECLINED, PAID, SETTLED_SECONDS, Stage
+from tests.support.cms import SeededPayment
+
+DAY = 86_400.0
+OPERATOR = Context(correlation_id="corr-2", source="review", requested_by="omar")
+
+
+def lost(stage: Stage, seeded: SeededPayment) -> Case:
+    """Lose a refund of which PayTabs never shows anything, and return the case a day later."""
+    stage.paid(seeded)
+    stage.sandbox.fault("/payment/request", "http_500")
+    with pytest.raises(NotYet):
+        stage.follow_up(seeded, "refund", "40.00", operation_id="op-1")
+    stage.live(DAY)
+    (case,) = stage.world.review.cases(seeded.payment_id)
+    return case
+
+
+class TestInDoubt:
+    """An operation of which nothing is found is a human's to close."""
+
+    def test_case(self, stage: Stage, seeded: SeededPayment) -> None:
+        """The case names the operation and the cart to look for in PayTabs' dashboard."""
+        case = lost(stage, seeded)
+        assert case.reason == "refund op-1: nothing found within a day"
+        assert case.operation_id == "op-1"
+        assert case.evidence == (f"cart {stage.row(seeded).cart_id}",)
+
+    def test_did_not_happen(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Declared not to have happened, it frees what was set aside, and who decided is on record."""
+        lost(stage, seeded)
+        stage.world.review.settle_operation("op-1", "not in the dashboard", OPERATOR)
+        view = stage.get(seeded)
+        assert (view.review, view.refund_pending) == ((), "0")
+        assert (stage.row(seeded).status, stage.row(seeded).open) == (Status.FAILED, False)
+        last = stage.world.service.history(seeded.payment_id)[-1]
+        assert (last["type"], last["data"]["by"], last["data"]["note"]) == (
+            "ReviewSettled", "omar", "not in the dashboard",
+        )  # fmt: skip
+        assert stage.follow_up(seeded, "refund").state == "REFUNDED"
+
+    def test_happened_all_the_same(self, stage: Stage, seeded: SeededPayment) -> None:
+        """When PayTabs shows it after that, it is counted and a human is called again."""
+        stage.paid(seeded)
+        stage.sandbox.switch(query_lag_seconds=3600)
+        stage.sandbox.fault("/payment/request", "cut_after_accept")
+        with pytest.raises(NotYet):
+            stage.follow_up(seeded, "refund", "40.00", operation_id="op-1")
+        stage.live(DAY)
+        stage.world.review.settle_operation("op-1", "not in the dashboard", OPERATOR)
+        stage.sandbox.switch(query_lag_seconds=0)
+        stage.live(3600)
+        view = stage.get(seeded)
+        assert view.refunded == "40.00"
+        assert "given up and happened all the same" in view.review[0]
+
+    def test_too_early(self, stage: Stage, seeded: SeededPayment) -> None:
+        """While PayTabs may still be carrying it out nobody can declare that it did not happen."""
+        stage.paid(seeded)
+        stage.sandbox.fault("/payment/request", "http_500")
+        with pytest.raises(NotYet):
+            stage.follow_up(seeded, "refund", operation_id="op-1")
+        stage.live(SETTLED_SECONDS - 1)
+        with pytest.raises(InvalidArgument, match="cannot be carrying out"):
+            stage.world.review.settle_operation("op-1", "surely not", OPERATOR)
+        stage.live(2)
+        stage.world.review.settle_operation("op-1", "surely not", OPERATOR)
+
+    def test_nobody(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Nobody decides anonymously."""
+        lost(stage, seeded)
+        with pytest.raises(InvalidArgument, match="requested_by"):
+            stage.world.review.settle_operation("op-1", "note", Context(correlation_id="c", source="review"))
+
+
+class TestCases:
+    """The other cases."""
+
+    def test_paid_twice(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Two successful attempts come with the refund that would settle them."""
+        stage.sandbox.switch(page_attempts="until_paid")
+        first = stage.open_page(seeded)
+        stage.sandbox.pay(first, DECLINED)
+        stage.verify(seeded)
+        second = stage.paid(seeded)
+        stage.sandbox.pay(first, PAID)
+        stage.notice(first)
+        (case,) = stage.world.review.cases(seeded.payment_id)
+        arguments = {"payment_id": seeded.payment_id, "tran_ref": second, "amount": "115.00"}
+        assert case.proposal == {"task": "payments.refund", "arguments": arguments}
+
+    def test_settled(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A case that a human has closed stays closed; another one is another."""
+        tran_ref = stage.paid(seeded)
+        stage.notice(tran_ref, cart_amount="1.00", tran_total="1.00")
+        (reason,) = stage.get(seeded).review
+        stage.world.review.settle(seeded.payment_id, reason, "a test of PayTabs'", OPERATOR)
+        assert stage.get(seeded).review == ()
+        with pytest.raises(InvalidArgument, match="open cases"):
+            stage.world.review.settle(seeded.payment_id, reason, "again", OPERATOR)
+        stage.notice(tran_ref, cart_amount="2.00", tran_total="2.00")
+        assert stage.get(seeded).review == (reason,)
