@@ -108,3 +108,19 @@ class PaymentBusy(StreamContended):
 
     def __str__(self) -> str:
         return f"payment {self.payment_id}: operation {self.operation_id} is in hand"
+
+
+class GatewaySilent(StreamContended):
+    """Raised when PayTabs did not say what was asked, and asking again later does no harm.
+
+    Attributes:
+        detail: Why, in a short machine word.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("")
+        self.detail = detail
+        self.args = (detail,)
+
+    def __str__(self) -> str:
+        return f"PayTabs does not say: {self.detail}"

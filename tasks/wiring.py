@@ -23,6 +23,7 @@ from config.settings import Settings, load_settings
 from observability.alerts import Alerts
 from observability.metrics import PUBLISH_FAILURES
 from payments.accepting import Acceptor
+from payments.cards import CardService
 from payments.cms import CmsReader
 from payments.follow import FollowOperations
 from payments.inbox import Inbox
@@ -61,6 +62,7 @@ class World:
     service: PaymentService
     money: MoneyService
     review: ReviewDesk
+    cards: CardService
     notices: Notices
     aggregations: AggregationRunner
     gateway: Gateway
@@ -161,7 +163,7 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), notices=notices,
+        review=ReviewDesk(store, ledger, lease), cards=CardService(cards or gateway), notices=notices,
         aggregations=AggregationRunner(db, clock=clock), gateway=gateway, owner=owner,
     )  # fmt: skip
 

@@ -21,8 +21,13 @@ from workers.schedule import beat_schedule
 
 #: Modules whose import registers the tasks.
 TASK_MODULES = (
-    "tasks.payments", "tasks.webhooks", "tasks.maintenance", "tasks.aggregations", "tasks.dead_letters",
-)  # fmt: skip
+    "tasks.payments",
+    "tasks.tokens",
+    "tasks.webhooks",
+    "tasks.maintenance",
+    "tasks.aggregations",
+    "tasks.dead_letters",
+)
 
 #: How a worker reads its messages: it survives any. Others only write, and name their broker by its usual name.
 READING = {"broker_transport": "workers.channel:Transport", "worker_consumer": "workers.consumer:QuarantineConsumer"}
