@@ -13,6 +13,7 @@ from typing import Protocol
 from payments import facts
 from payments.allowance import order
 from payments.booking import book, closed
+from payments.cards import CardGateway
 from payments.cms import CmsReader
 from payments.errors import InvalidArgument, NotYet
 from payments.events import Context
@@ -28,7 +29,7 @@ from paytabs.resilience import PARKED_WORK, BackoffPolicy
 from paytabs.responses import Answer
 
 
-class Gateway(Protocol):
+class Gateway(CardGateway, Protocol):
     """The calls the life of a payment makes; `paytabs.client.PayTabsClient` is the real one.
 
     Those with a `not_after` write nothing to the socket after that moment (monotonic seconds).
@@ -110,8 +111,8 @@ class Sender:
         parts = self._parts
 
         def work(change: Change) -> None:
-            closed = _closed(Status.REFUSED, f"not sent: {mistake}", row, change.now)
-            parts.ledger.withdraw(row, closed, change.now, change.session)
+            ended = closed(Status.REFUSED, f"not sent: {mistake}", row, change.now)
+            parts.ledger.withdraw(row, ended, change.now, change.session)
 
         parts.store.change(row.payment_id, context, work)
         parts.alert("operation_given_up", row.operation_id, f"cannot be sent: {mistake}")

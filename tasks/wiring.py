@@ -163,7 +163,7 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), cards=CardService(cards or gateway), notices=notices,
+        review=ReviewDesk(store, ledger, lease), cards=CardService(gateway), notices=notices,
         aggregations=AggregationRunner(db, clock=clock), gateway=gateway, owner=owner,
     )  # fmt: skip
 

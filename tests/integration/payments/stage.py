@@ -82,6 +82,14 @@ class BetweenAnswerAndBooking:
         """Pass on."""
         return self._client.query_cart(*args, **kwargs)
 
+    def query_token(self, *args: Any, **kwargs: Any) -> Answer:
+        """Pass on."""
+        return self._client.query_token(*args, **kwargs)
+
+    def delete_token(self, *args: Any, **kwargs: Any) -> Answer:
+        """Pass on."""
+        return self._client.delete_token(*args, **kwargs)
+
     def close(self) -> None:
         """Close the real client."""
         self._client.close()

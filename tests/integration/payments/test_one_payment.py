@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +20,7 @@ from payments.events import Context
 from payments.operations import Status
 from payments.review import in_doubt
 from payments.views import PaymentView
+from tasks.wiring import World
 from tests.integration.payments.stage import Stage
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.sandbox import SandboxError
@@ -36,12 +37,13 @@ FAULTS = st.sampled_from([None, None, None, "cut_after_accept", "http_500", "htm
 class OnePayment(RuleBasedStateMachine):
     """One payment through anything that callers, PayTabs' staff, a bad line and time can do to it."""
 
-    def __init__(self, stage: Stage) -> None:
+    stage: ClassVar[Stage]
+    worlds: ClassVar[list[World]]
+
+    def __init__(self) -> None:
         super().__init__()
-        self.stage = stage
         self.stage.sandbox.reset()
-        self.worlds = [stage.world, stage.another_world()]
-        self.seeded: SeededPayment = seed_payment(stage.database)
+        self.seeded: SeededPayment = seed_payment(self.stage.database)
         self.tran_ref = ""
         self.asked = 0
 
@@ -153,10 +155,11 @@ class TestOnePayment:
     def test_anything(self, stage: Stage) -> None:
         """Callers, staff, a bad line and time, in any order."""
         bounded = settings(
-            max_examples=6,
+            max_examples=12,
             stateful_step_count=10,
             deadline=None,
             derandomize=True,
             suppress_health_check=list(HealthCheck),
         )
-        run_state_machine_as_test(lambda: OnePayment(stage), settings=bounded)
+        OnePayment.stage, OnePayment.worlds = stage, [stage.world, stage.another_world()]
+        run_state_machine_as_test(OnePayment, settings=bounded)
