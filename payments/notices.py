@@ -169,6 +169,8 @@ def contradiction(notice: Transaction, payment: Payment) -> str | None:
         return None
     attempt = _attempt_named(notice, payment)
     amount, currency = (attempt.amount, attempt.currency) if attempt else (terms.amount, terms.currency)
+    ours = next((one for one in payment.follow_ups if one.cart_id == notice.cart_id), None)
+    currency = ours.currency if ours else currency
     named = {(value or currency).upper() for value in (notice.tran_currency, notice.cart_currency)}
     if notice.profile_id is not None and notice.profile_id != terms.profile_id:
         return "a notice from another profile"

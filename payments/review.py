@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from payments import facts
-from payments.assessment import PAID_TWICE, Assessment
+from payments.assessment import PAID_TWICE, Assessment, assess
 from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.ladder import SETTLING, next_look
@@ -67,8 +67,8 @@ class ReviewDesk:
 
     def cases(self, payment_id: str) -> list[Case]:
         """Return the open cases of a payment."""
-        rows = self.ledger.of_payment(payment_id)
-        return self.store.change(payment_id, _LOOKING, lambda seen: cases(payment_id, seen.payment, seen.before, rows))
+        payment = self.store.payment(payment_id)
+        return cases(payment_id, payment, assess(payment), self.ledger.of_payment(payment_id))
 
     def settle(self, payment_id: str, reason: str, note: str, context: Context) -> None:
         """Close a case that needs nothing further, or of which something else was done.
@@ -113,10 +113,6 @@ class ReviewDesk:
         past = row.sends[-1].sent_at + self.lease + SETTLING
         if now < past:
             raise InvalidArgument("operation_id", f"one that PayTabs cannot be carrying out any more; from {past} on")
-
-
-#: Looking at cases changes nothing, so nobody is named.
-_LOOKING = Context(correlation_id="review", source="review")
 
 
 def _decider(context: Context) -> str:

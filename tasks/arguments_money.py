@@ -42,27 +42,26 @@ class Refund(FollowUp):
     """A refund of all that is left, or of an amount; each transaction that took money is refunded by itself."""
 
 
-class Charge(OfPayment):
-    """A charge without a page."""
+class ChargeToken(OfPayment):
+    """A charge of a stored card; `origin` is the reference of the transaction that made its token."""
 
+    token: Token
+    operation_id: OperationId
+    payer_present: bool = False
+    transaction: Literal["sale", "auth"] = "sale"
+    callback_url: WebAddress | None = None
+    return_url: WebAddress | None = None
+    origin: TranRef | None = None
+
+
+class ManagedForm(OfPayment):
+    """A charge of what the payer typed into PayTabs' fields, under the one-use token that they gave."""
+
+    payment_token: Token
     operation_id: OperationId
     transaction: Literal["sale", "auth"] = "sale"
     callback_url: WebAddress | None = None
     return_url: WebAddress | None = None
-
-
-class ChargeToken(Charge):
-    """A charge of a stored card; `origin` is the reference of the transaction that made its token."""
-
-    token: Token
-    payer_present: bool = False
-    origin: TranRef | None = None
-
-
-class ManagedForm(Charge):
-    """A charge of what the payer typed into PayTabs' fields, under the one-use token that they gave."""
-
-    payment_token: Token
     tokenise: Annotated[int, Field(ge=2, le=6)] | None = None
 
 
