@@ -83,6 +83,33 @@ class ChargeTerms:
 
 
 @dataclass(frozen=True)
+class InvoiceTerms:
+    """What the caller of `invoices.create` may choose: the bill's lines and dates, in PayTabs' words, and its kind."""
+
+    invoice: dict[str, Any]
+    transaction: Literal["sale", "auth"] = "sale"
+    callback_url: str | None = None
+    return_url: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return the kind of operation."""
+        return "create_invoice"
+
+    @property
+    def secret(self) -> None:
+        """Return what must not be kept: nothing."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the choices as they are stored."""
+        return asdict(self)
+
+
+#: What begins an attempt.
+Terms = PageTerms | ChargeTerms | InvoiceTerms
+
+
+@dataclass(frozen=True)
 class Acceptor:
     """Accepts requests for pages and charges; the URLs are the system's own addresses."""
 
@@ -93,9 +120,7 @@ class Acceptor:
     callback_url: str | None
     return_url: str | None
 
-    def accept(
-        self, cms: CmsPayment, terms: PageTerms | ChargeTerms, operation_id: str | None, context: Context
-    ) -> Operation:
+    def accept(self, cms: CmsPayment, terms: Terms, operation_id: str | None, context: Context) -> Operation:
         """Commit an operation, or return the one that stands.
 
         Raises:
@@ -111,7 +136,7 @@ class Acceptor:
         self,
         change: Change,
         cms: CmsPayment,
-        terms: PageTerms | ChargeTerms,
+        terms: Terms,
         operation_id: str | None,
         context: Context,
     ) -> Operation:
@@ -140,7 +165,7 @@ class Acceptor:
             number += 1
         return f"page-{change.payment_id}-{number}"
 
-    def _params(self, cms: CmsPayment, terms: PageTerms | ChargeTerms) -> dict[str, Any]:
+    def _params(self, cms: CmsPayment, terms: Terms) -> dict[str, Any]:
         secret = {} if terms.secret is None else {"secret": terms.secret}
         return {
             **secret,

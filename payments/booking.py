@@ -40,14 +40,21 @@ def book(row: Operation, cart_id: str, answer: Answer, now: datetime, policy: Ba
     if answer.outcome is Outcome.DID_NOT_HAPPEN:
         return Booking(_again(row, answer, now, policy), (facts.AttemptNotSent(**name, detail=answer.detail),))
     seen = answer.transaction
+    if answer.invoice_id is not None and answer.outcome is Outcome.SUCCEEDED:
+        result = {"tran_ref": None, "redirect_url": answer.invoice_link, "invoice_id": answer.invoice_id}
+        return Booking(_waiting(result, now), (facts.InvoiceOpened(**name, invoice_id=answer.invoice_id),))
     if answer.outcome is Outcome.UNKNOWN or seen is None:
         waiting = {"status": Status.UNKNOWN, "due_at": next_step(now, now), "error": answer.detail}
         return Booking(waiting, (facts.OutcomeUnknown(**name, detail=answer.detail), *_said(row, cart_id, answer)))
     result = {"tran_ref": seen.tran_ref, "redirect_url": seen.redirect_url}
-    pending = {"status": Status.PENDING, "due_at": next_step(now, now), "result": result, "poll_from": now}
-    pending["error"] = None
     opened = (facts.PageOpened(**name, tran_ref=seen.tran_ref),) if _is_attempt(row, seen) else ()
-    return Booking(pending, (*opened, *_said(row, cart_id, answer)))
+    return Booking(_waiting(result, now), (*opened, *_said(row, cart_id, answer)))
+
+
+def _waiting(result: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Return how a row waits of which PayTabs knows."""
+    asked = {"due_at": next_step(now, now), "poll_from": now}
+    return {"status": Status.PENDING, "result": result, "error": None, **asked}
 
 
 def closed(status: Status, error: str, row: Operation, now: datetime) -> dict[str, Any]:

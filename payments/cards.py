@@ -4,21 +4,12 @@ Deleting does no harm when it is done twice, so it needs no row: a token that is
 """
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from payments.errors import GatewaySilent
 from payments.events import Context
-from paytabs.responses import Answer, Outcome
-
-
-class CardGateway(Protocol):
-    """The calls about stored cards; `paytabs.client.PayTabsClient` is the real one."""
-
-    def query_token(self, token: str, *, correlation_id: str | None = None) -> Answer:
-        """Ask which card is behind a token."""
-
-    def delete_token(self, token: str, *, correlation_id: str | None = None) -> Answer:
-        """Delete a token."""
+from payments.gateway import CardGateway
+from paytabs.responses import Outcome
 
 
 @dataclass(frozen=True)

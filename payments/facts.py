@@ -88,6 +88,15 @@ class PageOpened(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class InvoiceOpened(Fact):
+    """PayTabs answered with an invoice, whose link leads the payer to a page; nothing is charged yet."""
+
+    operation_id: str
+    cart_id: str
+    invoice_id: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class AttemptNotSent(Fact):
     """The call provably did not happen (no byte of the request was written); the operation is to be sent again."""
 

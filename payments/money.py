@@ -5,7 +5,7 @@ Accept, send, tell: the row is committed first; whoever finds it there under the
 
 from dataclasses import dataclass, replace
 
-from payments.accepting import Acceptor, ChargeTerms
+from payments.accepting import Acceptor, ChargeTerms, InvoiceTerms
 from payments.cms import CmsReader
 from payments.events import Context
 from payments.operations import Operation, OperationsLedger, Status
@@ -58,8 +58,10 @@ class MoneyService:
         fault_point("after_row")
         return self.view(self._sent(row, context))
 
-    def charge(self, payment_id: str, terms: ChargeTerms, operation_id: str, context: Context) -> PaymentView:
-        """Charge a stored card, or what was typed into PayTabs' fields on our page.
+    def charge(
+        self, payment_id: str, terms: ChargeTerms | InvoiceTerms, operation_id: str, context: Context
+    ) -> PaymentView:
+        """Charge a stored card, or what was typed into PayTabs' fields on our page, or bill the payer.
 
         Raises:
             InvalidArgument: there is no such payment, or it cannot be charged as asked, with an open page for example.
@@ -71,6 +73,10 @@ class MoneyService:
         row = self._parts.charges.accept(self._parts.cms.payment(payment_id), terms, operation_id, context)
         self._sent(row, context)
         return self._parts.service.get(payment_id)
+
+    def state(self, payment_id: str) -> str:
+        """Return a payment's state."""
+        return self._parts.service.get(payment_id).state
 
     def view(self, row: Operation) -> OperationView:
         """Show an operation together with its payment's state."""

@@ -69,6 +69,7 @@ class Operation:
     requested_by: str | None
     created_at: datetime
     poll_from: datetime
+    invoice_id: int | None = None
 
     @property
     def cart_id(self) -> str | None:
@@ -175,6 +176,15 @@ class OperationsLedger:
         )  # fmt: skip
         return result.modified_count == 1
 
+    def claim_act(self, row: Operation, act_id: str) -> bool:
+        """Note under a caller's id that something is done to an operation once; False when it was noted before."""
+        unnoted = {"_id": row.operation_id, "acts": {"$ne": act_id}}
+        return self.rows.update_one(unnoted, {"$push": {"acts": act_id}}).modified_count == 1
+
+    def forget_act(self, row: Operation, act_id: str) -> None:
+        """Take back the note of an act that provably did not happen."""
+        self.rows.update_one({"_id": row.operation_id}, {"$pull": {"acts": act_id}})
+
     def give_up(self, row: Operation, error: str, now: datetime, session: ClientSession) -> None:
         """Close an operation in doubt by a human's word; its last cart stays watched. The session has read the row."""
         carts = [*row.sends[:-1], *(replace(send, retired_at=now) for send in row.sends[-1:])]
@@ -265,4 +275,5 @@ def _read(found: Document) -> Operation:
         requested_by=found["requested_by"],
         created_at=found["created_at"],
         poll_from=found["poll_from"],
+        invoice_id=found["result"].get("invoice_id"),
     )

@@ -66,12 +66,13 @@ class AttemptStatus(StrEnum):
 IN_DOUBT = frozenset({AttemptStatus.STARTED, AttemptStatus.UNKNOWN})
 
 #: Facts that say how the sending of an attempt or a follow-up ended.
-_SENDING = facts.AttemptNotSent | facts.AttemptRefused | facts.OutcomeUnknown | facts.CartRetired
+_SENDING = facts.AttemptNotSent | facts.AttemptRefused | facts.OutcomeUnknown | facts.CartRetired | facts.InvoiceOpened
 _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
     facts.AttemptNotSent: AttemptStatus.NOT_SENT,
     facts.AttemptRefused: AttemptStatus.REFUSED,
     facts.OutcomeUnknown: AttemptStatus.UNKNOWN,
     facts.CartRetired: AttemptStatus.RETIRED,
+    facts.InvoiceOpened: AttemptStatus.OPEN,
 }
 
 

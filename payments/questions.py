@@ -47,7 +47,7 @@ def _of_attempt(row: Operation, attempt: Attempt, verdict: Assessment, now: date
             yield Question("cart_id", attempt.cart_id or "")
     elif attempt.tran_ref:
         yield Question("tran_ref", attempt.tran_ref)
-    elif attempt.cart_id and attempt.status in IN_DOUBT:
+    elif attempt.cart_id and attempt.status in IN_DOUBT | {AttemptStatus.OPEN}:
         yield Question("cart_id", attempt.cart_id)
     legs = [leg for leg in verdict.legs if leg.operation_id == row.operation_id]
     if attempt.cart_id and any(leg.state in _CART_TELLS_MORE for leg in legs):

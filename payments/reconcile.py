@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from payments import facts
 from payments.assessment import assess
 from payments.events import Context
+from payments.gateway import Gateway
 from payments.ladder import LADDERS, POLLING, SETTLING, is_overdue, may_resend, next_look, next_step
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
@@ -19,7 +20,6 @@ from payments.projections import RaiseAlert
 from payments.questions import Question, questions
 from payments.requesting import FOLLOW_UP_KINDS
 from payments.review import in_doubt
-from payments.sending import Gateway
 from payments.store import Change, Clock, PaymentStore
 from paytabs.errors import LISTED_CODES
 from paytabs.responses import Answer

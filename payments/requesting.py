@@ -7,6 +7,7 @@ from typing import Any
 from payments.cms import CmsReader
 from payments.operations import Operation
 from payments.payment import Snapshot
+from paytabs.invoices import InvoiceRequest
 from paytabs.operations import (
     ChargeRequest,
     FollowUpRequest,
@@ -17,7 +18,7 @@ from paytabs.operations import (
 )
 
 Document = dict[str, Any]
-Request = PageRequest | ChargeRequest | FollowUpRequest
+Request = PageRequest | ChargeRequest | FollowUpRequest | InvoiceRequest
 
 #: PayTabs takes at most this many characters of description.
 MAX_DESCRIPTION = 128
@@ -78,6 +79,10 @@ def _form(params: Document, common: Document) -> Request:
     return ManagedFormRequest(**common, payment_token=params["secret"], tokenise=params.get("tokenise"))
 
 
+def _invoice(params: Document, common: Document) -> Request:
+    return InvoiceRequest(**common, invoice=params["invoice"])
+
+
 _BUILDERS: Mapping[str, Callable[[Document, Document], Request]] = MappingProxyType(
-    {"create_page": _page, "charge_token": _token, "managed_form": _form}
+    {"create_page": _page, "charge_token": _token, "managed_form": _form, "create_invoice": _invoice}
 )

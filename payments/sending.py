@@ -8,15 +8,14 @@ happen is ever sent again, and then under a fresh cart.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from payments import facts
 from payments.allowance import order
 from payments.booking import book, closed
-from payments.cards import CardGateway
 from payments.cms import CmsReader
 from payments.errors import InvalidArgument, NotYet
 from payments.events import Context
+from payments.gateway import Gateway
 from payments.operations import Operation, OperationsLedger, Status, new_cart_id
 from payments.payment import CONFIRMED, OPEN
 from payments.projections import RaiseAlert
@@ -24,31 +23,10 @@ from payments.requesting import CHARGE_KINDS, FOLLOW_UP_KINDS, Request, build_re
 from payments.store import Change, Clock, PaymentStore
 from paytabs.errors import LISTED_CODES, InvalidRequest
 from paytabs.fault_points import fault_point
-from paytabs.operations import ChargeRequest, FollowUpRequest, PageRequest
+from paytabs.invoices import InvoiceRequest
+from paytabs.operations import FollowUpRequest, PageRequest
 from paytabs.resilience import PARKED_WORK, BackoffPolicy
 from paytabs.responses import Answer
-
-
-class Gateway(CardGateway, Protocol):
-    """The calls the life of a payment makes; `paytabs.client.PayTabsClient` is the real one.
-
-    Those with a `not_after` write nothing to the socket after that moment (monotonic seconds).
-    """
-
-    def request_page(self, request: PageRequest, *, not_after: float | None, correlation_id: str | None) -> Answer:
-        """Ask for a hosted page."""
-
-    def charge(self, request: ChargeRequest, *, not_after: float | None, correlation_id: str | None) -> Answer:
-        """Charge without a page."""
-
-    def follow_up(self, request: FollowUpRequest, *, not_after: float | None, correlation_id: str | None) -> Answer:
-        """Capture, void, release or refund."""
-
-    def query_tran(self, tran_ref: str, *, correlation_id: str | None = None) -> Answer:
-        """Ask what became of a transaction."""
-
-    def query_cart(self, cart_id: str, *, correlation_id: str | None = None) -> Answer:
-        """Ask which transactions a cart has."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +108,8 @@ class Sender:
             return gateway.request_page(request, not_after=not_after, correlation_id=correlation_id)
         if isinstance(request, FollowUpRequest):
             return gateway.follow_up(request, not_after=not_after, correlation_id=correlation_id)
+        if isinstance(request, InvoiceRequest):
+            return gateway.create_invoice(request, not_after=not_after, correlation_id=correlation_id)
         return gateway.charge(request, not_after=not_after, correlation_id=correlation_id)
 
     def _start(self, change: Change, row: Operation, cart_id: str) -> bool:

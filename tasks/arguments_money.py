@@ -1,6 +1,6 @@
 """What the tasks that move money take: an operation id of the caller's, and amounts as decimal text."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -75,3 +75,32 @@ class DeleteToken(OfToken):
     """A stored card that is to be forgotten."""
 
     operation_id: OperationId
+
+
+class CreateInvoice(OfPayment):
+    """A bill for a payment; `invoice` has PayTabs' members (`line_items`, `due_date` …), amounts as text."""
+
+    invoice: dict[str, Any]
+    operation_id: OperationId
+    transaction: Literal["sale", "auth"] = "sale"
+    callback_url: WebAddress | None = None
+    return_url: WebAddress | None = None
+
+
+class ActOnInvoice(OfPayment):
+    """Something done to a payment's invoice."""
+
+    operation_id: OperationId
+
+
+class SendSms(ActOnInvoice):
+    """An invoice's link for a telephone."""
+
+    phone: Annotated[str, StringConstraints(pattern=r"^\+?[0-9 ()-]{5,24}$")]
+
+
+class MarkPaid(ActOnInvoice):
+    """An invoice paid outside PayTabs."""
+
+    pay_method: Literal["cash", "cheque", "banktransfer", "pointofsale"]
+    pay_description: Annotated[str, StringConstraints(min_length=1, max_length=128)]

@@ -26,7 +26,9 @@ from payments.accepting import Acceptor
 from payments.cards import CardService
 from payments.cms import CmsReader
 from payments.follow import FollowOperations
+from payments.gateway import Gateway
 from payments.inbox import Inbox
+from payments.invoicing import InvoiceParts, InvoiceService
 from payments.money import MoneyParts, MoneyService
 from payments.notices import NoticeParts, Notices
 from payments.operations import OperationsLedger
@@ -34,7 +36,7 @@ from payments.ordering import FollowUpAcceptor
 from payments.projections import ProjectToCms
 from payments.reconcile import Reconciler
 from payments.review import ReviewDesk
-from payments.sending import Gateway, Sender, Senders
+from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
 from payments.store import PaymentStore
 from paytabs.client import GatewayProfile, PayTabsClient
@@ -63,6 +65,7 @@ class World:
     money: MoneyService
     review: ReviewDesk
     cards: CardService
+    invoices: InvoiceService
     notices: Notices
     aggregations: AggregationRunner
     gateway: Gateway
@@ -147,11 +150,18 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
         )
     )  # fmt: skip
     callback, back = settings.paytabs_callback_url, settings.paytabs_return_url
+    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back)
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
-            charges=Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back),
+            charges=attempts,
             follow_ups=FollowUpAcceptor(store, ledger, callback),
+        )
+    )  # fmt: skip
+    invoices = InvoiceService(
+        InvoiceParts(
+            store=store, ledger=ledger, money=money, reconciler=reconciler, gateway=gateway,
+            fence_seconds=settings.send_fence_seconds,
         )
     )  # fmt: skip
     notices = Notices(
@@ -163,7 +173,7 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), cards=CardService(gateway), notices=notices,
+        review=ReviewDesk(store, ledger, lease), cards=CardService(gateway), invoices=invoices, notices=notices,
         aggregations=AggregationRunner(db, clock=clock), gateway=gateway, owner=owner,
     )  # fmt: skip
 

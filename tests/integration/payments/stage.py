@@ -15,6 +15,7 @@ from payments.operations import Operation
 from payments.ordering import FollowUpTerms
 from payments.service import PageTerms
 from payments.views import OperationView, PaymentView
+from paytabs.client import PayTabsClient
 from paytabs.responses import Answer, parse_notification
 from tasks.wiring import World, build_world, ensure_indexes, make_gateway
 from tests.support.cms import SeededPayment
@@ -49,50 +50,30 @@ class Interrupted(BaseException):
     """Raised where a worker is killed: nothing catches it."""
 
 
-class BetweenAnswerAndBooking:
+class BetweenAnswerAndBooking(PayTabsClient):
     """The real gateway client, and something that happens when it has answered a request and nobody has read it yet."""
 
     def __init__(self, settings: Settings, happening: Callable[[], None]) -> None:
-        self._client = make_gateway(settings)
+        vars(self).update(vars(make_gateway(settings)))
         self._happening = happening
 
     def request_page(self, *args: Any, **kwargs: Any) -> Answer:
         """Ask, let it happen, and answer."""
-        answer = self._client.request_page(*args, **kwargs)
+        answer = super().request_page(*args, **kwargs)
         self._happening()
         return answer
 
     def charge(self, *args: Any, **kwargs: Any) -> Answer:
         """Charge, let it happen, and answer."""
-        answer = self._client.charge(*args, **kwargs)
+        answer = super().charge(*args, **kwargs)
         self._happening()
         return answer
 
     def follow_up(self, *args: Any, **kwargs: Any) -> Answer:
         """Act upon a transaction, let it happen, and answer."""
-        answer = self._client.follow_up(*args, **kwargs)
+        answer = super().follow_up(*args, **kwargs)
         self._happening()
         return answer
-
-    def query_tran(self, *args: Any, **kwargs: Any) -> Answer:
-        """Pass on."""
-        return self._client.query_tran(*args, **kwargs)
-
-    def query_cart(self, *args: Any, **kwargs: Any) -> Answer:
-        """Pass on."""
-        return self._client.query_cart(*args, **kwargs)
-
-    def query_token(self, *args: Any, **kwargs: Any) -> Answer:
-        """Pass on."""
-        return self._client.query_token(*args, **kwargs)
-
-    def delete_token(self, *args: Any, **kwargs: Any) -> Answer:
-        """Pass on."""
-        return self._client.delete_token(*args, **kwargs)
-
-    def close(self) -> None:
-        """Close the real client."""
-        self._client.close()
 
 
 class Stage:
@@ -103,7 +84,6 @@ class Stage:
         self.clock = SetClock()
         self.settings = settings.model_copy(update={"paytabs_base_url": sandbox.url})
         self._worlds: list[World] = []
-        self._gateways: list[BetweenAnswerAndBooking] = []
         self.world = self.another_world()
         if "payment_operations" not in database.list_collection_names():
             ensure_indexes(self.world)
@@ -114,15 +94,12 @@ class Stage:
         gateway = BetweenAnswerAndBooking(changed, happening) if happening else None
         built = build_world(changed, clock=self.clock, gateway=gateway)
         self._worlds.append(built)
-        self._gateways += [gateway] if gateway else []
         return built
 
     def close(self) -> None:
         """Close every world."""
         for built in self._worlds:
             built.close()
-        for gateway in self._gateways:
-            gateway.close()
 
     def context(self, source: str = "test") -> Context:
         """Return a context of this test's."""

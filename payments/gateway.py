@@ -1,0 +1,60 @@
+"""The calls that the life of a payment makes; `paytabs.client.PayTabsClient` is the real one.
+
+Those with a `not_after` write nothing to the socket after that moment (monotonic seconds).
+"""
+
+from typing import Protocol
+
+from paytabs.invoices import InvoicePaidRequest, InvoiceRequest
+from paytabs.operations import ChargeRequest, FollowUpRequest, PageRequest
+from paytabs.responses import Answer
+
+
+class CardGateway(Protocol):
+    """The calls about stored cards; `paytabs.client.PayTabsClient` is the real one."""
+
+    def query_token(self, token: str, *, correlation_id: str | None = None) -> Answer:
+        """Ask which card is behind a token."""
+
+    def delete_token(self, token: str, *, correlation_id: str | None = None) -> Answer:
+        """Delete a token."""
+
+
+class InvoiceGateway(Protocol):
+    """The calls about invoices."""
+
+    def create_invoice(self, request: InvoiceRequest, *, not_after: float | None, correlation_id: str | None) -> Answer:
+        """Ask for an invoice."""
+
+    def invoice_status(self, invoice_id: int, *, correlation_id: str | None = None) -> Answer:
+        """Ask what became of an invoice."""
+
+    def cancel_invoice(self, invoice_id: int, *, correlation_id: str | None = None) -> Answer:
+        """Cancel an invoice."""
+
+    def send_invoice_sms(self, invoice_id: int, phone: str, *, correlation_id: str | None = None) -> Answer:
+        """Send an invoice's link to a telephone."""
+
+    def mark_invoice_paid(
+        self, request: InvoicePaidRequest, *, not_after: float | None, correlation_id: str | None
+    ) -> Answer:
+        """Say that an invoice was paid outside PayTabs."""
+
+
+class Gateway(CardGateway, InvoiceGateway, Protocol):
+    """Everything that is asked of PayTabs."""
+
+    def request_page(self, request: PageRequest, *, not_after: float | None, correlation_id: str | None) -> Answer:
+        """Ask for a hosted page."""
+
+    def charge(self, request: ChargeRequest, *, not_after: float | None, correlation_id: str | None) -> Answer:
+        """Charge without a page."""
+
+    def follow_up(self, request: FollowUpRequest, *, not_after: float | None, correlation_id: str | None) -> Answer:
+        """Capture, void, release or refund."""
+
+    def query_tran(self, tran_ref: str, *, correlation_id: str | None = None) -> Answer:
+        """Ask what became of a transaction."""
+
+    def query_cart(self, cart_id: str, *, correlation_id: str | None = None) -> Answer:
+        """Ask which transactions a cart has."""
