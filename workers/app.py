@@ -23,6 +23,7 @@ from workers.schedule import beat_schedule
 TASK_MODULES = (
     "tasks.payments",
     "tasks.tokens",
+    "tasks.invoices",
     "tasks.webhooks",
     "tasks.maintenance",
     "tasks.aggregations",
