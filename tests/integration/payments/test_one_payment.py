@@ -155,7 +155,7 @@ class TestOnePayment:
     def test_anything(self, stage: Stage) -> None:
         """Callers, staff, a bad line and time, in any order."""
         bounded = settings(
-            max_examples=12,
+            max_examples=6,
             stateful_step_count=10,
             deadline=None,
             derandomize=True,
