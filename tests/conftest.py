@@ -1,5 +1,6 @@
 """Real servers for every test that asks: started once per test run, emptied between tests, gone at the end."""
 
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -61,6 +62,14 @@ def mongo_three(servers_directory: Path) -> Iterator[EmbeddedMongo]:
     server.stop(immediately=True)
 
 
+@pytest.fixture(scope="session")
+def silent_port() -> Iterator[int]:
+    """A loopback port that refuses connections for the whole run: it is held, and nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", stack_ports.free_port()))
+        yield held.getsockname()[1]
+
+
 @pytest.fixture
 def database_name() -> str:
     """A database name that no other test uses."""
@@ -68,20 +77,21 @@ def database_name() -> str:
 
 
 @pytest.fixture
-def settings(mongo: EmbeddedMongo, redis_url: str, database_name: str) -> Settings:
-    """Complete settings for this test's own database, the emptied Valkey and the sandbox's profile."""
+def settings(mongo: EmbeddedMongo, redis_url: str, database_name: str, silent_port: int) -> Settings:
+    """Complete settings for this test's own database, the emptied Valkey and the sandbox's profile; nobody is told."""
     if not mongo.servers[0].running:
         mongo.start()
     mongo.thaw(0)
+    nobody = f"http://127.0.0.1:{silent_port}"
     test_run = Settings(
         _env_file=None,
         mongo_database=database_name,
         paytabs_profile=PROFILE_ID,
         paytabs_serverk=SERVER_KEY,
         paytabs_region="SAU",
-        paytabs_callback_url="http://127.0.0.1:8300/webhooks/paytabs",
-        paytabs_return_url="http://127.0.0.1:8300/payments/return",
-        return_allowed_urls=("http://127.0.0.1:8300/healthz",),
+        paytabs_callback_url=f"{nobody}/webhooks/paytabs",
+        paytabs_return_url=f"{nobody}/payments/return",
+        return_allowed_urls=(f"{nobody}/healthz",),
         mongo_election_timeout_ms=2000,
         server_selection_timeout_ms=5000,
     )

@@ -181,7 +181,7 @@ class TestDuplicates:
     def test_refused(self, shop: Shop, *, counts: bool) -> None:
         """A request that was refused may count: its repetition is then unknown, though neither did anything."""
         shop.sandbox.switch(refused_counts_for_filter=counts)
-        request = PageRequest(**shop.cart(), callback="http://127.0.0.1:8300/ipn")
+        request = PageRequest(**shop.cart(), callback="http://127.0.0.1:1/ipn")
         shop.sandbox.switch(url_rules="strict")
         assert shop.client.request_page(request).outcome is Outcome.DID_NOT_HAPPEN
         again = shop.client.request_page(request)
@@ -196,7 +196,7 @@ class TestRefusals:
     def test_addresses(self, shop: Shop, rules: str, http_status: int) -> None:
         """Our address may be refused: then nothing happened, under each status of a refusal."""
         shop.sandbox.switch(url_rules=rules, code2_http_status=http_status)
-        request = PageRequest(**shop.cart(), callback="http://localhost:8300/ipn")
+        request = PageRequest(**shop.cart(), callback="http://localhost:1/ipn")
         answer = shop.client.request_page(request)
         expected = Outcome.SUCCEEDED if rules == "local" else Outcome.DID_NOT_HAPPEN
         assert (answer.outcome, answer.http_status) == (expected, 200 if rules == "local" else http_status)

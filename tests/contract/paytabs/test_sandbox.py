@@ -22,7 +22,7 @@ def ask(**members: Any) -> PageRequest:
         "cart_description": "Contract 1",
         "cart_currency": "SAR",
         "cart_amount": "115.00",
-        "return_url": "http://127.0.0.1:8300/payments/return",
+        "return_url": "http://127.0.0.1:1/payments/return",
         "customer_details": PartyDetails(name="Test Buyer", email="buyer@example.test", country="SA"),
     }
     return PageRequest(**(usual | members))

@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from pymongo.collection import Collection
@@ -37,7 +39,11 @@ class Receiver:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env={**os.environ, **environment(settings), **own}, stdout=output, stderr=output
             )
-        eventually(self._answers, within_seconds=30, what="the receiver")
+        try:
+            eventually(self._answers, within_seconds=30, what="the receiver")
+        except BaseException:
+            self.kill()  # nobody has it to stop it
+            raise
 
     def lines(self) -> list[dict[str, Any]]:
         """Read the log; every line must be JSON."""
@@ -48,12 +54,21 @@ class Receiver:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
 
+    def kill(self) -> None:
+        """End the process and its workers at once."""
+        with suppress(psutil.NoSuchProcess):
+            family = psutil.Process(self.process.pid)
+            for one in (family, *family.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
+        self.process.wait(timeout=10)
+
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text()
         try:
             return requests.get(f"{self.url}/healthz", timeout=5).ok
-        except requests.ConnectionError:
-            return False
+        except requests.RequestException:
+            return False  # its port takes connections before its workers can answer
 
 
 @pytest.fixture
