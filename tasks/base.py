@@ -25,10 +25,11 @@ from pymongo.errors import (
 )
 from redis.exceptions import RedisError
 
+from aggregations.errors import NotFound, UnknownAggregation
 from config.logs import bind_task, clear_task
 from config.queues import CORRELATION_HEADER
 from observability.metrics import TASK_RETRIES
-from payments.errors import InboxUnavailable, NotYet, StreamContended
+from payments.errors import InboxUnavailable, InvalidArgument, NotYet, StreamContended
 from payments.events import Context, timestamp
 from paytabs.resilience import TASK_RETRY, BackoffPolicy
 from tasks.arguments import Arguments
@@ -51,6 +52,9 @@ PASSING: tuple[type[Exception], ...] = (
     RedisError,
     SoftTimeLimitExceeded,
 )
+
+#: Errors that are the caller's to mend and stand in its answer: here they are one line without a traceback.
+CALLERS_MISTAKES: tuple[type[Exception], ...] = (InvalidArguments, InvalidArgument, NotFound, UnknownAggregation)
 
 #: Server errors that MongoDB itself says may be tried again.
 RETRYABLE_LABELS = ("TransientTransactionError", "RetryableWriteError", "RetryableReadError")
@@ -79,6 +83,7 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     abstract = True
     max_retries = LOST_CHILDREN
     default_retry_delay = 1
+    throws = CALLERS_MISTAKES
     #: Celery writes this much of an answer into its log line and into Flower: an answer may be about people.
     resultrepr_maxsize = 1
     policy: BackoffPolicy = TASK_RETRY

@@ -27,6 +27,11 @@ WRONG: dict[str, tuple[str, dict[str, Any], str, str | None]] = {
 }
 
 
+def refusals(system: System, task_id: str) -> list[dict[str, Any]]:
+    """List Celery's own lines about a task that raised what callers are told to expect."""
+    return [line for line in system.lines(task_id=task_id, level="info") if "raised expected" in line["event"]]
+
+
 class TestArguments:
     """A bad argument fails at once, names its field, and is repeated nowhere."""
 
@@ -38,11 +43,13 @@ class TestArguments:
         with pytest.raises(InvalidArguments, match=rf"^{field}: ") as failed:
             asked.get()
         stored = json.dumps(asked.meta, default=str)
-        lines = eventually(lambda: system.lines(task_id=asked.id, level="error"), what="the line about the failure")
+        lines = eventually(lambda: refusals(system, asked.id), what="the line about the refusal")
         lines += system.lines(task_id=asked.id)
         assert asked.meta["status"] == "FAILURE"
         assert field in stored
         assert field in lines[0]["event"]
+        assert {line["level"] for line in lines} == {"info"}
+        assert not [line for line in lines if "exception" in line]
         assert "task_retried" not in [line["event"] for line in lines]
         assert secret is None or all(secret not in text for text in (str(failed.value), stored, *map(str, lines)))
 
@@ -99,6 +106,16 @@ class TestDocuments:
         for task in ("payments.create_page", "payments.verify", "payments.get", "payments.history"):
             with pytest.raises(InvalidArgument, match=r"^payment_id: expected the id of a payment"):
                 system.run(task, payment_id=str(ObjectId()))
+
+    def test_expected(self, system: System) -> None:
+        """Such a mistake is the caller's to mend: nothing is logged as an error, and no traceback."""
+        asked = system.enqueue("payments.get", payment_id=str(ObjectId()))
+        with pytest.raises(InvalidArgument):
+            asked.get()
+        eventually(lambda: refusals(system, asked.id), what="the line about the refusal")
+        lines = system.lines(task_id=asked.id)
+        assert {line["level"] for line in lines} == {"info"}
+        assert "Traceback" not in str(lines)
 
     def refused(self, system: System, payment_id: str, field: str) -> None:
         """Ask for a page and see the refusal."""
