@@ -1,6 +1,7 @@
 """The Celery application: options, tasks and schedule put together; import it before serving anything."""
 
 import logging
+import sys
 from typing import Any
 
 from celery import Celery
@@ -15,7 +16,7 @@ from celery.signals import (
 
 from config.celeryconfig import celery_config
 from config.logs import configure_logs
-from config.settings import load_settings
+from config.settings import SettingsError, load_settings
 from tasks.wiring import use_world
 from workers.schedule import beat_schedule
 
@@ -84,5 +85,8 @@ def _close_clients(**_: Any) -> None:  # noqa: ANN401 - Celery's signal argument
     use_world(None)
 
 
-app = make_app()
+try:
+    app = make_app()
+except SettingsError as error:
+    sys.exit(str(error))
 app.set_default()

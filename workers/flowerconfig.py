@@ -4,24 +4,20 @@ Flower shows every task's arguments and can revoke tasks, so without names and p
 Whatever here is called like an option of Flower's is that option.
 """
 
-import ipaddress
 import sys
 
+from config.logs import configure_logs
+from config.networks import is_loopback
 from config.settings import SettingsError, load_settings
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether only this machine can reach a server that listens on ``host``."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
 
 try:
     _settings = load_settings()
 except SettingsError as error:
     sys.exit(str(error))
+
+# Flower's lines travel like everybody's; "none" keeps Tornado, which reads its options once more, from undoing it.
+configure_logs(log_format=_settings.log_format, level=_settings.log_level)
+logging = "none"
 
 port = _settings.flower_port
 address = _settings.flower_address

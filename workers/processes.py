@@ -14,10 +14,10 @@ from workers.supervisor_spec import ProcessSpec, Ready, answers, writes
 COMMANDS = {
     "sandbox": "python -m sandbox --host {receiver_host} --port {sandbox_port} --profile-id {paytabs_profile}"
     " --server-key {paytabs_serverk} --public-url http://127.0.0.1:{sandbox_port}",
-    "worker-money": "celery -A workers.app worker -n money@%h -Q payments,webhooks,reconcile,events --concurrency 4"
+    "worker-money": "celery -q -A workers.app worker -n money@%h -Q payments,webhooks,reconcile,events --concurrency 4"
     " --prefetch-multiplier 1",
-    "worker-reads": "celery -A workers.app worker -n reads@%h -Q aggregations,maintenance --concurrency 2",
-    "beat": "celery -A workers.app beat -s {local_dir}/celerybeat-schedule --pidfile=",
+    "worker-reads": "celery -q -A workers.app worker -n reads@%h -Q aggregations,maintenance --concurrency 2",
+    "beat": "celery -q -A workers.app beat -s {local_dir}/celerybeat-schedule --pidfile=",
     "receiver": "gunicorn workers.wsgi:app -c workers/gunicorn_conf.py",
     "flower": "celery -A workers.app flower --conf=workers/flowerconfig.py",
 }
