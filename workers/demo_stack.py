@@ -32,8 +32,8 @@ FOLDER = "demo"
 #: How long a process has to be gone after its stop, in seconds: its guard has waited for it already.
 GONE_SECONDS = 2.0
 
-#: Where a broker keeps what workers have taken and not yet finished, and which processes listen for commands.
-UNACKED, LISTENERS = "unacked", "_kombu.binding.celery.pidbox"
+#: Where a broker keeps what workers have taken and not yet finished.
+UNACKED = "unacked"
 
 
 @dataclass(frozen=True)

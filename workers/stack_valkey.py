@@ -35,10 +35,6 @@ class EmbeddedValkey:
         """The address of database 0, the broker's."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def database_url(self, number: int) -> str:
-        """Give the address of another numbered database."""
-        return f"redis://127.0.0.1:{self.port}/{number}"
-
     def start(self) -> Self:
         """Start the server, or start it again on its port with its data, and return when it answers.
 
