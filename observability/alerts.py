@@ -28,7 +28,8 @@ class Alerts:
             name: what kind of trouble, a constant.
             key: what it is about: a payment's or an operation's id.
             detail: one sentence without personal data.
-            session: a transaction to be part of; the alert then exists exactly if its cause does.
+            session: a transaction to be part of; the alert then exists exactly if its cause does. It is neither
+                logged nor counted here: whether the transaction commits, and after how many tries, is not known yet.
         """
         now = self._clock()
         self.rows.update_one(
@@ -41,5 +42,7 @@ class Alerts:
             upsert=True,
             session=session,
         )
+        if session is not None:
+            return
         ALERTS_RAISED.labels(name=name).inc()
         log.warning("alert_raised", alert=name, key=key, detail=detail)

@@ -54,7 +54,7 @@ INBOX_WRITE_SECONDS = Histogram(
 
 ALERTS_RAISED = Counter(
     "nestcms_alerts_raised",
-    "Alerts raised for operators, repeats included, by name.",
+    "Alerts raised for operators outside transactions, repeats included, by name.",
     ["name"],
 )
 
