@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from tests.support.cms import seed_payment
 from tests.support.notices import notice
 from tests.support.raw_message import push, raw_message
 from tests.support.sandbox import Sandbox
-from tests.support.system import System
+from tests.support.system import Asked, System
 from tests.support.waiting import eventually
 from workers.stack import EmbeddedMongo
 
@@ -30,6 +31,16 @@ def letter(documents: Documents, **wanted: Any) -> dict[str, Any]:
     row = eventually(lambda: documents["dead_letters"].find_one(wanted), within_seconds=WITHIN_SECONDS, what="a letter")
     assert row is not None
     return row
+
+
+def failed(asked: Asked) -> bool:
+    """Say whether a task has ended in an error."""
+    return bool(asked.meta["status"] == "FAILURE")
+
+
+def has(lines: Callable[[], list[Any]], number: int) -> bool:
+    """Say whether there are as many lines."""
+    return len(lines()) == number
 
 
 def last_try(task: str, correlation_id: str, **arguments: Any) -> dict[str, Any]:
@@ -91,7 +102,7 @@ class TestGivenUp:
         asked = system.enqueue("payments.get", payment_id="nobody's")
         unknown = system.enqueue("payments.get", payment_id="f" * 24)
         for one in (asked, unknown):
-            eventually(lambda one=one: one.meta["status"] == "FAILURE")
+            eventually(partial(failed, one))
         assert broker.llen("quarantine") == 0
         assert documents["dead_letters"].count_documents({"task_id": {"$in": [asked.id, unknown.id]}}) == 0
 
@@ -136,11 +147,12 @@ class TestLostWorkers:
         asked = system.enqueue("payments.verify", payment_id=payment.payment_id, correlation_id="deadly")
         for lost in (1, 2, 3):
             begun = partial(system.lines, task_id=asked.id, event="task_started")
-            eventually(lambda begun=begun, lost=lost: len(begun()) == lost, within_seconds=WITHIN_SECONDS)
+            eventually(partial(has, begun, lost), within_seconds=WITHIN_SECONDS)
             system.kill("worker-money")
             assert broker.get(f"deliveries:{asked.id}:0") == str(lost)
             # As if the visibility timeout had passed.
-            broker.zadd("unacked_index", dict.fromkeys(broker.zrange("unacked_index", 0, -1), 0))
+            tags: list[Any] = broker.zrange("unacked_index", 0, -1)
+            broker.zadd("unacked_index", dict.fromkeys(tags, 0))
             system.restart("worker-money")
         eventually(lambda: asked.meta["status"] == "FAILURE", within_seconds=WITHIN_SECONDS, what="given up")
         system.restart("beat")
@@ -154,7 +166,7 @@ class TestLostWorkers:
         """A run that ends, well or not, leaves no count behind."""
         for payment_id in (PAYMENT_ID, "f" * 24):
             asked = system.enqueue("payments.get", payment_id=payment_id)
-            eventually(lambda asked=asked: asked.meta["status"] == "FAILURE")
+            eventually(partial(failed, asked))
             assert broker.get(f"deliveries:{asked.id}:0") is None
 
 

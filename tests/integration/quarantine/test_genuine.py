@@ -33,6 +33,9 @@ def task(app: Celery, **options: Any) -> Signature[Any]:
     return app.signature("payments.get", kwargs=given, **options)
 
 
+#: Headers of a caller's own, nested ones among them.
+OWN_HEADERS: Any = {"x-correlation-id": "a", "other": {"deep": [1]}}
+
 #: Everything that a Python caller can ask Celery for.
 CALLS: dict[str, Callable[[Celery], Any]] = {
     "plain": lambda app: task(app).apply_async(),
@@ -46,7 +49,7 @@ CALLS: dict[str, Callable[[Celery], Any]] = {
     "own id": lambda app: task(app).apply_async(task_id="order 4711/capture"),
     "shadow": lambda app: task(app).apply_async(shadow="get"),
     "no result": lambda app: task(app).apply_async(ignore_result=True),
-    "own headers": lambda app: task(app).apply_async(headers={"x-correlation-id": "a", "other": {"deep": [1]}}),
+    "own headers": lambda app: task(app).apply_async(headers=OWN_HEADERS),
     "links": lambda app: task(app).apply_async(link=task(app), link_error=[task(app), task(app)]),
     "chain": lambda app: chain(task(app), task(app), task(app)).apply_async(),
     "group": lambda app: group([task(app), task(app)]).apply_async(),

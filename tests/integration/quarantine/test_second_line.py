@@ -43,7 +43,7 @@ def receive(app: Celery, connection: Connection, trouble: Exception) -> None:
         _maximum_prefetch_restored=True,
     )
     handle = consumer.create_task_handler()
-    with app.amqp.TaskConsumer(connection, on_message=handle):
+    with app.amqp.TaskConsumer(connection.default_channel, on_message=handle):
         connection.drain_events(timeout=5)
 
 
@@ -66,7 +66,8 @@ class TestSecondLine:
         message = base()
         with redis.Redis.from_url(str(settings.redis_url)) as broker:
             for again in (False, True):
-                message["headers"] |= {"redelivered": again} if again else {}
+                if again:
+                    message["headers"]["redelivered"] = True
                 message["properties"]["delivery_info"]["redelivered"] = again
                 broker.lpush("payments", json.dumps(message))
                 receive(app, connection, ZeroDivisionError())
