@@ -1,8 +1,9 @@
 # Everything one does with this project; `make` alone prints the menu.
 #   make PYTHON=python3.12 …       another Python for the virtual environment
-#   make test PYTEST_ARGS="-n 2"   more arguments for pytest
+#   make test PYTEST_ARGS="-n 0 -x"  other arguments for pytest: one process, up to the first failure
 PYTHON ?= python3
-PYTEST_ARGS ?=
+# Two processes, a file's tests together: each has servers of its own.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 BIN := .venv/bin
 
 # What is installed is what these stamps say. Each is named after the content of the files it was made from, so nothing
@@ -36,10 +37,10 @@ contract-live: $(DEVELOPMENT) ## run the client's contract tests against a real 
 	@for name in PAYTABS_LIVE_PROFILE PAYTABS_LIVE_SERVERK PAYTABS_LIVE_REGION; do \
 		printenv $$name >/dev/null || { echo "$$name is unset: these tests need a PayTabs test profile" >&2; exit 1; }; \
 	done
-	@$(BIN)/python -m pytest tests/contract/live $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/contract/live
 
 chaos: $(DEVELOPMENT) ## run only the tests that kill and freeze what the system runs on
-	@$(BIN)/python -m pytest tests/chaos $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/chaos
 	@set -e; for script in tests/chaos/full_*.py; do echo "$$script"; $(BIN)/python "$$script"; done
 
 bench: $(DEVELOPMENT) ## measure, and write the figures to bench/results

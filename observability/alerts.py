@@ -29,7 +29,7 @@ class Alerts:
             key: what it is about: a payment's or an operation's id.
             detail: one sentence without personal data.
             session: a transaction to be part of; the alert then exists exactly if its cause does. It is neither
-                logged nor counted here: whether the transaction commits, and after how many tries, is not known yet.
+                logged nor counted here, since it may yet be aborted: call `announce` once it has committed.
         """
         now = self._clock()
         self.rows.update_one(
@@ -42,7 +42,10 @@ class Alerts:
             upsert=True,
             session=session,
         )
-        if session is not None:
-            return
+        if session is None:
+            self.announce(name, key, detail)
+
+    def announce(self, name: str, key: str, detail: str) -> None:
+        """Log and count an alert that stands."""
         ALERTS_RAISED.labels(name=name).inc()
         log.warning("alert_raised", alert=name, key=key, detail=detail)

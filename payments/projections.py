@@ -4,6 +4,8 @@ Only `status`, `transR`, `gateway` and `updatedAt` are ever set. A document that
 stop the facts: they are committed and somebody is alerted.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from bson import ObjectId
@@ -27,11 +29,18 @@ class RaiseAlert(Protocol):
 class ProjectToCms:
     """Writes a payment's state into the CMS's own document."""
 
-    def __init__(self, database: Database[Document], ledger: OperationsLedger, alert: RaiseAlert) -> None:
-        """Write to the CMS's `payments` collection."""
+    def __init__(
+        self,
+        database: Database[Document],
+        ledger: OperationsLedger,
+        alert: RaiseAlert,
+        announce: Callable[[str, str, str], None],
+    ) -> None:
+        """Write to the CMS's `payments` collection; an alert is announced once its transaction has committed."""
         self._payments = database["payments"]
         self._ledger = ledger
         self._alert = alert
+        self._announce = announce
 
     def __call__(self, change: Change, version: int) -> None:
         """Write the fields when the change added facts."""
@@ -44,13 +53,18 @@ class ProjectToCms:
         )
         if found.matched_count == 0:
             detail = "the CMS's document is gone or newer; the events stand"
-            self._alert("projection_missing", change.payment_id, detail, change.session)
+            self._raise("projection_missing", detail, change)
         self._alert_on_review(change)
 
     def _alert_on_review(self, change: Change) -> None:
         new = sorted(set(change.after.review) - set(change.before.review))
         if new:
-            self._alert("payment_review", change.payment_id, "; ".join(new), change.session)
+            self._raise("payment_review", "; ".join(new), change)
+
+    def _raise(self, name: str, detail: str, change: Change) -> None:
+        """Raise an alert that exists exactly if the change does, and is told of once it has committed."""
+        self._alert(name, change.payment_id, detail, change.session)
+        change.after_commit.append(partial(self._announce, name, change.payment_id, detail))
 
     def _fields(self, change: Change, version: int) -> Document:
         verdict = change.after

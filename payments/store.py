@@ -49,6 +49,8 @@ class Change:
         self.now = now
         self.history = list(history)
         self.new_facts: list[Fact] = []
+        #: What is told to others once the transaction has committed; forgotten when it has not.
+        self.after_commit: list[Callable[[], None]] = []
         self.payment: Payment = fold(event.fact for event in history)
         self.before: Assessment = assess(self.payment)
 
@@ -130,21 +132,24 @@ class PaymentStore:
         raise StreamContended(payment_id)
 
     def _transaction(self, payment_id: str, context: Context, work: Callable[[Change], T]) -> T:
-        def body(session: ClientSession) -> T:
+        def body(session: ClientSession) -> tuple[T, Change]:
             change = Change(payment_id, self.load(payment_id, session), self._clock(), session)
             result = work(change)
             version = self._append(change, context)
             for companion in self._companions:
                 companion(change, version)
-            return result
+            return result, change
 
         with self._client.start_session() as session:
-            return session.with_transaction(
+            result, committed = session.with_transaction(
                 body,
                 read_concern=ReadConcern("snapshot"),
                 write_concern=WriteConcern("majority", j=True),
                 read_preference=ReadPreference.PRIMARY,
             )
+        for tell in committed.after_commit:
+            tell()
+        return result
 
     def _append(self, change: Change, context: Context) -> int:
         facts = [*change.new_facts, *milestone(change.before, change.after, change.payment)]

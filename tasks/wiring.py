@@ -132,7 +132,7 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
     lease = timedelta(seconds=settings.lease_seconds)
     alerts = Alerts(db, clock=clock)
     ledger = OperationsLedger(db, lease=lease)
-    companions = (FollowOperations(ledger), ProjectToCms(db, ledger, alerts.raise_alert))
+    companions = (FollowOperations(ledger), ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce))
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
     sender = Sender(

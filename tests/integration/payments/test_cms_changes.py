@@ -1,5 +1,6 @@
 import pytest
 from bson import ObjectId
+from prometheus_client import REGISTRY
 
 from payments.errors import InvalidArgument
 from payments.payment import State
@@ -26,6 +27,29 @@ class TestDeletedPayment:
         assert (stage.state(seeded), stage.verify(seeded).captured) == ("PAID", "115.00")
         assert stage.world.service.history(seeded.payment_id)
         assert stage.database["payments"].find_one({"_id": seeded.payment}) is None
+
+    def test_told_once_committed(self, stage: Stage, seeded: SeededPayment, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The alert is logged and counted when its transaction has committed, and not when it was aborted."""
+
+        def told() -> float:
+            value = REGISTRY.get_sample_value("nestcms_alerts_raised_total", {"name": "projection_missing"})
+            return value or 0.0
+
+        tran_ref = stage.open_page(seeded)
+        stage.database["payments"].delete_one({"_id": seeded.payment})
+        stage.sandbox.pay(tran_ref, DECLINED)
+        before = told()
+
+        def fail(*_: object) -> None:
+            raise RuntimeError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(ProjectToCms, "_alert_on_review", fail)
+            with pytest.raises(RuntimeError):
+                stage.verify(seeded)
+        assert told() == before
+        stage.verify(seeded)
+        assert told() == before + 1
 
     def test_no_new_page(self, stage: Stage, seeded: SeededPayment) -> None:
         """No page is made for a payment that is gone."""
