@@ -58,9 +58,11 @@ def run_stack(desk: Desk, console: Console, *, flower: bool = True) -> None:
         addresses = addresses_of(settings, servers, sandbox=desk.sandbox)
         if flower:
             addresses["Flower"] = flower_address(settings, runs=stack.pid("flower") is not None)
-        running.enter_context(announced(settings, addresses))
-        console.print(address_table(addresses))
-        stack.wait()
+        # Who sees the table may press Ctrl-C before the wait has begun: from here on that is how a run ends.
+        with contextlib.suppress(KeyboardInterrupt):
+            running.enter_context(announced(settings, addresses))
+            console.print(address_table(addresses))
+            stack.wait()
 
 
 def on_servers(settings: Settings, servers: LocalServers) -> Settings:

@@ -23,6 +23,7 @@ STUBBORN = (
 
 FOREGROUND = """
 import sys
+from contextlib import suppress
 from pathlib import Path
 from workers.errors import ProcessDied
 from workers.supervisor import Supervisor
@@ -32,7 +33,10 @@ specs = [
     ProcessSpec(name, (sys.executable, "-c", code), ready=writes("up"), grace_seconds=grace) for name in ("one", "two")
 ]
 try:
-    with Supervisor(specs, log_directory=home, on_ready=lambda name, seconds: None) as supervisor:
+    with (
+        suppress(KeyboardInterrupt),
+        Supervisor(specs, log_directory=home, on_ready=lambda name, seconds: None) as supervisor,
+    ):
         supervisor.start()
         print("everything runs", flush=True)
         supervisor.wait()
