@@ -51,6 +51,7 @@ WholeSeconds = Annotated[int, Field(ge=1, le=86_400)]
 Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1, le=1_000)]
+CallRate = Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]
 
 
 class Settings(BaseSettings):
@@ -85,6 +86,11 @@ class Settings(BaseSettings):
         (),
         description="comma-separated http(s) addresses where a payer may be sent; the first is the default",
     )
+
+    # How hard PayTabs is pressed, over all processes.
+    paytabs_calls_per_second: CallRate = Field(20, description="calls to PayTabs in a second, over all processes")
+    paytabs_calls_at_once: Count = Field(5, description="how many calls may be under way, over all processes")
+    breaker_open_seconds: Seconds = Field(30, description="seconds without a call after PayTabs failed too often")
 
     # The time chain, shortest first: see config/timechain.py.
     connect_timeout_seconds: Seconds = Field(3, description="seconds to connect to PayTabs")

@@ -64,6 +64,18 @@ TASK_RETRIES = Counter(
     ["task", "reason"],
 )
 
+CALLS_PARKED = Counter(
+    "nestcms_gateway_calls_parked",
+    "Calls to PayTabs that were not made now, by kind (query or send) and reason: BreakerOpen or LimitExceeded.",
+    ["kind", "reason"],
+)
+
+BREAKER_CHANGES = Counter(
+    "nestcms_gateway_breaker_changes",
+    "Changes of the gateway breaker's state, counted by the one process that brought each about, by the new state.",
+    ["state"],
+)
+
 MESSAGES_QUARANTINED = Counter(
     "nestcms_messages_quarantined",
     "Messages that were put away instead of being run, by queue and kind: malformed or unknown_task.",

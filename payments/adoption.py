@@ -13,7 +13,7 @@ from payments.errors import NotYet
 from payments.events import Context
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
-from payments.reconcile import Reconciler, is_conclusive
+from payments.reconcile import Reconciler, is_conclusive, parked_seconds
 from payments.store import Change, PaymentStore
 from paytabs.responses import Answer
 
@@ -41,7 +41,8 @@ class Adopter:
             return False
         answer = self.reconciler.ask_ref(cms.tran_ref, context)
         if not is_conclusive(answer):
-            raise NotYet(payment_id, ASK_AGAIN_SECONDS, f"gateway_{answer.detail}")
+            wait = max(ASK_AGAIN_SECONDS, parked_seconds([answer]))
+            raise NotYet(payment_id, wait, f"gateway_{answer.detail}")
         self.store.change(payment_id, context, lambda change: self._adopt(change, cms, answer, context))
         return True
 

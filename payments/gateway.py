@@ -1,8 +1,10 @@
-"""The calls that the life of a payment makes; `paytabs.client.PayTabsClient` is the real one.
+"""The calls that the life of a payment makes; `paytabs.gated.GatedClient` is the real one.
 
-Those with a `not_after` write nothing to the socket after that moment (monotonic seconds).
+Those with a `not_after` write nothing to the socket after that moment (monotonic seconds). A query that may not be made
+now is answered "parked"; requests for pages, charges, follow-ups and invoices are made within a `passage`.
 """
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from paytabs.invoices import InvoicePaidRequest, InvoiceRequest
@@ -10,8 +12,15 @@ from paytabs.operations import ChargeRequest, FollowUpRequest, PageRequest
 from paytabs.responses import Answer
 
 
+class Permit(Protocol):
+    """Leave to make one call."""
+
+    def settle(self, answer: Answer) -> None:
+        """Tell what became of the call."""
+
+
 class CardGateway(Protocol):
-    """The calls about stored cards; `paytabs.client.PayTabsClient` is the real one."""
+    """The calls about stored cards."""
 
     def query_token(self, token: str, *, correlation_id: str | None = None) -> Answer:
         """Ask which card is behind a token."""
@@ -43,6 +52,9 @@ class InvoiceGateway(Protocol):
 
 class Gateway(CardGateway, InvoiceGateway, Protocol):
     """Everything that is asked of PayTabs."""
+
+    def passage(self) -> AbstractContextManager[Permit]:
+        """Wait for leave to make one request; raises `paytabs.breaker_errors.Parked` when it may not be made now."""
 
     def request_page(self, request: PageRequest, *, not_after: float | None, correlation_id: str | None) -> Answer:
         """Ask for a hosted page."""

@@ -5,7 +5,7 @@ cart; "nothing found" counts only after the lease has ended and PayTabs' duplica
 money not even then: after a day a human is called.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from payments import facts
@@ -21,6 +21,7 @@ from payments.questions import Question, questions
 from payments.requesting import FOLLOW_UP_KINDS
 from payments.review import in_doubt
 from payments.store import Change, Clock, PaymentStore
+from paytabs.answers import PARKED
 from paytabs.errors import LISTED_CODES
 from paytabs.responses import Answer
 
@@ -94,8 +95,10 @@ class Reconciler:
         """Apply the answers there are; what was not answered is asked again on the next step."""
         self.apply(row.payment_id, answers, context)
         stored = self._ledger.get(row.operation_id) or row
-        if stored.due_at:
-            now = self._clock()
+        now = self._clock()
+        if stored.due_at and (parked := parked_seconds(answers)):
+            self._ledger.reschedule(stored, now + timedelta(seconds=parked))
+        elif stored.due_at:
             in_doubt = stored.status is Status.UNKNOWN
             step = next_step(stored.poll_from, now, LADDERS[stored.kind] if in_doubt else POLLING)
             soon = in_doubt and may_resend(stored) and self._settling_end(stored) is None
@@ -166,6 +169,11 @@ class Reconciler:
             return None
         now, end = self._clock(), self._settled_at(row)
         return min(next_step(row.poll_from, now), end) if end > now else None
+
+
+def parked_seconds(answers: Iterable[Answer]) -> float:
+    """Return how long to wait because some questions might not be asked now; 0 when all were."""
+    return max((answer.retry_after_seconds or 0.0 for answer in answers if answer.detail == PARKED), default=0.0)
 
 
 def is_conclusive(answer: Answer) -> bool:

@@ -1,13 +1,16 @@
 """Sending one accepted operation, at most once per cart, and booking whatever came of it.
 
-The row and the fact that a send begins are committed before the call; just before the socket write the client checks
+Breaker and limiter come first: whoever is turned away there waits in `due_at` and has spent no attempt. The row and the
+fact that a send begins are committed before the call; just before the socket write the client checks
 a monotonic deadline taken before that commit. What came back is one of five outcomes; only what provably did not
 happen is ever sent again, and then under a fresh cart.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from payments import facts
 from payments.allowance import order
@@ -15,12 +18,13 @@ from payments.booking import book, closed
 from payments.cms import CmsReader
 from payments.errors import InvalidArgument, NotYet
 from payments.events import Context
-from payments.gateway import Gateway
+from payments.gateway import Gateway, Permit
 from payments.operations import Operation, OperationsLedger, Status, new_cart_id
 from payments.payment import CONFIRMED, OPEN
 from payments.projections import RaiseAlert
 from payments.requesting import CHARGE_KINDS, FOLLOW_UP_KINDS, Request, build_request
 from payments.store import Change, Clock, PaymentStore
+from paytabs.breaker_errors import Parked
 from paytabs.errors import LISTED_CODES, InvalidRequest
 from paytabs.fault_points import fault_point
 from paytabs.invoices import InvoiceRequest
@@ -29,9 +33,20 @@ from paytabs.resilience import PARKED_WORK, BackoffPolicy
 from paytabs.responses import Answer
 
 
+def endless() -> float:
+    """Leave all the time there is."""
+    return math.inf
+
+
 @dataclass(frozen=True)
 class Senders:
-    """What sending needs; `fence_seconds` is how long after `sending` was committed a write may still begin."""
+    """What sending needs.
+
+    Attributes:
+        fence_seconds: How long after `sending` was committed a write may still begin.
+        call_seconds: How long a call takes at most.
+        seconds_left: How long whoever sends may still take.
+    """
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -41,6 +56,8 @@ class Senders:
     alert: RaiseAlert
     owner: str
     fence_seconds: float
+    call_seconds: float = 0.0
+    seconds_left: Callable[[], float] = endless
     policy: BackoffPolicy = PARKED_WORK
     monotonic: Callable[[], float] = time.monotonic
 
@@ -59,7 +76,7 @@ class Sender:
             The row afterwards, whatever it has become; closed unsent when the payment has been paid meanwhile.
 
         Raises:
-            NotYet: another worker is sending it.
+            NotYet: another worker is sending it, PayTabs may not be called now, or there is too little time left.
         """
         parts = self._parts
         row = parts.ledger.get(operation_id)
@@ -70,11 +87,25 @@ class Sender:
             request = build_request(row, cart_id, parts.cms, parts.store.payment(row.payment_id).snapshot)
         except InvalidRequest as error:
             return self._unsendable(row, str(error), context)
+        try:
+            with parts.gateway.passage() as permit:
+                return self._pass(row, cart_id, request, permit, context)
+        except Parked as parked:
+            wait = parked.retry_after_seconds
+            parts.ledger.reschedule(row, parts.clock() + timedelta(seconds=wait))
+            raise NotYet(row.payment_id, wait, f"parked: {parked.reason}") from parked
+
+    def _pass(self, row: Operation, cart_id: str, request: Request, permit: Permit, context: Context) -> Operation:
+        parts, operation_id = self._parts, row.operation_id
+        if parts.seconds_left() < parts.fence_seconds + parts.call_seconds:
+            # Broken off on the wire, nobody would know what became of it: the next run has its whole time.
+            raise NotYet(row.payment_id, 0.0, "no_time_left")
         not_after = parts.monotonic() + parts.fence_seconds
         if not parts.store.change(row.payment_id, context, lambda change: self._start(change, row, cart_id)):
             return self._not_started(row)
         fault_point("after_sending")
         answer = self._call(request, not_after, context)
+        permit.settle(answer)
         fault_point("before_booking")
         parts.store.change(row.payment_id, context, lambda change: self._book(change, row, cart_id, answer))
         fault_point("after_booking")

@@ -10,7 +10,7 @@ from payments.errors import InvalidArgument, NotYet
 from payments.events import Context
 from payments.ladder import next_step
 from payments.operations import Operation, OperationsLedger, Status
-from payments.reconcile import Reconciler, is_conclusive
+from payments.reconcile import Reconciler, is_conclusive, parked_seconds
 from payments.requesting import FOLLOW_UP_KINDS
 from payments.sending import Sender
 from payments.store import Clock, PaymentStore
@@ -94,7 +94,8 @@ class PaymentService:
         self._parts.reconciler.apply(payment_id, answers, context)
         silent = [answer.detail for answer in answers if not is_conclusive(answer)]
         if silent:
-            raise NotYet(payment_id, ASK_AGAIN_SECONDS, f"gateway_{silent[0]}")
+            wait = max(ASK_AGAIN_SECONDS, parked_seconds(answers))
+            raise NotYet(payment_id, wait, f"gateway_{silent[0]}")
         return self._view(payment_id)
 
     def take_over(self, payment_id: str, context: Context) -> None:

@@ -86,5 +86,8 @@ class Answer:
     token: str | None = None
 
 
+#: The detail of an answer that nobody gave: the call was not made, and `retry_after_seconds` says when to ask again.
+PARKED = "parked"
+
 #: An answer that is JSON and yet none of those its call can have.
 UNEXPECTED = Answer(Outcome.UNKNOWN, "unexpected_shape")

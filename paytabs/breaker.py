@@ -26,7 +26,7 @@ from paytabs.breaker_rules import (
     ScriptClient,
 )
 from paytabs.breaker_shared import SharedBreaker
-from paytabs.breaker_verdict import counts_as_failure
+from paytabs.breaker_verdict import counts_as_failure, names_wrong_settings
 from paytabs.responses import Answer
 
 _log = structlog.get_logger(__name__)
@@ -52,15 +52,20 @@ class Permit:
             ok: True when PayTabs worked, False when it failed, None when the call proves neither.
             detail: How it failed, for the listeners.
         """
-        if not self._recorded:
-            self._recorded = True
-            result = Recorded.NONE if ok is None else Recorded.OK if ok else Recorded.FAILED
-            self._breaker.note(self._home, self, result, detail)
+        self._record(Recorded.NONE if ok is None else Recorded.OK if ok else Recorded.FAILED, detail)
 
     def settle(self, answer: Answer) -> None:
-        """Record what an answer proves, by the table of `counts_as_failure`."""
+        """Record what an answer proves, by the table of `counts_as_failure`; a refused key stops all calls at once."""
+        if names_wrong_settings(answer):
+            self._record(Recorded.HALTED, answer.detail)
+            return
         failed = counts_as_failure(answer)
         self.record(None if failed is None else not failed, answer.detail)
+
+    def _record(self, result: Recorded, detail: str) -> None:
+        if not self._recorded:
+            self._recorded = True
+            self._breaker.note(self._home, self, result, detail)
 
 
 class Breaker:

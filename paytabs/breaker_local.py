@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from paytabs.breaker_rules import (
+    HALTED_REASON,
     MICROSECONDS,
     STATE_CLOSED,
     STATE_HALF_OPEN,
@@ -74,8 +75,8 @@ class LocalBreaker:
         with self._lock:
             before, now_us = self._stay.state, self._now_us()
             if epoch == str(self._stay.epoch):
-                if before == STATE_CLOSED and result is not Recorded.NONE:
-                    self._record_while_closed(now_us, failed=result is Recorded.FAILED)
+                if before == STATE_CLOSED:
+                    self._record_while_closed(now_us, result)
                 if before == STATE_HALF_OPEN and token == self._stay.probe:
                     self._record_probe(now_us, result)
             return self._decision(before, 0)
@@ -109,7 +110,13 @@ class LocalBreaker:
             return microseconds(self._rules.probe_pause_seconds)
         return 0
 
-    def _record_while_closed(self, now_us: int, *, failed: bool) -> None:
+    def _record_while_closed(self, now_us: int, result: Recorded) -> None:
+        if result is Recorded.HALTED:
+            self._open(HALTED_REASON, now_us)
+        elif result is not Recorded.NONE:
+            self._count(now_us, failed=result is Recorded.FAILED)
+
+    def _count(self, now_us: int, *, failed: bool) -> None:
         self._stay.calls.append((now_us, failed))
         if failed:
             self._stay.in_a_row += 1
@@ -124,7 +131,9 @@ class LocalBreaker:
 
     def _record_probe(self, now_us: int, result: Recorded) -> None:
         self._stay.probe, self._stay.probe_until_us = "", 0
-        if result is Recorded.FAILED:
+        if result is Recorded.HALTED:
+            self._open(HALTED_REASON, now_us)
+        elif result is Recorded.FAILED:
             self._open("a probe failed", now_us)
         elif result is Recorded.OK:
             self._stay.probes_passed += 1

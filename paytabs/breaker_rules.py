@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from pybreaker import STATE_CLOSED, STATE_HALF_OPEN, STATE_OPEN
 
 __all__ = [
+    "HALTED_REASON",
     "STATE_CLOSED",
     "STATE_HALF_OPEN",
     "STATE_OPEN",
@@ -24,6 +25,9 @@ __all__ = [
 #: What a call does: only a query, which moves nothing, may be a probe.
 Kind = Literal["query", "send"]
 
+#: Why a breaker is open whose PayTabs is well.
+HALTED_REASON = "PayTabs refuses our key or profile"
+
 #: Clocks here count whole microseconds, as Redis does.
 MICROSECONDS = 1_000_000
 
@@ -38,6 +42,8 @@ class Recorded(StrEnum):
 
     OK = "ok"
     FAILED = "failed"
+    #: PayTabs refuses our key or profile: that is no failure of PayTabs, and all the same no reason to go on sending.
+    HALTED = "halted"
     NONE = "none"
 
 
@@ -71,9 +77,10 @@ class BreakerRules:
 
     def to_json(self) -> str:
         """Return the rules as the script reads them."""
-        numbers = asdict(self) | {"forget_ms": round(self.forget_seconds * 1000)}
+        numbers: dict[str, float | str] = asdict(self)
+        numbers |= {"forget_ms": round(self.forget_seconds * 1000), "halted": HALTED_REASON}
         for name in ("window", "open", "probe", "probe_pause"):
-            numbers[f"{name}_us"] = microseconds(numbers[f"{name}_seconds"])
+            numbers[f"{name}_us"] = microseconds(getattr(self, f"{name}_seconds"))
         return json.dumps(numbers)
 
 

@@ -58,6 +58,12 @@ VERDICT_OF_DETAIL: Mapping[str, Verdict] = MappingProxyType(
 _UNAUTHORISED = 401
 
 
+def names_wrong_settings(answer: Answer) -> bool:
+    """Tell whether an answer says that every further call will be refused too, until a human changes a setting."""
+    listed = LISTED_CODES.get(answer.error_code or 0)
+    return answer.http_status == _UNAUTHORISED or (listed is not None and listed.configuration_fault)
+
+
 def counts_as_failure(answer: Answer) -> bool | None:
     """Tell what an answer says of PayTabs' health.
 
@@ -67,9 +73,9 @@ def counts_as_failure(answer: Answer) -> bool | None:
     Returns:
         True when PayTabs failed, False when it worked, None when the answer proves neither.
     """
-    listed = LISTED_CODES.get(answer.error_code or 0)
-    if answer.http_status == _UNAUTHORISED or (listed is not None and listed.configuration_fault):
+    if names_wrong_settings(answer):
         return None
+    listed = LISTED_CODES.get(answer.error_code or 0)
     if answer.outcome in (Outcome.SUCCEEDED, Outcome.PENDING, Outcome.REFUSED):
         return False
     named = VERDICT_OF_DETAIL.get(answer.detail)

@@ -7,7 +7,7 @@ proxies and .netrc files, none of which may touch a payment.
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any
@@ -16,6 +16,7 @@ import requests
 import structlog
 from urllib3.exceptions import HTTPError
 
+from paytabs.breaker_errors import Parked
 from paytabs.errors import AnswerTooLarge, FenceExpired, InvalidRequest
 from paytabs.exchange import CURRENT_EXCHANGE, Exchange
 from paytabs.headers import request_headers, retry_after_seconds
@@ -65,11 +66,25 @@ class CallTimes:
     call_seconds: float
 
 
-class Caller:
-    """Makes calls for one profile; every one ends in an `Answer` in time."""
+def at_once() -> float:
+    """Make nobody wait for a turn."""
+    return 0.0
 
-    def __init__(self, profile: GatewayProfile, times: CallTimes, ca_bundle: str | None) -> None:
-        self._profile = profile
+
+class Caller:
+    """Makes calls for one profile; every one ends in an `Answer` in time.
+
+    Args:
+        profile: The account.
+        times: How long calls may take.
+        ca_bundle: Certificates to trust instead of the public ones.
+        turn: How many seconds to wait before a call is repeated within itself; raises `Parked` where it may not be.
+    """
+
+    def __init__(
+        self, profile: GatewayProfile, times: CallTimes, ca_bundle: str | None, turn: Callable[[], float] = at_once
+    ) -> None:
+        self._profile, self._turn = profile, turn
         self._base_url = profile.base_url.rstrip("/")
         self._times = times
         self._verify: bool | str = ca_bundle or True
@@ -107,6 +122,11 @@ class Caller:
         answers: list[Answer] = []
 
         def once() -> Answer:
+            if answers:
+                try:
+                    time.sleep(self._turn())
+                except Parked:
+                    return answers[-1]
             exchange = self._new_exchange(deadline, None)
             answer = self._call(
                 path, body, call, exchange=exchange, adapter=self._pooled, correlation_id=correlation_id

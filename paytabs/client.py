@@ -5,10 +5,11 @@ What does no harm when it arrives twice is repeated within its call. An answer a
 no answer.
 """
 
+from collections.abc import Callable
 from typing import Self
 
 from paytabs.about import about, cancelled, deleted, invoice_of
-from paytabs.calling import Caller, CallTimes, GatewayProfile
+from paytabs.calling import Caller, CallTimes, GatewayProfile, at_once
 from paytabs.invoices import InvoicePaidRequest, InvoiceRequest, sms_members
 from paytabs.operations import ChargeRequest, FollowUpRequest, PageRequest
 from paytabs.references import invoice_number, reference, token_reference
@@ -33,6 +34,7 @@ class PayTabsClient:
         connect_timeout_seconds: float = 3.0,
         call_timeout_seconds: float = 10.0,
         ca_bundle: str | None = None,
+        turn: Callable[[], float] = at_once,
     ) -> None:
         """Prepare the client; nothing is sent.
 
@@ -41,9 +43,10 @@ class PayTabsClient:
             connect_timeout_seconds: For name, connection and TLS handshake together.
             call_timeout_seconds: For a whole call, a query's repetitions included.
             ca_bundle: Certificates to trust instead of the public ones.
+            turn: How many seconds to wait before a query is repeated within its call; raises `Parked` where it may not.
         """
         self._profile_id = profile.profile_id
-        self._caller = Caller(profile, CallTimes(connect_timeout_seconds, call_timeout_seconds), ca_bundle)
+        self._caller = Caller(profile, CallTimes(connect_timeout_seconds, call_timeout_seconds), ca_bundle, turn)
 
     def request_page(
         self, request: PageRequest, *, not_after: float | None = None, correlation_id: str | None = None

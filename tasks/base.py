@@ -35,6 +35,7 @@ from paytabs.resilience import TASK_RETRY, BackoffPolicy
 from tasks.arguments import Arguments
 from tasks.deliveries import counted
 from tasks.errors import InvalidArguments
+from tasks.timekeeping import task_begins
 from tasks.wiring import World, world
 
 log = structlog.get_logger(__name__)
@@ -95,6 +96,7 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Bind the ids of this run, so that Celery's own lines about its end carry them too; see `forget_ids`."""
         del args, kwargs
+        task_begins(self.soft_time_limit)
         bind_task(task_id=task_id, task_name=self.name, correlation_id=self.correlation_id())
 
     def perform(self, body: Body[A], model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON

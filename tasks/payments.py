@@ -3,10 +3,12 @@
 A task that moves money is accepted once per `operation_id`; sent again under the same id it answers how that stands.
 """
 
+from contextlib import suppress
 from typing import Any
 
 from payments.accepting import ChargeTerms, PageTerms
 from payments.allowance import Action
+from payments.errors import NotYet
 from payments.events import Context
 from payments.ordering import FollowUpTerms
 from tasks.arguments import CreatePage, OfOperation, OfPayment, Verify
@@ -105,6 +107,8 @@ def history(world: World, asked: OfPayment, context: Context) -> list[dict[str, 
 def poll(world: World, asked: OfOperation, context: Context) -> dict[str, Any]:
     """Ask PayTabs about one open operation, and send it when it is ready to be sent."""
     if world.reconciler.poll(asked.operation_id, context):
-        world.sender.send(asked.operation_id, context)
+        # What may not be sent now stands in `due_at`: the sweep comes back to it.
+        with suppress(NotYet):
+            world.sender.send(asked.operation_id, context)
     row = world.ledger.get(asked.operation_id)
     return {"operation_id": asked.operation_id, "status": row.status if row else None}

@@ -4,7 +4,6 @@ One world per process, made at first use, so that no client crosses a fork.
 """
 
 import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,6 @@ from payments.accepting import Acceptor
 from payments.cards import CardService
 from payments.cms import CmsReader
 from payments.follow import FollowOperations
-from payments.gateway import Gateway
 from payments.inbox import Inbox
 from payments.invoicing import InvoiceParts, InvoiceService
 from payments.money import MoneyParts, MoneyService
@@ -39,8 +37,12 @@ from payments.review import ReviewDesk
 from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
 from payments.store import PaymentStore
-from paytabs.client import GatewayProfile, PayTabsClient
-from paytabs.regions import base_url
+from paytabs.breaker_gate import this_process
+from paytabs.breaker_rules import BreakerRules
+from paytabs.client import PayTabsClient
+from paytabs.gated import GatedClient
+from tasks.gateway import gated
+from tasks.timekeeping import seconds_left
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
@@ -68,7 +70,7 @@ class World:
     invoices: InvoiceService
     notices: Notices
     aggregations: AggregationRunner
-    gateway: Gateway
+    gateway: GatedClient
     owner: str
 
     def send(self, task_name: str, *, correlation_id: str, countdown: float = 0, **arguments: Any) -> bool:  # noqa: ANN401 - JSON values
@@ -94,8 +96,7 @@ class World:
     def close(self) -> None:
         """Close every connection."""
         self.client.close()
-        if isinstance(self.gateway, PayTabsClient):
-            self.gateway.close()
+        self.gateway.close()
 
 
 def utc_now() -> datetime:
@@ -103,45 +104,39 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def make_gateway(settings: Settings) -> PayTabsClient:
-    """Return a client of the profile's PayTabs host."""
-    profile = GatewayProfile(
-        profile_id=settings.paytabs_profile,
-        server_key=settings.paytabs_serverk.get_secret_value(),
-        base_url=settings.paytabs_base_url or base_url(settings.paytabs_region),
-    )
-    return PayTabsClient(
-        profile,
-        connect_timeout_seconds=settings.connect_timeout_seconds,
-        call_timeout_seconds=settings.call_timeout_seconds,
-    )
-
-
-def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway | None = None) -> World:
+def build_world(
+    settings: Settings,
+    *,
+    clock: Clock = utc_now,
+    gateway: PayTabsClient | None = None,
+    breaker: BreakerRules | None = None,
+) -> World:
     """Assemble a world; each edge can be replaced by keyword.
 
     Args:
         settings: with the addresses of servers that answer.
         clock: aware UTC time.
-        gateway: who answers for PayTabs.
+        gateway: makes the calls to PayTabs.
+        breaker: when to stop making them.
     """
     client = mongo_client(settings)
     db = database(client, settings)
-    gateway = gateway or make_gateway(settings)
-    owner = f"{socket.gethostname()}:{os.getpid()}"
+    owner = this_process()
     lease = timedelta(seconds=settings.lease_seconds)
     alerts = Alerts(db, clock=clock)
+    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker)
     ledger = OperationsLedger(db, lease=lease)
     companions = (FollowOperations(ledger), ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce))
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
     sender = Sender(
         Senders(
-            store=store, ledger=ledger, gateway=gateway, cms=cms, clock=clock, alert=alerts.raise_alert, owner=owner,
-            fence_seconds=settings.send_fence_seconds,
+            store=store, ledger=ledger, gateway=door, cms=cms, clock=clock, alert=alerts.raise_alert, owner=owner,
+            fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
+            seconds_left=seconds_left,
         )
     )  # fmt: skip
-    reconciler = Reconciler(store, ledger, gateway, clock=clock, lease=lease, alert=alerts.raise_alert)
+    reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert)
     service = PaymentService(
         ServiceParts(
             store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, clock=clock,
@@ -160,7 +155,7 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
     )  # fmt: skip
     invoices = InvoiceService(
         InvoiceParts(
-            store=store, ledger=ledger, money=money, reconciler=reconciler, gateway=gateway,
+            store=store, ledger=ledger, money=money, reconciler=reconciler, gateway=door,
             fence_seconds=settings.send_fence_seconds,
         )
     )  # fmt: skip
@@ -173,8 +168,8 @@ def build_world(settings: Settings, *, clock: Clock = utc_now, gateway: Gateway 
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), cards=CardService(gateway), invoices=invoices, notices=notices,
-        aggregations=AggregationRunner(db, clock=clock), gateway=gateway, owner=owner,
+        review=ReviewDesk(store, ledger, lease), cards=CardService(door), invoices=invoices, notices=notices,
+        aggregations=AggregationRunner(db, clock=clock), gateway=door, owner=owner,
     )  # fmt: skip
 
 

@@ -26,8 +26,8 @@ END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Supervisor:
     """Run processes from `start` to `stop`, in a `with` block that stops them however it is left.
 
-    Ctrl-C, SIGTERM and SIGHUP end the block with KeyboardInterrupt, and `wait` just returns: who tells a person that all
-    is ready expects one between the two. A second one while the processes are ending kills those that are left at once.
+    Ctrl-C, SIGTERM and SIGHUP end the block with KeyboardInterrupt (`wait` just returns): who says that all is
+    ready expects one before the wait. A second one while the processes are ending kills those that are left at once.
 
     Args:
         specs: The processes, in the order in which they start; they stop in the reverse order.

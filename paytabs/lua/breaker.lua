@@ -4,7 +4,7 @@
 -- KEYS  1 the state (hash), 2 the calls of the rolling window (sorted set by time), 3 those of them that failed
 -- ARGV  1 admit, record or peek   2 the time in microseconds, empty for the server's own   3 the rules as JSON
 --       admit: 4 query or send, 5 this call's token
---       record: 4 the epoch and 5 the token it was admitted under, 6 ok, failed or none
+--       record: 4 the epoch and 5 the token it was admitted under, 6 ok, failed, halted or none
 local state_key, calls_key, failures_key = KEYS[1], KEYS[2], KEYS[3]
 local action, rules = ARGV[1], cjson.decode(ARGV[3])
 local now = tonumber(ARGV[2])
@@ -58,6 +58,7 @@ end
 
 local function record_while_closed(outcome)
   if outcome == 'none' then return end
+  if outcome == 'halted' then return open(rules.halted) end
   local id = redis.call('HINCRBY', state_key, 'recorded', 1)
   redis.call('ZADD', calls_key, whole(now), id)
   if outcome == 'failed' then redis.call('ZADD', failures_key, whole(now), id) end
@@ -75,7 +76,9 @@ end
 local function record_probe(token, outcome)
   if held.probe ~= token then return end
   redis.call('HDEL', state_key, 'probe', 'probe_until')
-  if outcome == 'failed' then
+  if outcome == 'halted' then
+    open(rules.halted)
+  elseif outcome == 'failed' then
     open('a probe failed')
   elseif outcome == 'ok' then
     put('probes_passed', number('probes_passed') + 1)

@@ -35,6 +35,7 @@ SHORT_TIMES: Json = {
     "call_timeout_seconds": 2.5,
     "soft_time_limit_seconds": 6,
     "hard_time_limit_seconds": 6.5,
+    "breaker_open_seconds": 2,
     "sweep_seconds": 1,
     "lease_seconds": 7,
     "other_soft_time_limit_seconds": 6,

@@ -8,7 +8,7 @@ import structlog
 
 from paytabs.breaker import Breaker
 from paytabs.breaker_errors import BreakerOpen, Parked
-from paytabs.breaker_rules import BreakerRules
+from paytabs.breaker_rules import HALTED_REASON, BreakerRules
 from paytabs.responses import Answer, Outcome
 from tests.integration.breaker.conftest import OUTAGES
 from tests.integration.breaker.crowd import quick_client
@@ -108,11 +108,21 @@ class TestPermit:
             permit.record(ok=False)
         assert breaker.snapshot().failures == 1
 
-    def test_neither(self, breaker: Breaker) -> None:
-        """Our own wrong key counts neither way, however often."""
-        settle(breaker, *[OWN_KEY] * 20)
-        assert breaker.snapshot().calls == 0
-        assert breaker.state() == pybreaker.STATE_CLOSED
+    def test_refused_key(self, breaker: Breaker) -> None:
+        """A refused key is no failure of PayTabs; all the same it stops every call at once, and says why."""
+        heard = Heard()
+        breaker.add_listener(heard)
+        settle(breaker, OWN_KEY)
+        seen = breaker.snapshot()
+        assert (seen.state, seen.reason, seen.calls) == ("open", HALTED_REASON, 0)
+        assert [event[0] for event in heard.events] == ["before_call", "state_change"]
+
+    def test_key_still_refused(self, breaker: Breaker) -> None:
+        """A probe whose key is refused opens it anew: one call in each open time finds out."""
+        settle(breaker, OWN_KEY)
+        time.sleep(0.2)
+        settle(breaker, OWN_KEY)
+        assert (breaker.state(), breaker.snapshot().reason) == ("open", HALTED_REASON)
 
     def test_snapshot(self, breaker: Breaker) -> None:
         """Operators see why it opened, for how long it stays so, and who probes."""

@@ -15,9 +15,11 @@ from payments.operations import Operation
 from payments.ordering import FollowUpTerms
 from payments.service import PageTerms
 from payments.views import OperationView, PaymentView
+from paytabs.breaker_rules import BreakerRules
 from paytabs.client import PayTabsClient
 from paytabs.responses import Answer, parse_notification
-from tasks.wiring import World, build_world, ensure_indexes, make_gateway
+from tasks.gateway import make_gateway
+from tasks.wiring import World, build_world, ensure_indexes
 from tests.support.cms import SeededPayment
 from tests.support.sandbox import Sandbox
 
@@ -28,6 +30,13 @@ PAID, DECLINED, HELD, PENDING, ERROR, EXPIRED = "authorised", "declined", "held"
 
 #: From the send to the moment at which "nothing found" counts: the lease and PayTabs' duplicate window, in seconds.
 SETTLED_SECONDS = 30 + 130
+
+
+#: The breaker lives by the real clock, and so stays out of tests that set theirs: no failure opens it, and what a
+#: refused key has opened closes with the next answer.
+ALOOF = BreakerRules(
+    failures_in_a_row=1_000_000, least_calls=1_000_000, open_seconds=0.001, probes_to_close=1, jitter_seconds=0
+)
 
 
 class SetClock:
@@ -82,17 +91,20 @@ class Stage:
     def __init__(self, settings: Settings, database: Database[Document], sandbox: Sandbox) -> None:
         self.sandbox, self.database = sandbox, database
         self.clock = SetClock()
-        self.settings = settings.model_copy(update={"paytabs_base_url": sandbox.url})
+        pace = {"paytabs_calls_per_second": 1000.0, "paytabs_calls_at_once": 100}
+        self.settings = settings.model_copy(update={"paytabs_base_url": sandbox.url, **pace})
         self._worlds: list[World] = []
         self.world = self.another_world()
         if "payment_operations" not in database.list_collection_names():
             ensure_indexes(self.world)
 
-    def another_world(self, happening: Callable[[], None] | None = None, **settings: Any) -> World:
+    def another_world(
+        self, happening: Callable[[], None] | None = None, *, breaker: BreakerRules = ALOOF, **settings: Any
+    ) -> World:
         """Build one more world, as another worker process has it; settings differ as given."""
         changed = self.settings.model_copy(update=settings)
         gateway = BetweenAnswerAndBooking(changed, happening) if happening else None
-        built = build_world(changed, clock=self.clock, gateway=gateway)
+        built = build_world(changed, clock=self.clock, gateway=gateway, breaker=breaker)
         self._worlds.append(built)
         return built
 

@@ -1,0 +1,111 @@
+"""How PayTabs is reached: the client of the profile, behind a breaker and a limiter that all processes share.
+
+The breaker is one per profile and key, so that processes with a corrected key are not held up by what the wrong one
+did; the limiter is one per profile. Both live in the cache's Redis, and in this process alone while that is away.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from pybreaker import CircuitBreaker, CircuitBreakerListener, CircuitBreakerState
+
+from config.connections import redis_client
+from config.settings import Settings
+from observability.metrics import BREAKER_CHANGES
+from paytabs.breaker import Breaker
+from paytabs.breaker_gate import PROBE_CART_ID, Gate
+from paytabs.breaker_rules import STATE_CLOSED, BreakerRules, ScriptClient
+from paytabs.client import GatewayProfile, PayTabsClient
+from paytabs.gated import GatedClient
+from paytabs.limiter import Limiter
+from paytabs.limiter_rules import LimiterRules
+from paytabs.regions import base_url
+
+#: What a Redis raises that cannot be used.
+OUTAGES = (redis.exceptions.RedisError,)
+
+#: A Redis that takes longer than this is as good as away: a payer waits.
+REDIS_SECONDS = 0.2
+
+#: What is told to operators while PayTabs is not called.
+ALERT = "gateway_not_called"
+
+
+class NoRedis:
+    """Stands where no Redis is configured: this process then decides for itself."""
+
+    def eval(self, script: str, numkeys: int, *keys_and_args: str) -> Any:  # noqa: ANN401 - whatever a script returns
+        """Say that there is none."""
+        del script, numkeys, keys_and_args
+        raise redis.exceptions.ConnectionError("CACHE_URL is not set")
+
+
+class TellOperators(CircuitBreakerListener):
+    """Raises an alert when the breaker opens; `raise_alert` takes its name, what it is about, and a sentence."""
+
+    def __init__(self, raise_alert: Callable[[str, str, str], None]) -> None:
+        self._raise = raise_alert
+
+    def state_change(
+        self, cb: CircuitBreaker, old_state: CircuitBreakerState | None, new_state: CircuitBreakerState
+    ) -> None:
+        """Count the change, and tell of one that closes PayTabs off."""
+        BREAKER_CHANGES.labels(state=new_state.name).inc()
+        if old_state is not None and old_state.name == STATE_CLOSED:
+            self._raise(ALERT, str(cb.name), f"the breaker is {new_state.name}: nothing is sent until PayTabs answers")
+
+
+def make_gateway(settings: Settings, *, turn: Callable[[], float] = lambda: 0.0) -> PayTabsClient:
+    """Return a client of the profile's PayTabs host; `turn` is the limiter's, for what is repeated within a call."""
+    profile = GatewayProfile(
+        profile_id=settings.paytabs_profile,
+        server_key=settings.paytabs_serverk.get_secret_value(),
+        base_url=settings.paytabs_base_url or base_url(settings.paytabs_region),
+    )
+    return PayTabsClient(
+        profile,
+        connect_timeout_seconds=settings.connect_timeout_seconds,
+        call_timeout_seconds=settings.call_timeout_seconds,
+        turn=turn,
+    )
+
+
+def gated(
+    settings: Settings,
+    *,
+    owner: str,
+    raise_alert: Callable[[str, str, str], None],
+    client: PayTabsClient | None = None,
+    rules: BreakerRules | None = None,
+) -> GatedClient:
+    """Return the profile's client behind its gate.
+
+    Args:
+        settings: Those of the process.
+        owner: Who calls, for operators.
+        raise_alert: Told when PayTabs is not called any more.
+        client: Makes the calls, in place of one made from the settings.
+        rules: When to stop calling, in place of the agreed ones.
+    """
+    calls_last = settings.send_fence_seconds + settings.call_timeout_seconds
+    url = settings.cache_url
+    shared: ScriptClient = redis_client(url, timeout_seconds=REDIS_SECONDS) if url else NoRedis()
+    limits = LimiterRules(
+        calls_per_second=settings.paytabs_calls_per_second,
+        at_once=settings.paytabs_calls_at_once,
+        lease_seconds=calls_last + settings.send_fence_seconds,
+    )
+    limiter = Limiter(shared, str(settings.paytabs_profile), outages=OUTAGES, rules=limits)
+    caller = client or make_gateway(settings, turn=limiter.reserve)
+    agreed = BreakerRules(open_seconds=settings.breaker_open_seconds, probe_seconds=calls_last)
+    listeners = [TellOperators(raise_alert)]
+    breaker = Breaker(shared, breaker_name(settings), outages=OUTAGES, rules=rules or agreed, listeners=listeners)
+    return GatedClient(caller, Gate(breaker, limiter, probe=lambda: caller.query_cart(PROBE_CART_ID), owner=owner))
+
+
+def breaker_name(settings: Settings) -> str:
+    """Name the breaker of a profile and its key, without giving the key away."""
+    key = hashlib.sha256(settings.paytabs_serverk.get_secret_value().encode()).hexdigest()
+    return f"{settings.paytabs_profile}-{key[:8]}"

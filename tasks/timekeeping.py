@@ -1,0 +1,22 @@
+"""How much time a running task has left before it is asked to stop.
+
+A send that begins too late for its task would be broken off on the wire, and nobody would know what became of it: who
+sends asks here first.
+"""
+
+import math
+import time
+from contextvars import ContextVar
+
+#: When the task that runs here is asked to stop, on the monotonic clock.
+_ENDS_AT: ContextVar[float] = ContextVar("task_ends_at", default=math.inf)
+
+
+def task_begins(soft_time_limit_seconds: float | None) -> None:
+    """Note that a task begins now; None when nothing will ask it to stop."""
+    _ENDS_AT.set(math.inf if soft_time_limit_seconds is None else time.monotonic() + soft_time_limit_seconds)
+
+
+def seconds_left() -> float:
+    """Return how many seconds the running task has; infinity outside tasks."""
+    return _ENDS_AT.get() - time.monotonic()

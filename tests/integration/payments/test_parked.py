@@ -1,0 +1,159 @@
+import time
+
+import pytest
+from pydantic import SecretStr
+
+from payments.errors import NotYet
+from payments.operations import Status
+from paytabs.breaker_rules import BreakerRules
+from tasks.gateway import ALERT
+from tasks.timekeeping import task_begins
+from tasks.wiring import World
+from tests.integration.payments.stage import PAID, Stage
+from tests.support.cms import SeededPayment, seed_payment
+from tests.support.waiting import eventually
+
+#: The agreed numbers.
+AGREED = BreakerRules()
+
+#: Open for so short a time that a test can wait for its end.
+BRIEF = BreakerRules(open_seconds=0.3, jitter_seconds=0)
+
+#: A well-formed key that the sandbox does not know.
+WRONG_KEY = SecretStr("SWRONGKEY1-AAAA2222BB-CCCC3333DD")
+
+
+def break_gateway(world: World) -> None:
+    """Open the breaker, as five failed calls do."""
+    for _ in range(5):
+        with world.gateway.gate.passage("query") as permit:
+            permit.record(ok=False)
+    assert world.gateway.gate.breaker.state() == "open"
+
+
+class TestSend:
+    """What may not be sent now waits in MongoDB, and has spent nothing."""
+
+    def test_parked(self, stage: Stage, seeded: SeededPayment) -> None:
+        """While the breaker is open nothing is sent; the row is due when it ends, its attempts and its cart unspent."""
+        world = stage.another_world(breaker=AGREED)
+        break_gateway(world)
+        with pytest.raises(NotYet, match="parked") as waiting:
+            stage.create(seeded, world)
+        row = stage.row(seeded)
+        assert (row.status, row.attempts, row.sends, row.open) == (Status.NEW, 0, (), True)
+        assert row.due_at is not None
+        assert (row.due_at - stage.clock.now).total_seconds() == pytest.approx(waiting.value.delay_seconds, abs=0.002)
+        assert 25 < waiting.value.delay_seconds <= 35
+        assert stage.sent() == []
+        assert stage.facts(seeded) == ["PaymentCreated"]
+        assert ALERT in stage.alerts()
+
+    def test_again(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Once PayTabs answers, who asks again has the page, and one request was made."""
+        world = stage.another_world(breaker=BRIEF)
+        break_gateway(world)
+        with pytest.raises(NotYet, match="parked"):
+            stage.create(seeded, world)
+        eventually(lambda: world.gateway.gate.breaker.state() == "half-open", what="the end of the open time")
+        assert stage.create(seeded, world).redirect_url
+        assert len(stage.sent()) == 1
+        assert world.gateway.gate.breaker.state() == "closed"
+
+    def test_by_the_sweep(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Nobody has to ask again: the sweep sends it when it is due."""
+        world = stage.another_world(breaker=BRIEF)
+        break_gateway(world)
+        with pytest.raises(NotYet, match="parked"):
+            stage.create(seeded, world)
+        eventually(lambda: world.gateway.gate.breaker.state() == "half-open", what="the end of the open time")
+        stage.live(1)
+        assert stage.state(seeded) == "AWAITING_PAYER"
+        assert len(stage.sent()) == 1
+
+    def test_failures_open_it(self, stage: Stage) -> None:
+        """Five sends that PayTabs answers with an error are the last that it gets."""
+        world = stage.another_world(breaker=AGREED)
+        stage.sandbox.fault("/payment/request", "http_500", times=0)
+        for _ in range(7):
+            with pytest.raises(NotYet):
+                stage.create(seed_payment(stage.database), world)
+        assert len(stage.sent()) == 5
+
+    def test_too_many(self, stage: Stage) -> None:
+        """Sends beyond the rate wait their turn; those for which that would take too long are parked, unsent."""
+        world = stage.another_world(paytabs_calls_per_second=0.5, paytabs_calls_at_once=1)
+        assert stage.create(seed_payment(stage.database), world).redirect_url
+        began = time.monotonic()
+        assert stage.create(seed_payment(stage.database), world).redirect_url
+        assert time.monotonic() - began > 1
+        late = seed_payment(stage.database)
+        world.gateway.gate.limiter.reserve()
+        with pytest.raises(NotYet, match="spoken for"):
+            stage.create(late, world)
+        assert stage.row(late).attempts == 0
+
+    def test_no_time_left(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A task that would be stopped in the middle of the call does not begin it."""
+        task_begins(1.0)
+        try:
+            with pytest.raises(NotYet, match="no_time_left"):
+                stage.create(seeded)
+        finally:
+            task_begins(None)
+        assert stage.sent() == []
+        assert stage.row(seeded).attempts == 0
+        assert stage.create(seeded).redirect_url
+
+
+class TestWrongKey:
+    """A refused key stops sending: what comes after waits for a human instead of being refused one by one."""
+
+    def test_stops(self, stage: Stage, seeded: SeededPayment) -> None:
+        """The first send is refused and told; the next is parked, and goes out once the key is right."""
+        wrong = stage.another_world(breaker=AGREED, paytabs_serverk=WRONG_KEY)
+        assert stage.create(seeded, wrong).error
+        later = seed_payment(stage.database)
+        with pytest.raises(NotYet, match="parked"):
+            stage.create(later, wrong)
+        assert len(stage.sandbox.requests("/payment/request")) == 1
+        assert {"gateway_configuration", ALERT} <= stage.alerts().keys()
+        assert stage.create(later).redirect_url
+
+
+class TestQuery:
+    """What may not be asked now is asked later, and is no answer."""
+
+    def test_poll(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A parked look is due when the breaker's time ends, its ladder untouched."""
+        stage.open_page(seeded)
+        before = stage.row(seeded)
+        world = stage.another_world(breaker=AGREED)
+        break_gateway(world)
+        stage.clock.advance(5)
+        assert world.reconciler.poll(before.operation_id, stage.context()) is False
+        row = stage.row(seeded)
+        assert row.due_at is not None
+        assert 25 < (row.due_at - stage.clock.now).total_seconds() <= 35
+        assert (row.status, row.poll_from, row.attempts) == (before.status, before.poll_from, before.attempts)
+        assert stage.queries() == []
+
+    def test_verify(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Who asks for an answer is told when to come back, and nothing is concluded."""
+        stage.sandbox.pay(stage.open_page(seeded), PAID)
+        world = stage.another_world(breaker=AGREED)
+        break_gateway(world)
+        with pytest.raises(NotYet, match="gateway_parked") as waiting:
+            world.service.verify(seeded.payment_id, stage.context())
+        assert waiting.value.delay_seconds > 25
+        assert stage.state(seeded) == "AWAITING_PAYER"
+
+    def test_notice(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A notice that cannot be confirmed now waits, and is no case for a human."""
+        tran_ref = stage.open_page(seeded)
+        stage.sandbox.pay(tran_ref, PAID)
+        stage.world = stage.another_world(breaker=AGREED)
+        break_gateway(stage.world)
+        verdict = stage.notice(tran_ref, wait_seconds=None)
+        assert (verdict.result, verdict.reason) == ("waiting", "gateway_parked")
+        assert stage.get(seeded).review == ()
