@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+import pymongo
 from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
@@ -140,7 +141,8 @@ class PaymentStore:
                 companion(change, version)
             return result, change
 
-        with self._client.start_session() as session:
+        # Without an end of its own, a transaction is tried for two minutes: longer than any task may run.
+        with pymongo.timeout(self._client.options.timeout), self._client.start_session() as session:
             result, committed = session.with_transaction(
                 body,
                 read_concern=ReadConcern("snapshot"),

@@ -221,8 +221,9 @@ def correlation_in(headers: Mapping[str, Any]) -> str | None:
 
 @task_postrun.connect(weak=False)
 def forget_ids(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
-    """Take a task's ids off the log lines once Celery has said its last word about it."""
+    """Take a task's ids off the log lines once Celery has said its last word about it, and its limit off the clock."""
     clear_task()
+    task_begins(None)
 
 
 def bind_ids(asked: Arguments) -> None:

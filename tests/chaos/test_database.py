@@ -32,10 +32,10 @@ class TestMongoStopped:
             )
             body = str(refusals[0]["body"]).encode()
             by_hand = stage.deliver(body)
+            statuses = {one["status"] for one in stage.sandbox.notifications(tran_ref=tran_ref)}
         finally:
             stage.mongo.restart(0)
         began = time.monotonic()
-        statuses = {one["status"] for one in stage.sandbox.notifications(tran_ref=tran_ref)}
         assert refused(by_hand)
         assert statuses == {503}
         eventually(lambda: stage.is_applied(body), within_seconds=HEALS_WITHIN_SECONDS, what="the notice applied")

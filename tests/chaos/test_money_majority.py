@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -88,7 +89,10 @@ class TestNothingSent:
         row = world.service._acceptor.accept(cms, PageTerms(), "page-1", CONTEXT)
         assert row.status is Status.NEW
         with without_majority(patient):
+            began = time.monotonic()
             with pytest.raises(PyMongoError) as failed:
                 world.sender.send(row.operation_id, CONTEXT)
+            # The driver alone would try the transaction for two minutes.
+            assert time.monotonic() - began < 30
             assert sandbox.requests("/payment/request") == []
         assert may_pass(failed.value)
