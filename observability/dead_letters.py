@@ -35,6 +35,7 @@ class Kind(StrEnum):
     UNKNOWN_TASK = "unknown_task"  # a message for a task that this version does not have
     GIVEN_UP = "given_up"  # tried as often as the policy allows
     LOST_WORKERS = "lost_workers"  # its worker was lost over it, too often
+    NEVER_SENT = "never_sent"  # an operation that could not be sent within its horizon, or not at all
     FAILED = "failed"  # an error of ours in a task that nobody waits for
 
 

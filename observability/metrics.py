@@ -70,6 +70,12 @@ CALLS_PARKED = Counter(
     ["kind", "reason"],
 )
 
+UNLISTED_WORDS = Counter(
+    "nestcms_gateway_unlisted_words",
+    "Words of PayTabs that no table has, by what they are: error_code, response_code, response_status or tran_type.",
+    ["what"],
+)
+
 BREAKER_CHANGES = Counter(
     "nestcms_gateway_breaker_changes",
     "Changes of the gateway breaker's state, counted by the one process that brought each about, by the new state.",

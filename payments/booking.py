@@ -45,7 +45,10 @@ def book(row: Operation, cart_id: str, answer: Answer, now: datetime, policy: Ba
         return Booking(_waiting(result, now), (facts.InvoiceOpened(**name, invoice_id=answer.invoice_id),))
     if answer.outcome is Outcome.UNKNOWN or seen is None:
         waiting = {"status": Status.UNKNOWN, "due_at": next_step(now, now), "error": answer.detail}
-        return Booking(waiting, (facts.OutcomeUnknown(**name, detail=answer.detail), *_said(row, cart_id, answer)))
+        return Booking(
+            waiting,
+            (facts.OutcomeUnknown(**name, detail=answer.detail, code=answer.error_code), *_said(row, cart_id, answer)),
+        )
     result = {"tran_ref": seen.tran_ref, "redirect_url": seen.redirect_url}
     opened = (facts.PageOpened(**name, tran_ref=seen.tran_ref),) if _is_attempt(row, seen) else ()
     return Booking(_waiting(result, now), (*opened, *_said(row, cart_id, answer)))

@@ -117,11 +117,15 @@ class AttemptRefused(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class OutcomeUnknown(Fact):
-    """Whether PayTabs executed the request is not known; it is reconciled by query."""
+    """Whether PayTabs executed the request is not known; it is reconciled by query.
+
+    `code` is the error code that came with it, known to us or not.
+    """
 
     operation_id: str
     cart_id: str
     detail: str
+    code: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

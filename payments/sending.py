@@ -44,6 +44,7 @@ class Senders:
 
     Attributes:
         fence_seconds: How long after `sending` was committed a write may still begin.
+        give_up: Tells operators of an operation that has ended unsent, and why.
         call_seconds: How long a call takes at most.
         seconds_left: How long whoever sends may still take.
     """
@@ -54,6 +55,7 @@ class Senders:
     cms: CmsReader
     clock: Clock
     alert: RaiseAlert
+    give_up: Callable[[Operation, str], None]
     owner: str
     fence_seconds: float
     call_seconds: float = 0.0
@@ -112,7 +114,7 @@ class Sender:
         self._alert_on_fault(answer, row)
         sent = parts.ledger.get(operation_id) or row
         if sent.status is Status.FAILED:
-            parts.alert("operation_given_up", operation_id, f"never sent: {sent.error}")
+            parts.give_up(sent, f"never sent: {sent.error}")
         return sent
 
     def _unsendable(self, row: Operation, mistake: str, context: Context) -> Operation:
@@ -124,8 +126,9 @@ class Sender:
             parts.ledger.withdraw(row, ended, change.now, change.session)
 
         parts.store.change(row.payment_id, context, work)
-        parts.alert("operation_given_up", row.operation_id, f"cannot be sent: {mistake}")
-        return parts.ledger.get(row.operation_id) or row
+        ended = parts.ledger.get(row.operation_id) or row
+        parts.give_up(ended, f"cannot be sent: {mistake}")
+        return ended
 
     def _not_started(self, row: Operation) -> Operation:
         stored = self._parts.ledger.get(row.operation_id)

@@ -23,6 +23,7 @@ from paytabs.headers import request_headers, retry_after_seconds
 from paytabs.resilience import repeat_query
 from paytabs.responses import Answer, Call, Outcome, classify
 from paytabs.transport import TimedAdapter, read_answer
+from paytabs.unlisted import note_answer
 from paytabs.writing import write_json
 
 #: What the network and a broken peer raise. Anything else, Celery's time limit included, passes through.
@@ -173,6 +174,7 @@ class Caller:
             trace=answer.trace,
             elapsed_ms=round((time.monotonic() - began) * 1000),
         )
+        note_answer(answer)
         return answer
 
     def _exchange(

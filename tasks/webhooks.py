@@ -12,6 +12,7 @@ from payments.inbox import Delivery
 from payments.notices import Verdict
 from paytabs.resilience import PARKED_WORK
 from paytabs.responses import parse_notification
+from paytabs.unlisted import note_transaction
 from tasks.arguments import OfDelivery
 from tasks.base import domain_task, longest_countdown_seconds, may_pass
 from tasks.wiring import World
@@ -39,6 +40,7 @@ def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
     """Apply a delivery that this worker holds, and let go of it whatever comes of that."""
     try:
         notice = parse_notification(delivery.body)
+        note_transaction(notice)
         verdict = world.notices.apply(notice, delivery.delivery_id, delivery.next_delay_seconds, context)
     except Exception as error:
         put_back(world, delivery, PARKED_WORK.delay(delivery.attempts), type(error).__name__, context, counts=False)

@@ -20,6 +20,7 @@ from config.connections import database, mongo_client
 from config.queues import CORRELATION_HEADER
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
+from observability.dead_letters import DeadLetters
 from observability.metrics import PUBLISH_FAILURES
 from payments.accepting import Acceptor
 from payments.cards import CardService
@@ -42,6 +43,7 @@ from paytabs.breaker_rules import BreakerRules
 from paytabs.client import PayTabsClient
 from paytabs.gated import GatedClient
 from tasks.gateway import gated
+from tasks.given_up import GivenUp
 from tasks.timekeeping import seconds_left
 
 Document = dict[str, Any]
@@ -132,6 +134,7 @@ def build_world(
     sender = Sender(
         Senders(
             store=store, ledger=ledger, gateway=door, cms=cms, clock=clock, alert=alerts.raise_alert, owner=owner,
+            give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
             seconds_left=seconds_left,
         )

@@ -130,6 +130,8 @@ def check_replayable(row: Mapping[str, Any], *, again: bool) -> None:
     """
     if row["kind"] == Kind.MALFORMED or not row["task"]:
         raise LetterUnusable(row["_id"], "it is a message that never was a task")
+    if row["kind"] == Kind.NEVER_SENT:
+        raise LetterUnusable(row["_id"], "its operation has ended: its caller asks again, under a new operation id")
     if not row["intact"] or row["arguments"] is None:
         raise LetterUnusable(
             row["_id"],

@@ -8,6 +8,7 @@ import redis
 from pymongo.database import Database
 
 from config.queues import CORRELATION_HEADER
+from observability.dead_letters import DeadLetters, Kind, Letter
 from paytabs.resilience import TASK_RETRY
 from tests.integration.dead_letters.conftest import Command, told
 from tests.support.cms import seed_payment
@@ -184,6 +185,14 @@ class TestReplayRefused:
         refused = command("dead-letters", "replay", row["_id"])
         assert refused.exit_code == 1
         assert "not kept whole" in refused.stderr
+
+    def test_never_sent(self, documents: Documents, command: Command) -> None:
+        """An operation that has ended unsent is not replayed: its caller asks again, under another id."""
+        kept = Letter("feed", Kind.NEVER_SENT, datetime.now(UTC), "NeverSent", "op-1", task="payments.capture")
+        DeadLetters(documents, clock=lambda: datetime.now(UTC)).keep(kept)
+        refused = command("dead-letters", "replay", "feed")
+        assert refused.exit_code == 1
+        assert "under a new operation id" in refused.stderr
 
     def test_unknown_task(self, system: System, documents: Documents, command: Command) -> None:
         """A task of another version can be replayed only by a version that has it."""

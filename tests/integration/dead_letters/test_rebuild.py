@@ -132,6 +132,27 @@ class TestBrokerLost:
         self.once(documents, sandbox, open_work)
         system.restart("beat")
 
+    def test_asked_again(self, system: System, documents: Documents, sandbox: Sandbox, broker: redis.Redis) -> None:
+        """What no worker had taken is enqueued again by its caller under the same operation id, and happens once."""
+        payments = [seed_payment(documents) for _ in range(COUNT)]
+        pages = [system.enqueue("payments.create_page", payment_id=one.payment_id) for one in payments]
+        for page in pages:
+            sandbox.pay(page.get()["tran_ref"], "4111111111111111")
+        paid = {"_id": {"$in": [one.payment for one in payments]}, "status": "paid"}
+        eventually(lambda: documents["payments"].count_documents(paid) == COUNT, within_seconds=HEALS_WITHIN_SECONDS)
+        asked = [{"payment_id": one.payment_id, "operation_id": f"refund-{one.payment_id}"} for one in payments]
+        system.kill("worker-money")
+        for one in asked:
+            system.enqueue("payments.refund", **one)
+        broker.flushall()
+        # Some callers are sure that theirs was lost, some have asked twice all along.
+        again = [system.enqueue("payments.refund", **one) for one in (*asked, *asked[:3])]
+        system.restart("worker-money")
+        assert {one.get(within_seconds=HEALS_WITHIN_SECONDS)["status"] for one in again} == {"succeeded"}
+        refunds = [one for one in sandbox.ledger() if one["tran_type"] == "Refund"]
+        assert [one["status"] for one in refunds] == ["A"] * COUNT
+        assert len({one["previous_tran_ref"] for one in refunds}) == COUNT
+
     def idle(self, documents: Documents, broker: redis.Redis) -> int:
         """Wait until nothing is queued or in hand, and count all facts."""
         eventually(lambda: not (broker.llen("reconcile") or broker.hlen("unacked")), within_seconds=20)

@@ -64,8 +64,16 @@ class TestDidNotHappen:
         row = stage.row(seeded)
         assert (row.status, row.open, row.due_at) == (Status.FAILED, False, None)
         assert "operation_given_up" in stage.alerts()
+        self.letter(stage, row.operation_id)
         view = stage.get(seeded)
         assert (view.state, view.status, view.error) == ("NEW", "pending", "connect_refused")
+
+    def letter(self, stage: Stage, operation_id: str) -> None:
+        """Check that there is one letter about the operation."""
+        (letter,) = stage.database["dead_letters"].find()
+        assert (letter["kind"], letter["task"]) == ("never_sent", "payments.create_page")
+        assert (letter["status"], letter["seen"], letter["correlation_id"]) == ("waiting", 1, "corr-1")
+        assert operation_id in letter["text"]
 
     def test_expired_fence(self, stage: Stage, seeded: SeededPayment) -> None:
         """A worker that froze between its commit and the socket writes nothing."""

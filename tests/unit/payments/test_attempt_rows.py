@@ -1,5 +1,7 @@
 """The state table of section 7, from NEW to the end of an attempt: one test per row."""
 
+from typing import Any
+
 import pytest
 
 from payments.facts import (
@@ -16,7 +18,7 @@ from tests.unit.payments.stories import CREATED, PROFILE, Row, after, amended, o
 
 WHOLE = {"authorised": "115", "captured": "115"}
 HELD = {"authorised": "115"}
-NAMED = {"operation_id": "op-1", "cart_id": "cart-1"}
+NAMED: Any = {"operation_id": "op-1", "cart_id": "cart-1"}
 SENT: list[Fact] = [CREATED, sent()]
 DEFERRED = seen("T1", "payment request", "P", "0", code="4411")
 
