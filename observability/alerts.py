@@ -1,4 +1,8 @@
-"""Alerts: what an operator has to know, one document per name and subject, counted while it stays open."""
+"""Alerts: what an operator has to know, one document per name and subject, counted while it stays open.
+
+An alert is open from the moment its cause is there until that is gone: `closed_at` says when. Raised anew it is the
+same document, open since then.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -21,6 +25,10 @@ class Alerts:
         self.rows = database["alerts"]
         self._clock = clock
 
+    def ensure_indexes(self) -> None:
+        """Create the index that lists open alerts by name, oldest first; harmless when it is there."""
+        self.rows.create_index([("name", 1), ("closed_at", 1), ("opened_at", 1)], name="open")
+
     def raise_alert(self, name: str, key: str, detail: str, session: ClientSession | None = None) -> None:
         """Open an alert, or count it again while it is open.
 
@@ -34,16 +42,41 @@ class Alerts:
         now = self._clock()
         self.rows.update_one(
             {"_id": f"{name}:{key}"},
-            {
-                "$setOnInsert": {"name": name, "key": key, "opened_at": now},
-                "$set": {"detail": detail, "last_seen_at": now, "closed_at": None},
-                "$inc": {"count": 1},
-            },
+            [
+                {
+                    "$set": {
+                        "name": {"$literal": name},
+                        "key": {"$literal": key},
+                        "opened_at": {"$cond": [{"$eq": ["$closed_at", None]}, "$opened_at", now]},
+                        "detail": {"$literal": detail},
+                        "last_seen_at": now,
+                        "closed_at": None,
+                        "count": {"$add": [{"$ifNull": ["$count", 0]}, 1]},
+                    }
+                }
+            ],
             upsert=True,
             session=session,
         )
         if session is None:
             self.announce(name, key, detail)
+
+    def resolve(self, name: str, key: str, left: str = "", session: ClientSession | None = None) -> None:
+        """Close an alert whose cause is gone, or say what is left of it; nothing when it is not open.
+
+        Args:
+            name: what kind of trouble.
+            key: what it is about.
+            left: what of it is still there, one sentence; nothing closes the alert.
+            session: a transaction to be part of.
+        """
+        change = {"detail": left} if left else {"closed_at": self._clock()}
+        self.rows.update_one({"_id": f"{name}:{key}", "closed_at": None}, {"$set": change}, session=session)
+
+    def open_keys(self, name: str) -> list[str]:
+        """Return what the open alerts of a name are about, the oldest first."""
+        found = self.rows.find({"name": name, "closed_at": None}, {"key": 1}).sort("opened_at", 1)
+        return [str(row["key"]) for row in found]
 
     def announce(self, name: str, key: str, detail: str) -> None:
         """Log and count an alert that stands."""

@@ -18,12 +18,22 @@ from payments.store import Change
 
 Document = dict[str, Any]
 
+#: The alert that is open exactly while a payment has something to review.
+REVIEW_ALERT = "payment_review"
+
 
 class RaiseAlert(Protocol):
     """Opens an alert, or counts it again when it is open."""
 
     def __call__(self, name: str, key: str, detail: str, session: ClientSession | None = None) -> None:
         """Record the alert `name` about `key`; inside a transaction when a session is given."""
+
+
+class ResolveAlert(Protocol):
+    """Closes an alert, or says what is left of it."""
+
+    def __call__(self, name: str, key: str, left: str = "", session: ClientSession | None = None) -> None:
+        """Close the alert `name` about `key`, or state what is left; inside a transaction when a session is given."""
 
 
 class ProjectToCms:
@@ -35,12 +45,14 @@ class ProjectToCms:
         ledger: OperationsLedger,
         alert: RaiseAlert,
         announce: Callable[[str, str, str], None],
+        resolve: ResolveAlert,
     ) -> None:
         """Write to the CMS's `payments` collection; an alert is announced once its transaction has committed."""
         self._payments = database["payments"]
         self._ledger = ledger
         self._alert = alert
         self._announce = announce
+        self._resolve = resolve
 
     def __call__(self, change: Change, version: int) -> None:
         """Write the fields when the change added facts."""
@@ -57,9 +69,13 @@ class ProjectToCms:
         self._alert_on_review(change)
 
     def _alert_on_review(self, change: Change) -> None:
-        new = sorted(set(change.after.review) - set(change.before.review))
-        if new:
-            self._raise("payment_review", "; ".join(new), change)
+        """Keep the alert open exactly while there is something to review, naming all of it."""
+        before, after = set(change.before.review), set(change.after.review)
+        left = "; ".join(change.after.review)
+        if after - before:
+            self._raise(REVIEW_ALERT, left, change)
+        elif after != before:
+            self._resolve(REVIEW_ALERT, change.payment_id, left, change.session)
 
     def _raise(self, name: str, detail: str, change: Change) -> None:
         """Raise an alert that exists exactly if the change does, and is told of once it has committed."""

@@ -128,7 +128,10 @@ def build_world(
     alerts = Alerts(db, clock=clock)
     door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker)
     ledger = OperationsLedger(db, lease=lease)
-    companions = (FollowOperations(ledger), ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce))
+    companions = (
+        FollowOperations(ledger),
+        ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce, alerts.resolve),
+    )
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
     sender = Sender(
@@ -181,6 +184,7 @@ def ensure_indexes(built: World) -> None:
     built.store.ensure_indexes()
     built.ledger.ensure_indexes()
     built.inbox.ensure_indexes()
+    built.alerts.ensure_indexes()
 
 
 _worlds: dict[int, World] = {}
