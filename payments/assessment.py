@@ -30,7 +30,8 @@ PAID_TWICE = "paid twice"
 class Assessment:
     """The verdict over a payment: its state, sums, flags, and why a human is needed, if one is.
 
-    `parked` are references that wait for a parent, `pending` refunds that wait for an approval.
+    `parked` are references that wait for a parent, `pending` refunds that wait for an approval, `set_aside` the legs of
+    open pages that an operator has overridden.
     """
 
     state: State
@@ -46,12 +47,17 @@ class Assessment:
     parked: tuple[str, ...]
     pending: tuple[str, ...] = ()
     legs: tuple[Leg, ...] = field(default=(), compare=False)
+    set_aside: tuple[Leg, ...] = field(default=(), compare=False)
     movements: tuple[Movement, ...] = field(default=(), compare=False)
 
     @property
     def cms_status(self) -> str:
         """Return what the CMS reads in `payments.status`."""
         return CMS_STATUS.get(self.state, "pending")
+
+    def legs_of(self, operation_id: str) -> list[Leg]:
+        """Return what an operation's attempts have come to, also where that is set aside."""
+        return [leg for leg in (*self.legs, *self.set_aside) if leg.operation_id == operation_id]
 
 
 def assess(payment: Payment) -> Assessment:
@@ -70,9 +76,10 @@ def assess(payment: Payment) -> Assessment:
         review += differences(movement, payment.follow_ups, movements)
     review += paid_twice(legs)
     doubts = [reason for reason in review if reason not in payment.settled]
-    verdict = _verdict(legs, doubts, [claim.reason for claim in payment.open_claims], families.parked)
+    standing, aside = [leg for leg in legs if not leg.set_aside], tuple(leg for leg in legs if leg.set_aside)
+    verdict = _verdict(standing, doubts, [claim.reason for claim in payment.open_claims], families.parked)
     waiting = sorted(one.tran_ref for one in pending_refunds(movements.values()))
-    return replace(verdict, pending=tuple(waiting), movements=tuple(movements.values()))
+    return replace(verdict, pending=tuple(waiting), movements=tuple(movements.values()), set_aside=aside)
 
 
 def paid_twice(legs: Iterable[Leg]) -> Iterable[str]:

@@ -138,6 +138,17 @@ class CartRetired(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageOverridden(Fact):
+    """An operator set an open page aside, so that the payment can be asked for again; its payer may still hold it."""
+
+    operation_id: str
+    note: str
+    by: str
+    cart_id: str | None = None
+    tran_ref: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransactionObserved(Fact):
     """PayTabs said something of one `tran_ref`, by answer, notice or query."""
 

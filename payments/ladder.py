@@ -47,8 +47,7 @@ class Ladder:
     def on_nothing(self) -> str:
         """Say for operators what follows when nothing is found."""
         resent = {None: "sent again under a new cart", 0: "never sent again", 1: "sent once more under a new cart"}
-        human = f"; a human after {self.review_after}" if self.review_after else ""
-        return f"{resent[self.resends]}{human}"
+        return resent[self.resends]
 
 
 #: Seconds after a send (or after the payer came back) at which PayTabs is asked.
@@ -56,6 +55,9 @@ STEPS_SECONDS = (5, 15, 60, 130, 300, 3_600, 21_600, 86_400)
 
 #: What PayTabs knows and has not finished, and pages, whose loss costs nothing.
 POLLING = Ladder(STEPS_SECONDS, DAILY, resends=None, review_after=None)
+
+#: What the CMS's old code sent: there is nothing of ours to send again.
+ADOPTED = Ladder(STEPS_SECONDS, DAILY, resends=0, review_after=None)
 
 #: What moves money: only a found transaction or a human closes the question.
 MONEY = Ladder((5, 15, 60, 130, 300), timedelta(hours=1), resends=0, review_after=timedelta(days=1))
@@ -66,7 +68,7 @@ FREEING = Ladder((5, 15, 60, 130, 300), timedelta(hours=1), resends=1, review_af
 #: The ladder of an operation whose outcome is not known, by kind.
 LADDERS: Mapping[str, Ladder] = MappingProxyType(
     {
-        "create_page": POLLING, "adopt": POLLING, "create_invoice": POLLING,
+        "create_page": POLLING, "adopt": ADOPTED, "create_invoice": POLLING,
         "charge_token": MONEY, "managed_form": MONEY, "capture": MONEY, "refund": MONEY,
         "void": FREEING, "release": FREEING,
     }
@@ -94,7 +96,7 @@ def next_look(row: Operation, verdict: Assessment, now: datetime) -> datetime | 
         verdict: its payment's assessment.
         now: aware UTC.
     """
-    states = {leg.state for leg in verdict.legs if leg.operation_id == row.operation_id}
+    states = {leg.state for leg in verdict.legs_of(row.operation_id)}
     ends = [send.retired_at + WATCH for send in row.sends if send.retired_at and now < send.retired_at + WATCH]
     if not (row.open or ends or states & POLLED or verdict.parked or verdict.pending):
         return None

@@ -17,6 +17,7 @@ _UNOBSERVED = {
     AttemptStatus.STARTED: State.SENT,
     AttemptStatus.UNKNOWN: State.SENT,
     AttemptStatus.OPEN: State.AWAITING_PAYER,
+    AttemptStatus.OVERRIDDEN: State.AWAITING_PAYER,
     AttemptStatus.NOT_SENT: State.NEW,
     AttemptStatus.REFUSED: State.ERROR,
 }
@@ -30,7 +31,10 @@ _MEANINGLESS_WHEN_RETIRED = FAILED_STATES | {State.AWAITING_PAYER, State.SENT}
 
 @dataclass(frozen=True)
 class Leg:
-    """One attempt's outcome: its state and sums in major units, and what each transaction can still give back."""
+    """One attempt's outcome: its state and sums in major units, and what each transaction can still give back.
+
+    `overridden` is one of an attempt that an operator has set aside.
+    """
 
     state: State
     tran_ref: str | None = None
@@ -43,6 +47,13 @@ class Leg:
     flags: frozenset[str] = frozenset()
     problems: tuple[str, ...] = ()
     refundable: tuple[tuple[str, Decimal], ...] = ()
+    cart_id: str | None = None
+    overridden: bool = False
+
+    @property
+    def set_aside(self) -> bool:
+        """Return whether it keeps nothing from beginning beside it; money that comes of it counts all the same."""
+        return self.overridden and self.state in OPEN
 
     @property
     def remaining(self) -> Decimal:
@@ -65,7 +76,10 @@ def attempt_legs(attempt: Attempt, attempts: tuple[Attempt, ...], families: Fami
         legs = [leg for leg in legs if leg.state not in _MEANINGLESS_WHEN_RETIRED]
     elif not legs:
         legs = [Leg(_UNOBSERVED[attempt.status], tran_ref=attempt.tran_ref)]
-    return [replace(leg, operation_id=attempt.operation_id) for leg in legs]
+    overridden = attempt.status is AttemptStatus.OVERRIDDEN
+    return [
+        replace(leg, operation_id=attempt.operation_id, cart_id=attempt.cart_id, overridden=overridden) for leg in legs
+    ]
 
 
 def judge(root: Movement, below: Sequence[Movement]) -> Leg:

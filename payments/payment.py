@@ -60,10 +60,14 @@ class AttemptStatus(StrEnum):
     NOT_SENT = "not_sent"
     REFUSED = "refused"
     RETIRED = "retired"
+    OVERRIDDEN = "overridden"
 
 
 #: A send that PayTabs may have executed without our knowing.
 IN_DOUBT = frozenset({AttemptStatus.STARTED, AttemptStatus.UNKNOWN})
+
+#: What was given up stays so, however late its answer comes.
+_GIVEN_UP = frozenset({AttemptStatus.RETIRED, AttemptStatus.OVERRIDDEN})
 
 #: Facts that say how the sending of an attempt or a follow-up ended.
 _SENDING = facts.AttemptNotSent | facts.AttemptRefused | facts.OutcomeUnknown | facts.CartRetired | facts.InvoiceOpened
@@ -184,6 +188,8 @@ def _advance(payment: Payment, fact: Fact) -> Payment:
         named = (fact.operation_id, fact.cart_id, fact.action, fact.tran_ref)
         follow_up = FollowUp(*named, Decimal(fact.amount), fact.currency, AttemptStatus.STARTED)
         return replace(payment, follow_ups=(*payment.follow_ups, follow_up))
+    if isinstance(fact, facts.PageOverridden):
+        return _override(payment, fact)
     if isinstance(fact, facts.PageOpened):
         return _update(payment, fact.cart_id, AttemptStatus.OPEN, fact.tran_ref)
     if isinstance(fact, _SENDING):
@@ -212,6 +218,16 @@ def _update(payment: Payment, cart_id: str, status: AttemptStatus, tran_ref: str
     return replace(payment, attempts=attempts, follow_ups=follow_ups)
 
 
+def _override(payment: Payment, fact: facts.PageOverridden) -> Payment:
+    """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
+    overridden = (fact.operation_id, fact.cart_id)
+    attempts = tuple(
+        replace(one, status=AttemptStatus.OVERRIDDEN) if (one.operation_id, one.cart_id) == overridden else one
+        for one in payment.attempts
+    )
+    return replace(payment, attempts=attempts)
+
+
 def _settle(payment: Payment, fact: facts.ReviewSettled) -> Payment:
     """Close a case: its claims as they stand, the reason wherever it is judged anew, and the operation it is about."""
     claims = {claim for claim in payment.claims if claim.reason == fact.reason}
@@ -224,5 +240,4 @@ def _settle(payment: Payment, fact: facts.ReviewSettled) -> Payment:
 
 
 def _kept(attempt: Attempt | FollowUp, status: AttemptStatus) -> AttemptStatus:
-    """Return an attempt's new status; what was given up stays so, however late its answer comes."""
-    return AttemptStatus.RETIRED if attempt.status is AttemptStatus.RETIRED else status
+    return attempt.status if attempt.status in _GIVEN_UP else status

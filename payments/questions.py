@@ -12,6 +12,9 @@ from payments.payment import IN_DOUBT, Attempt, AttemptStatus, FollowUp, Payment
 #: States in which transactions that we did not send may hang under the same cart: settlements, dashboard captures.
 _CART_TELLS_MORE = frozenset({State.PENDING_OFFLINE, State.ON_HOLD, State.AUTHORISED, State.PART_CAPTURED})
 
+#: Attempts whose page PayTabs named no reference for.
+_ASKED_BY_CART = IN_DOUBT | {AttemptStatus.OPEN, AttemptStatus.OVERRIDDEN}
+
 
 @dataclass(frozen=True)
 class Question:
@@ -47,10 +50,10 @@ def _of_attempt(row: Operation, attempt: Attempt, verdict: Assessment, now: date
             yield Question("cart_id", attempt.cart_id or "")
     elif attempt.tran_ref:
         yield Question("tran_ref", attempt.tran_ref)
-    elif attempt.cart_id and attempt.status in IN_DOUBT | {AttemptStatus.OPEN}:
+    elif attempt.cart_id and attempt.status in _ASKED_BY_CART:
         yield Question("cart_id", attempt.cart_id)
-    legs = [leg for leg in verdict.legs if leg.operation_id == row.operation_id]
-    if attempt.cart_id and any(leg.state in _CART_TELLS_MORE for leg in legs):
+    watched = attempt.status is AttemptStatus.OVERRIDDEN and _still_watched(row, attempt.cart_id, now)
+    if attempt.cart_id and (watched or any(leg.state in _CART_TELLS_MORE for leg in verdict.legs_of(row.operation_id))):
         yield Question("cart_id", attempt.cart_id)
 
 

@@ -6,7 +6,15 @@ from itertools import permutations
 from typing import Any
 
 from payments.assessment import Assessment, assess
-from payments.facts import AttemptStarted, Fact, PageOpened, PaymentAmended, PaymentCreated, TransactionObserved
+from payments.facts import (
+    AttemptStarted,
+    Fact,
+    PageOpened,
+    PageOverridden,
+    PaymentAmended,
+    PaymentCreated,
+    TransactionObserved,
+)
 from payments.payment import State, fold
 
 PROFILE = 987654
@@ -46,6 +54,12 @@ def opened(number: int = 1, tran_ref: str | None = None) -> PageOpened:
 def page(transaction: str = "sale", number: int = 1) -> list[Fact]:
     """Return a payment with a page; the first attempt begins it."""
     return [*([CREATED] if number == 1 else []), sent(number, transaction), opened(number)]
+
+
+def overridden(number: int = 1) -> PageOverridden:
+    """Return that an operator set an attempt's page aside."""
+    page = {"operation_id": f"op-{number}", "cart_id": f"cart-{number}", "tran_ref": f"T{number}"}
+    return PageOverridden(**page, by="omar", note="the payer lost it")
 
 
 def amended(amount: str, currency: str = "SAR") -> PaymentAmended:

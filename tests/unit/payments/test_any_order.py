@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from payments.assessment import CMS_STATUS, Assessment, assess
 from payments.facts import Fact, TransactionObserved
 from payments.payment import LIVE, Payment, State, fold
-from tests.unit.payments.stories import PROFILE, after, page, seen, sums_of
+from tests.unit.payments.stories import PROFILE, after, overridden, page, seen, sums_of
 
 REFS = [f"T{number}" for number in range(1, 7)]
 TIMES = [None, "2026-08-06T10:00:00.000Z", "2026-08-06T11:00:00.000Z", "2026-08-07T10:00:00.000Z"]
@@ -58,7 +58,8 @@ def stories(draw: st.DrawFn) -> list[TransactionObserved]:
 
 #: Sets of observations: sensible ones and arbitrary ones.
 SAID = st.one_of(stories(), st.lists(ANYTHING, max_size=9))
-BEFORE = st.sampled_from([page(), page("auth"), page("register"), [*page(), *page(number=2)]])
+BEFORE = st.sampled_from([page(), page("auth"), page("register"), [*page(), *page(number=2)],
+                          [*page(), overridden()], [*page(), overridden(), *page(number=2)]])  # fmt: skip
 MANY = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
