@@ -39,6 +39,10 @@ class Status(StrEnum):
     REVIEW = "review"
 
 
+#: Rows that only a human ends; while one is open its payment takes no other operation.
+IN_REVIEW = {"status": Status.REVIEW, "open": True}
+
+
 @dataclass(frozen=True)
 class Send:
     """One send of an operation under a cart of its own."""
@@ -101,6 +105,7 @@ class OperationsLedger:
         self.rows.create_index([("payment_id", 1), ("created_at", 1)])
         self.rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
         self.rows.create_index("sends.cart_id", sparse=True)
+        self.rows.create_index("updated_at", partialFilterExpression=IN_REVIEW, name="in_review")
 
     def get(self, operation_id: str, session: ClientSession | None = None) -> Operation | None:
         """Return one operation."""
@@ -116,6 +121,11 @@ class OperationsLedger:
         """Return all operations of a payment, oldest first."""
         found = self.rows.find({"payment_id": ObjectId(payment_id)}, session=session).sort("created_at", 1)
         return [_read(row) for row in found]
+
+    def payments_in_review(self) -> list[str]:
+        """Return the payments that an operation in review keeps others out of, the longest standing first."""
+        found = self.rows.find(IN_REVIEW, {"payment_id": 1}).sort("updated_at", 1)
+        return [str(row["payment_id"]) for row in found]
 
     def by_cart(self, cart_id: str) -> Operation | None:
         """Return the operation that was sent under a cart."""

@@ -6,7 +6,7 @@ from typing import Any
 from payments.accepting import Acceptor, PageTerms
 from payments.adoption import ASK_AGAIN_SECONDS, Adopter
 from payments.cms import CmsReader
-from payments.errors import InvalidArgument, NotYet
+from payments.errors import GatewaySilent, InvalidArgument, NotYet
 from payments.events import Context
 from payments.ladder import next_step
 from payments.operations import Operation, OperationsLedger, Status
@@ -114,8 +114,10 @@ class PaymentService:
         Raises:
             InvalidArgument: no payment has it.
             NotYet: the CMS's old code began it, and PayTabs does not answer.
+            GatewaySilent: nobody here has heard of it, and PayTabs does not say under which cart it stands.
         """
         found = self._parts.store.find_by_tran_ref(tran_ref) or self.adopt_by_tran_ref(tran_ref, context)
+        found = found or self._by_its_cart(tran_ref, context)
         if found is None:
             raise InvalidArgument("tran_ref", "the reference of a transaction of one of the CMS's payments")
         return found
@@ -156,6 +158,15 @@ class PaymentService:
             NotYet: PayTabs does not answer.
         """
         return self._adopter.by_tran_ref(tran_ref, context)
+
+    def _by_its_cart(self, tran_ref: str, context: Context) -> str | None:
+        """Find a transaction that somebody has seen in PayTabs' dashboard: a send of ours whose answer was lost."""
+        answer = self._parts.reconciler.ask_ref(tran_ref, context)
+        if not is_conclusive(answer):
+            raise GatewaySilent(answer.detail)
+        cart_id = answer.transaction.cart_id if answer.transaction else None
+        row = self._parts.ledger.by_cart(cart_id) if cart_id else None
+        return row.payment_id if row else None
 
     def _asked_about(self, payment_id: str) -> list[Operation]:
         """Return the operations worth a question: the last attempt, and whatever is open or looked at."""

@@ -189,6 +189,10 @@ class Stage:
         """Return what operators were told: detail by name."""
         return {row["name"]: row["detail"] for row in self.database["alerts"].find()}
 
+    def open_alerts(self) -> dict[str, str]:
+        """Return what operators still have to look at: detail by name."""
+        return {row["name"]: row["detail"] for row in self.database["alerts"].find({"closed_at": None})}
+
     def sent(self) -> list[Document]:
         """List the bodies of the requests for pages that reached the sandbox."""
         return [row["body"] for row in self.sandbox.requests("/payment/request")]
