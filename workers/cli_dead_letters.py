@@ -6,9 +6,7 @@ never was a task, cannot be replayed: its caller enqueues it again, under the sa
 """
 
 import contextlib
-import getpass
 import json
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -27,8 +25,9 @@ from config.settings import Settings
 from observability.dead_letters import ID_LENGTH, DeadLetters, Kind
 from workers.cli_enqueue import caller, known_tasks, send, to_text
 from workers.cli_errors import LetterUnusable, ServerSilent, UnknownTask
-from workers.cli_payment import READ_SECONDS, wide
+from workers.cli_payment import wide
 from workers.cli_settings import client_settings
+from workers.cli_world import READ_SECONDS, whoever_types
 
 Row = dict[str, Any]
 
@@ -97,7 +96,7 @@ def show(*, letter: str, as_json: bool) -> None:
 @dead_letters.command()
 @click.argument("letter", metavar="ID", callback=check_beginning)
 @click.option("--reason", help="Why; it is kept.")
-@click.option("--by", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", help="Who; you, when left out.")
+@click.option("--by", default=whoever_types, help="Who; you, when left out.")
 @click.option("--again", is_flag=True, help="Also when it was replayed already.")
 def replay(*, letter: str, reason: str | None, by: str, again: bool) -> None:
     """Enqueue the dead letter ID once more, under the same correlation id."""

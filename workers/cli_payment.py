@@ -3,26 +3,22 @@
 No worker and no PayTabs is needed for it, so it also works when something else does not.
 """
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import click
 import pymongo
-from pymongo.errors import PyMongoError
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from config.addresses import hosts
 from config.settings import Settings
 from payments.errors import InvalidArgument
-from tasks.wiring import World, build_world
-from workers.cli_errors import PaymentUnreadable, ServerSilent
+from workers.cli_enqueue import OBJECT_ID
+from workers.cli_errors import PaymentUnreadable
+from workers.cli_world import READ_SECONDS, opened_world
 
 Json = Mapping[str, Any]
-
-#: How long the database has for all that is asked of it, in seconds.
-READ_SECONDS = 8.0
 
 #: What is shown of a payment: the field of its view, and what it is called.
 STATE_ROWS = {
@@ -48,6 +44,13 @@ ALWAYS = frozenset({"state", "status", "amount", "captured"})
 QUIET_FIELDS = frozenset({"operation_id", "profile_id", "client_id", "contract_id"})
 
 
+def check_id(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Take a MongoDB id only."""
+    if not OBJECT_ID.fullmatch(value):
+        raise click.BadParameter(f"expected 24 lower-case hexadecimal digits, got {value!r}")
+    return value
+
+
 def read_payment(settings: Settings, payment_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Return a payment's view and its events, as the tasks `payments.get` and `payments.history` give them.
 
@@ -56,13 +59,10 @@ def read_payment(settings: Settings, payment_id: str) -> tuple[dict[str, Any], l
         ServerSilent: the database does not answer.
     """
     try:
-        with _world(settings) as world, pymongo.timeout(READ_SECONDS):
+        with opened_world(settings) as world, pymongo.timeout(READ_SECONDS):
             return world.service.get(payment_id).to_json(), world.service.history(payment_id)
     except InvalidArgument as error:
         raise PaymentUnreadable(payment_id, str(error)) from error
-    except PyMongoError as error:
-        reason = type(error).__name__
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), reason) from error
 
 
 def payment_tables(view: Json, history: Sequence[Json]) -> RenderableType:
@@ -105,15 +105,6 @@ def wide(console: Console) -> Console:
     if not console.is_terminal:
         console.width = max(console.width, 160)
     return console
-
-
-@contextlib.contextmanager
-def _world(settings: Settings) -> Iterator[World]:
-    built = build_world(settings)
-    try:
-        yield built
-    finally:
-        built.close()
 
 
 def _value(view: Json, field: str) -> str:

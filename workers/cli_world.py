@@ -1,0 +1,69 @@
+"""The world that a command acts in, made for it and closed after it; whoever acts is named.
+
+What a command says is its answer: of the world's own log lines only errors appear, and on standard error.
+"""
+
+import contextlib
+import getpass
+import logging
+import socket
+import sys
+from collections.abc import Iterator
+from uuid import uuid4
+
+import structlog
+from pymongo.errors import PyMongoError
+
+from config.addresses import hosts
+from config.logs import redact_event
+from config.redaction import redact_text
+from config.settings import Settings
+from payments.events import Context
+from tasks.wiring import World, build_world
+from workers.cli_errors import ServerSilent
+
+#: How long the database has for all that is asked of it, in seconds.
+READ_SECONDS = 8.0
+
+
+@contextlib.contextmanager
+def opened_world(settings: Settings) -> Iterator[World]:
+    """Give a world, and close it.
+
+    Raises:
+        ServerSilent: the database does not answer.
+    """
+    try:
+        with _errors_only(), contextlib.closing(build_world(settings)) as built:
+            yield built
+    except PyMongoError as error:
+        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+
+
+def whoever_types() -> str:
+    """Return who runs this command: the account and the machine."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def acting(by: str) -> Context:
+    """Return the context of what a person does at the command line."""
+    return Context(correlation_id=f"cli-{uuid4()}", source="cli", requested_by=redact_text(by))
+
+
+@contextlib.contextmanager
+def _errors_only() -> Iterator[None]:
+    before = structlog.get_config()
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.format_exc_info,
+            redact_event,
+            structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
