@@ -9,6 +9,7 @@ from rich.console import Console
 from workers.cli_dead_letters import dead_letters
 from workers.cli_enqueue import OBJECT_ID, answer, caller, read_arguments, send, to_text
 from workers.cli_payment import payment_tables, read_payment, wide
+from workers.cli_policy import policy
 from workers.cli_rebuild import rebuild_queues
 from workers.cli_settings import client_settings, demo_settings, stack_settings
 from workers.cli_shell import PlainGroup
@@ -103,6 +104,7 @@ def show(*, payment_id: str, as_json: bool) -> None:
 
 
 cli.add_command(dead_letters)
+cli.add_command(policy)
 cli.add_command(rebuild_queues)
 
 

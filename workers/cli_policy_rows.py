@@ -1,0 +1,101 @@
+"""The rows of `nestcms-workers policy`, each table read from the one place where it is decided."""
+
+from dataclasses import asdict, replace
+from datetime import timedelta
+from typing import Any
+
+from config.settings import Settings
+from config.timechain import LINKS
+from payments.ladder import LADDERS, POLLING, Ladder
+from paytabs.errors import LISTED_CODES, RESPONSE_CODES, ErrorCode, ResponseCode
+from paytabs.resilience import POLICIES, BackoffPolicy
+
+Row = dict[str, Any]
+
+#: How many waits of a policy are shown at most.
+FIRST_WAITS = 6
+
+HOUR = timedelta(hours=1)
+
+#: How often a ladder asks after its last step, where there is a word for it.
+_OFTEN = {HOUR: "hourly", 24 * HOUR: "daily"}
+
+
+def policies(_settings: Settings) -> list[Row]:
+    """List what is tried again, how often, and how long the first waits may be."""
+    return [{"policy": name, **asdict(one), "first_ceilings_seconds": _ceilings(one)} for name, one in POLICIES.items()]
+
+
+def _ceilings(policy: BackoffPolicy) -> list[float]:
+    """Give the longest first waits; after the last attempt nobody waits."""
+    return [policy.ceiling(failed) for failed in range(1, policy.max_attempts)][:FIRST_WAITS]
+
+
+def ladders(_settings: Settings) -> list[Row]:
+    """List when PayTabs is asked about an operation, by kind, and what follows when it knows nothing."""
+    known = {"known and not final": replace(POLLING, resends=0)}
+    return [
+        {
+            "kind": kind,
+            "asked_after": asked_after(ladder),
+            "when_nothing_is_found": ladder.on_nothing,
+            "human_after": f"{ladder.review_after / HOUR:g} h" if ladder.review_after else "never",
+        }
+        for kind, ladder in {**LADDERS, **known}.items()
+    ]
+
+
+def asked_after(ladder: Ladder) -> str:
+    """Say when a ladder asks, such as "5, 15, 60, 130, 300 s, 1, 6, 24 h, then daily"."""
+    steps = [timedelta(seconds=seconds) for seconds in ladder.steps_seconds]
+    short = [f"{step.seconds}" for step in steps if step < HOUR]
+    long = [f"{step / HOUR:g}" for step in steps if step >= HOUR]
+    told = [f"{', '.join(numbers)} {unit}" for numbers, unit in ((short, "s"), (long, "h")) if numbers]
+    return f"{', '.join(told)}, then {_OFTEN.get(ladder.every, f'every {ladder.every}')}"
+
+
+def error_codes(_settings: Settings) -> list[Row]:
+    """List the codes that come in the place of an answer."""
+    return [
+        {"code": one.code, "meaning": one.meaning, "retried": _sent_again(one), "evidence": one.evidence}
+        for one in LISTED_CODES.values()
+    ]
+
+
+def _sent_again(row: ErrorCode) -> str:
+    if row.configuration_fault:
+        return "no: every call would fail; alerts"
+    return "no: found out by query" if row.executed else "no: nothing happened, and the same would be refused again"
+
+
+def response_codes(_settings: Settings) -> list[Row]:
+    """List the codes that explain a status within an answer."""
+    return [
+        {
+            "status": one.status,
+            "code": one.code,
+            "meaning": one.meaning,
+            "retried": _tried_again(one),
+            "evidence": one.evidence,
+        }
+        for one in RESPONSE_CODES.values()
+    ]
+
+
+def _tried_again(row: ResponseCode) -> str:
+    if row.is_doubtful:
+        return "no: ask the bank first"
+    return "by the payer, if they like" if row.payer_may_retry else "no"
+
+
+def times(settings: Settings) -> list[Row]:
+    """List the times that are set, shortest first, each with those that have to be longer, and why."""
+    names = dict.fromkeys(name for link in LINKS for name in (*link.shorter, link.longer))
+    return [
+        {
+            "setting": name.upper(),
+            "seconds": getattr(settings, name),
+            "stays_under": [f"{link.longer.upper()}: {link.why}" for link in LINKS if name in link.shorter],
+        }
+        for name in sorted(names, key=lambda one: float(getattr(settings, one)))
+    ]
