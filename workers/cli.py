@@ -7,21 +7,15 @@ import click
 from rich.console import Console
 
 from workers.cli_dead_letters import dead_letters
-from workers.cli_enqueue import OBJECT_ID, answer, caller, read_arguments, send, to_text
-from workers.cli_payment import payment_tables, read_payment, wide
+from workers.cli_enqueue import answer, caller, read_arguments, send, to_text
+from workers.cli_payment import check_id, payment_tables, read_payment, wide
 from workers.cli_policy import policy
 from workers.cli_rebuild import rebuild_queues
+from workers.cli_review import review
 from workers.cli_settings import client_settings, demo_settings, stack_settings
 from workers.cli_shell import PlainGroup
 from workers.cli_up import run_stack
 from workers.demo import run_demo
-
-
-def check_id(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
-    """Take a MongoDB id only."""
-    if not OBJECT_ID.fullmatch(value):
-        raise click.BadParameter(f"expected 24 lower-case hexadecimal digits, got {value!r}")
-    return value
 
 
 @click.group(cls=PlainGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -106,6 +100,7 @@ def show(*, payment_id: str, as_json: bool) -> None:
 cli.add_command(dead_letters)
 cli.add_command(policy)
 cli.add_command(rebuild_queues)
+cli.add_command(review)
 
 
 def main() -> None:

@@ -91,6 +91,32 @@ class LetterUnusable(WorkersError):
         self.letter_id = letter_id
 
 
+class CaseUnusable(WorkersError):
+    """Raised when a case cannot be found or settled."""
+
+    def __init__(self, case_id: str, reason: str) -> None:
+        super().__init__(f"case {case_id} cannot be settled: {reason}")
+        self.case_id = case_id
+
+
+class PageStands(WorkersError):
+    """Raised when a payment's page is not overridden."""
+
+    def __init__(self, payment_id: str, reason: str) -> None:
+        super().__init__(f"payment {payment_id} is as it was: {reason}")
+        self.payment_id = payment_id
+
+
+class PayTabsUnset(StackError):
+    """Raised when a command has to ask PayTabs, and neither the settings nor a running stack say how."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "PayTabs has to be asked first: set PAYTABS_PROFILE, PAYTABS_SERVERK and PAYTABS_REGION, or start "
+            "'nestcms-workers up', whose sandbox stands in for PayTabs."
+        )
+
+
 class NoAnswer(WorkersError):
     """Raised when a task has not ended within the time that its caller had."""
 

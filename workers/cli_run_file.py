@@ -24,12 +24,14 @@ class Run:
         started: When that process started, in seconds since 1970: ids are used again.
         settings: The servers' settings by field name.
         addresses: What listens where, for people.
+        sandbox_url: The sandbox's address, where it stands in for PayTabs.
     """
 
     pid: int
     started: float
     settings: Mapping[str, str]
     addresses: Mapping[str, str]
+    sandbox_url: str | None = None
 
     def servers(self, field: str) -> dict[str, str]:
         """Give the settings of one server by its address's field."""
@@ -42,11 +44,11 @@ class RunFile:
     def __init__(self, local_dir: Path) -> None:
         self.path = local_dir / "run.json"
 
-    def write(self, settings: Settings, addresses: Mapping[str, str]) -> None:
+    def write(self, settings: Settings, addresses: Mapping[str, str], *, sandbox_url: str | None = None) -> None:
         """Say that this process runs a stack on these servers."""
         names = [name for group in GROUPS.values() for name in group]
         known = {name: str(value) for name in names if (value := getattr(settings, name)) is not None}
-        run = Run(os.getpid(), psutil.Process().create_time(), known, dict(addresses))
+        run = Run(os.getpid(), psutil.Process().create_time(), known, dict(addresses), sandbox_url)
         new = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         new.unlink(missing_ok=True)
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:  # noqa: PTH123 - the mode is set at creation

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.settings import Settings, load_settings
-from workers.cli_errors import NothingRuns
+from workers.cli_errors import NothingRuns, PayTabsUnset
 from workers.cli_run_file import RunFile
 
 #: The public test profile: the one that the sandbox has by default, and that the examples show.
@@ -53,8 +53,7 @@ def stack_settings() -> Desk:
         SettingsError: something is wrong; real credentials that are given in part are reported as such.
     """
     given = _Given()
-    test_key = given.paytabs_serverk in (None, TEST_PROFILE["paytabs_serverk"])
-    sandbox = test_key and given.paytabs_base_url is None
+    sandbox = _means_the_sandbox(given)
     return Desk(load_settings(**_stand_ins(given) if sandbox else {}), sandbox)
 
 
@@ -95,6 +94,31 @@ def client_settings(needs: Sequence[str]) -> Settings:
     if run is None:
         raise NothingRuns([name.upper() for name in missing], file.path)
     return settings.model_copy(update={name: value for one in missing for name, value in run.servers(one).items()})
+
+
+def gateway_settings(needs: Sequence[str]) -> Settings:
+    """Read the settings of a command that also asks PayTabs: the real one, or the sandbox of a running stack.
+
+    Args:
+        needs: As in `client_settings`.
+
+    Raises:
+        SettingsError: something is wrong.
+        StackError: a server that is needed, or PayTabs, is named by neither the settings nor a running stack.
+    """
+    if not _means_the_sandbox(_Given()):
+        load_settings()  # real credentials that are given in part are a mistake, not to be completed
+        return client_settings(needs)
+    settings = client_settings(needs)
+    run = RunFile(settings.local_dir).read()
+    if run is None or run.sandbox_url is None:
+        raise PayTabsUnset
+    return settings.model_copy(update={"paytabs_base_url": run.sandbox_url})
+
+
+def _means_the_sandbox(given: _Given) -> bool:
+    """Tell whether nothing names a PayTabs of the caller's own."""
+    return given.paytabs_serverk in (None, TEST_PROFILE["paytabs_serverk"]) and given.paytabs_base_url is None
 
 
 def _stand_ins(given: _Given) -> dict[str, Any]:

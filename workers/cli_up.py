@@ -60,7 +60,7 @@ def run_stack(desk: Desk, console: Console, *, flower: bool = True) -> None:
             addresses["Flower"] = flower_address(settings, runs=stack.pid("flower") is not None)
         # Who sees the table may press Ctrl-C before the wait has begun: from here on that is how a run ends.
         with contextlib.suppress(KeyboardInterrupt):
-            running.enter_context(announced(settings, addresses))
+            running.enter_context(announced(settings, addresses, sandbox=desk.sandbox))
             console.print(address_table(addresses))
             stack.wait()
 
@@ -87,10 +87,10 @@ def require_free_ports(desk: Desk, *, flower: bool) -> None:
 
 
 @contextlib.contextmanager
-def announced(settings: Settings, addresses: dict[str, str]) -> Iterator[None]:
+def announced(settings: Settings, addresses: dict[str, str], *, sandbox: bool) -> Iterator[None]:
     """Keep the run file while the stack serves."""
     file = RunFile(settings.local_dir)
-    file.write(settings, addresses)
+    file.write(settings, addresses, sandbox_url=settings.paytabs_base_url if sandbox else None)
     try:
         yield
     finally:

@@ -2,12 +2,15 @@ import json
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import requests
+from pymongo.database import Database
 
 from tests.integration.cli.conftest import Command, Shell
+from tests.support.cms import seed_payment
 from tests.support.processes import alive, descendants
 from tests.support.waiting import eventually
 from workers import stack_binaries
@@ -26,7 +29,9 @@ def run_file(tmp_path: Path) -> Path:
 class TestUp:
     """The whole stack in the foreground."""
 
-    def test_serves_and_ends(self, command: Command, up: GuardedProcess, run_file: Path, tmp_path: Path) -> None:
+    def test_serves_and_ends(
+        self, command: Command, up: GuardedProcess, run_file: Path, tmp_path: Path, database: Database[dict[str, Any]]
+    ) -> None:
         """It serves, other commands find its servers without settings, and Ctrl-C leaves nothing of it."""
         log = tmp_path / "up.log"
         ready = "Everything is ready"
@@ -40,6 +45,10 @@ class TestUp:
         answered = command("enqueue", "maintenance.sweep_inbox")
         assert (answered.exit_code, json.loads(answered.stdout)) == (0, {"enqueued": 0})
         assert command("payment", "show", "65f0c0ffee65f0c0ffee65f0").exit_code == 1
+        payment_id = seed_payment(database).payment_id
+        page = json.loads(command("enqueue", "payments.create_page", f"payment_id={payment_id}").stdout)
+        asked = command("review", "override-page", payment_id, "--note", "its sandbox is found as well")
+        assert json.loads(asked.stdout)["tran_ref"] == page["tran_ref"]
 
         started = descendants(up.pid)
         up.signal(signal.SIGINT)
@@ -129,9 +138,12 @@ class TestHelp:
         assert done.returncode == 0
         assert done.stdout.startswith("Usage: nestcms-workers")
 
-    @pytest.mark.parametrize("words", [(), ("up",), ("demo",), ("enqueue",), ("payment",), ("payment", "show")])
-    def test_everywhere(self, command: Command, words: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize(
+        "words",
+        ["", "up", "demo", "enqueue", "payment", "payment show", "policy", "review", "review settle", "review list"],
+    )
+    def test_everywhere(self, command: Command, words: str) -> None:
         """Every command explains itself, whatever the settings are."""
-        done = command(*words, "--help", LOG_LEVEL="loud")
+        done = command(*words.split(), "--help", LOG_LEVEL="loud")
         assert done.exit_code == 0
-        assert done.stdout.startswith(f"Usage: nestcms-workers {' '.join(words)}".rstrip())
+        assert done.stdout.startswith(f"Usage: nestcms-workers {words}".rstrip())
