@@ -23,7 +23,7 @@ from payments.review import in_doubt
 from payments.store import Change, Clock, PaymentStore
 from paytabs.answers import PARKED
 from paytabs.errors import LISTED_CODES
-from paytabs.responses import Answer
+from paytabs.responses import Answer, Outcome
 
 #: Once "nothing found" would count, a payer waits for the answer: a query that got none is repeated this soon.
 UNANSWERED = timedelta(seconds=60)
@@ -179,7 +179,7 @@ def parked_seconds(answers: Iterable[Answer]) -> float:
 def is_conclusive(answer: Answer) -> bool:
     """Tell whether a query was answered: something was found, or PayTabs said that there is nothing.
 
-    An error page, a timeout or a wrong key says nothing about the transaction.
+    An error page, an answer without a body, a timeout or a wrong key says nothing about the transaction.
     """
     found = answer.transaction is not None or bool(answer.transactions)
-    return found or answer.detail in ("empty", "not_found")
+    return found or (answer.outcome is not Outcome.UNKNOWN and answer.detail in ("empty", "not_found"))
