@@ -69,6 +69,11 @@ class Movement:
         return self.status == "A"
 
     @property
+    def standing(self) -> str:
+        """Return the status that stands, an authorisation's expiry included."""
+        return "X" if self.lapsed else self.status
+
+    @property
     def statuses(self) -> frozenset[str]:
         """Return every status that was ever said of it."""
         return frozenset(status for status, _ in self.codes)
@@ -88,6 +93,12 @@ class Movement:
     def lapsed(self) -> bool:
         """Return whether an authorisation expired later than it was given."""
         return self.kind == "auth" and self.succeeded and self.expired_at > self.occurred_at
+
+
+def is_same_kind(one: Movement, other: Movement) -> bool:
+    """Return whether two accounts of a transaction call it the same, or by two names that PayTabs has for it."""
+    kinds = {one.kind, other.kind}
+    return len(kinds) == 1 or any(kinds <= family for family in _SAME_KIND)
 
 
 def merge(observations: Iterable[TransactionObserved]) -> dict[str, Movement]:

@@ -78,6 +78,10 @@ class Reconciler:
         """Ask PayTabs what became of one transaction."""
         return self._query(Question("tran_ref", tran_ref), context)
 
+    def ask_cart(self, cart_id: str, context: Context) -> Answer:
+        """Ask PayTabs which transactions a cart has."""
+        return self._query(Question("cart_id", cart_id), context)
+
     def apply(self, payment_id: str, answers: list[Answer], context: Context) -> None:
         """Apply what answers say of a payment."""
         seen = [fact for answer in answers for fact in observations(answer)]
