@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from payments.comparison import Kind
 from payments.corrections import DIFFERENCES, Judged, correct, judge
+from payments.errors import StreamContended
 from payments.events import Context, Event
 from payments.facts import TransactionObserved
 from payments.ladder import SETTLING
@@ -121,7 +122,10 @@ class LedgerComparer:
             change.record(*correction.facts)
             return True
 
-        return correction.results if self.store.change(history[0].payment_id, context, work) else None
+        try:
+            return correction.results if self.store.change(history[0].payment_id, context, work) else None
+        except StreamContended:
+            return None
 
 
 def _unsettled(one: Judged) -> Judged:

@@ -104,11 +104,10 @@ def _unless_early(found: Finding, ours: OurLedger, theirs: TheirLedger) -> Findi
 
 def _phantoms(ours: OurLedger, theirs: TheirLedger) -> Iterable[Finding]:
     """Name operations booked as succeeded of which no entry of either ledger tells."""
+    told = [ours.operation_of(entry) for entry in (*ours.entries.values(), *theirs.entries.values())]
     for row in ours.rows:
-        refs, carts = refs_of(row), carts_of(row)
-        entries = (*ours.entries.values(), *theirs.entries.values())
-        told = any(entry.tran_ref in refs or entry.carts & carts for entry in entries)
-        if row.status is Status.SUCCEEDED and not told and not theirs.is_silent_about(refs, carts):
+        silent = theirs.is_silent_about(refs_of(row), carts_of(row))
+        if row.status is Status.SUCCEEDED and row not in told and not silent:
             yield Finding(Kind.ONLY_OURS, row.tran_ref, row.operation_id)
 
 

@@ -11,7 +11,7 @@ from payments.movements import FREEING, Movement
 from payments.payment import FollowUp
 
 #: What PayTabs may call a follow-up that was asked for.
-_CALLED: Mapping[str, frozenset[str]] = {
+CALLED: Mapping[str, frozenset[str]] = {
     "capture": frozenset({"capture", "sale"}),
     "void": FREEING,
     "release": FREEING,
@@ -53,7 +53,7 @@ def differences(movement: Movement, follow_ups: Sequence[FollowUp], movements: M
     if asked is None or movement.tran_ref == asked.tran_ref:
         return
     ref = movement.tran_ref
-    if movement.kind not in _CALLED[asked.action]:
+    if movement.kind not in CALLED[asked.action]:
         yield f"{ref}: a {movement.kind} where a {asked.action} was asked"
     above = movements.get(movement.previous or "")
     if movement.previous != asked.tran_ref and not (above and asked.cart_id in above.carts):

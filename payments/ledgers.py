@@ -11,8 +11,8 @@ from functools import cached_property
 
 from payments.assessment import Assessment, assess
 from payments.facts import Fact, TransactionObserved
-from payments.follow_ups import with_our_word
-from payments.movements import AWAITING_FINALISATION, Movement, merge
+from payments.follow_ups import CALLED, with_our_word
+from payments.movements import AWAITING_FINALISATION, FOLLOW_UPS, Movement, merge
 from payments.observing import observations
 from payments.operations import Operation
 from payments.payment import Attempt, FollowUp, Payment, fold
@@ -64,8 +64,13 @@ class OurLedger:
         return assess(fold(facts, self.payment)) != self.verdict
 
     def operation_of(self, entry: Movement) -> Operation | None:
-        """Return the operation that an entry answers, if one of ours asked for it."""
-        return next((row for row in self.rows if entry.tran_ref in refs_of(row) or entry.carts & carts_of(row)), None)
+        """Return the operation of ours that an entry answers: by its reference, else by its cart and its kind.
+
+        What staff do at PayTabs' dashboard stands in the cart of what they act on, and answers nothing of ours.
+        """
+        by_ref = (row for row in self.rows if entry.tran_ref in refs_of(row))
+        by_cart = (row for row in self.rows if entry.carts & carts_of(row) and _may_answer(entry, row))
+        return next(by_ref, None) or next(by_cart, None)
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,10 @@ def refs_of(row: Operation) -> frozenset[str]:
 def carts_of(row: Operation) -> frozenset[str]:
     """Return the carts under which an operation was sent."""
     return frozenset(send.cart_id for send in row.sends)
+
+
+def _may_answer(entry: Movement, row: Operation) -> bool:
+    return entry.kind in CALLED[row.kind] if row.kind in CALLED else entry.kind not in FOLLOW_UPS
 
 
 def ledger_questions(ours: OurLedger) -> list[Question]:

@@ -279,6 +279,15 @@ class TestOperations:
         (found,) = compare(ours(page(), booked), theirs())
         assert (found.kind, found.tran_ref, found.operation_id) == (Kind.ONLY_OURS, "T1", "op-9")
 
+    def test_at_the_desk(self) -> None:
+        """What staff do stands in the cart of what they act on, and is not that operation's."""
+        row = replace(operation(cart_id="op-T2", tran_ref=None), kind="capture")
+        desk = after("T2", "T3", "refund", "A", "1.00", cart_id="op-T2")
+        shown = theirs(seen("T1", "auth", "A"), desk)
+        found = {one.tran_ref: one for one in compare(ours(HELD, row), shown)}
+        assert (found["T3"].kind, found["T3"].operation_id) == (Kind.ONLY_THEIRS, None)
+        assert (found[None].kind, found[None].operation_id) == (Kind.ONLY_OURS, "op-9")
+
     def test_one_finding(self) -> None:
         """A refund of ours that PayTabs does not know is found once, with its operation."""
         refund = after("T1", "T2", "refund", "A", "40.00", cart_id="cart-9")

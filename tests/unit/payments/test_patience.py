@@ -66,12 +66,12 @@ class TestPatience:
         paytabs = PayTabs([TIMEOUT] * 3)
         patience = paytabs.patience()
         assert patience.ask(paytabs.answer) is TIMEOUT
-        paytabs.now += 119
-        assert patience.ask(paytabs.answer) is TIMEOUT
-        assert not patience.exhausted
-        paytabs.now += 2
-        assert patience.ask(paytabs.answer) is TIMEOUT
-        assert patience.exhausted
+        exhausted = []
+        for seconds in (119, 2):
+            paytabs.now += seconds
+            assert patience.ask(paytabs.answer) is TIMEOUT
+            exhausted.append(patience.exhausted)
+        assert exhausted == [False, True]
         assert paytabs.slept == []
 
     def test_refused_key(self) -> None:
