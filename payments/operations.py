@@ -106,6 +106,7 @@ class OperationsLedger:
         self.rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
         self.rows.create_index("sends.cart_id", sparse=True)
         self.rows.create_index("updated_at", partialFilterExpression=IN_REVIEW, name="in_review")
+        self.rows.create_index("created_at")
 
     def get(self, operation_id: str, session: ClientSession | None = None) -> Operation | None:
         """Return one operation."""

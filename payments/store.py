@@ -94,9 +94,10 @@ class PaymentStore:
         self.events = database.get_collection("payment_events", read_preference=ReadPreference.PRIMARY)
 
     def ensure_indexes(self) -> None:
-        """Create the index that makes versions unique; harmless when it is there."""
+        """Create the indexes that make versions unique and events found; harmless when they are there."""
         self.events.create_index([("payment_id", 1), ("version", 1)], unique=True)
         self.events.create_index("data.tran_ref", sparse=True)
+        self.events.create_index("recorded_at")
 
     def load(self, payment_id: str, session: ClientSession | None = None) -> list[Event]:
         """Return a payment's history in order; empty when we never had to do with it."""
