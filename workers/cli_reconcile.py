@@ -1,0 +1,94 @@
+"""`nestcms-workers reconcile`: our ledger and PayTabs' compared entry by entry, and ours corrected where wanted."""
+
+import contextlib
+import getpass
+import socket
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import click
+import pymongo
+from pymongo.errors import PyMongoError
+
+from config.addresses import hosts
+from config.settings import Settings
+from payments.comparing import LedgerComparer
+from payments.comparison_run import ComparisonRun, RunTerms
+from payments.patience import Patience
+from tasks.wiring import World, build_world
+from workers.cli_dead_letters import moment
+from workers.cli_errors import ServerSilent
+from workers.cli_logs import warnings_on_stderr
+from workers.cli_payment import READ_SECONDS
+from workers.cli_reconcile_report import ending, print_json, print_lines, summary
+from workers.cli_settings import gateway_settings
+from workers.cli_shell import FAILED, UNUSABLE
+from workers.cli_times import Moment
+
+#: How long a run puts up with PayTabs' saying nothing, in seconds.
+PATIENCE_SECONDS = 120.0
+
+
+@click.command()
+@click.option("--since", required=True, type=Moment(), metavar="TIME", help="From when on: 2026-08-06T10:00Z, 24h, 7d.")
+@click.option("--until", type=Moment(), metavar="TIME", help="Up to when (default: now).")
+@click.option("--apply", is_flag=True, help="Record what PayTabs shows and we lack; call a human over the rest.")
+@click.option("--by", metavar="NAME", help="Who compares; needed with --apply, else you.")
+@click.option("--note", metavar="TEXT", help="Why; it is kept. Needed with --apply.")
+@click.option("--patience", default=PATIENCE_SECONDS, show_default=True, type=click.FloatRange(min=0),
+              metavar="SECONDS", help="For how long PayTabs may say nothing before the run ends.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the whole report as JSON, without a progress bar.")
+@click.pass_context
+def reconcile(
+    ctx: click.Context, *, since: datetime, until: datetime | None, apply: bool, by: str | None, note: str | None,
+    patience: float, as_json: bool,
+) -> None:  # fmt: skip
+    """Compare our ledger with PayTabs', for every payment to which something happened since TIME.
+
+    PayTabs is asked about each of their transactions and carts. Printed is what only we have, what only PayTabs has,
+    what differs and what was not answered; that the comparison ran is kept in `reconciliations`. Ends with 0 when
+    everything agrees, with 1 when something differs or needs a human, with 2 when not everything could be asked.
+    """
+    if apply and not (by and note):
+        raise click.UsageError("--apply changes our ledger: expected --by NAME and --note TEXT, which are kept with it")
+    settings = gateway_settings(["mongo_uri", "redis_url"])
+    with warnings_on_stderr(), _world(settings) as world:
+        end = until or world.clock()
+        if since >= end:
+            raise click.UsageError(f"--since: expected a time before {moment(end)}, got {moment(since)}")
+        terms = RunTerms(since, end, by or f"{getpass.getuser()}@{socket.gethostname()}", note, apply)
+        with ComparisonRun(world.db, _comparer(world, patience), terms, clock=world.clock) as run:
+            (print_json if as_json else print_lines)(run)
+        click.echo(ending(run) if as_json else summary(run))
+    ctx.exit(_exit_code(run))
+
+
+def _comparer(world: World, patience_seconds: float) -> LedgerComparer:
+    return LedgerComparer(
+        world.store, world.ledger, world.reconciler, world.clock, timedelta(seconds=world.settings.lease_seconds),
+        Patience(patience_seconds),
+    )  # fmt: skip
+
+
+def _exit_code(run: ComparisonRun) -> int:
+    if not run.complete:
+        return UNUSABLE
+    if run.differs:
+        return FAILED
+    return UNUSABLE if run.unanswered else 0
+
+
+@contextlib.contextmanager
+def _world(settings: Settings) -> Iterator[World]:
+    """Give a world of this process's own.
+
+    Raises:
+        ServerSilent: the database does not answer.
+    """
+    try:
+        with contextlib.closing(build_world(settings)) as world:
+            with pymongo.timeout(READ_SECONDS):
+                world.client.admin.command("ping")
+            yield world
+    except PyMongoError as error:
+        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
