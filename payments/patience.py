@@ -8,11 +8,9 @@ import time
 from collections.abc import Callable
 
 from payments.reconcile import is_conclusive
+from paytabs.answers import PARKED
 from paytabs.errors import LISTED_CODES
 from paytabs.responses import Answer
-
-#: The detail of an answer that nobody gave, because the question might not be asked now.
-PARKED = "parked"
 
 #: How long a parked question waits when nobody says how long, in seconds.
 USUAL_WAIT_SECONDS = 1.0

@@ -1,7 +1,7 @@
 from dataclasses import dataclass, field
 
-from payments.patience import PARKED, Patience
-from paytabs.answers import Answer, Outcome
+from payments.patience import Patience
+from paytabs.answers import PARKED, Answer, Outcome
 
 FOUND = Answer(Outcome.SUCCEEDED, "empty")
 TIMEOUT = Answer(Outcome.UNKNOWN, "timeout")
