@@ -25,17 +25,23 @@ _BECAME = {
 
 def print_lines(run: ComparisonRun) -> None:
     """Print a line for all that does not agree."""
-    bar = Progress(
-        TextColumn("Comparing payments"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), redirect_stdout=sys.stdout.isatty(),
-    )  # fmt: skip
-    with bar:
+    console = Console(stderr=True)
+    columns = (TextColumn("Comparing payments"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, redirect_stdout=False) as bar:
         step = bar.add_task("", total=run.total)
         for payment_id, results in run:
             for one in results:
                 if one.finding.kind is not Kind.AGREEING:
-                    click.echo(line(payment_id, one))
+                    _tell(line(payment_id, one), console)
             bar.advance(step)
+
+
+def _tell(text: str, console: Console) -> None:
+    """Print a line; where it meets the bar on a terminal, above it."""
+    if console.is_terminal and sys.stdout.isatty():
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+    else:
+        click.echo(text)
 
 
 def print_json(run: ComparisonRun) -> None:
