@@ -113,6 +113,17 @@ CASE_KINDS: tuple[CaseKind, ...] = (
         "an old payment whose reference is wrong",
         "find the right transaction in the dashboard; correct the CMS; settle",
     ),
+    CaseKind(
+        ("…: PayTabs does not show it",),
+        "a comparison found something in our events that PayTabs does not know",
+        "look the reference up in PayTabs' dashboard, of this profile and region; ask PayTabs; settle when it is "
+        "explained",
+    ),
+    CaseKind(
+        ("…: PayTabs' ledger differs",),
+        "a comparison found a status or a sum that PayTabs' answer could not mend; the evidence has both",
+        "compare with the dashboard; refund, release or correct there; settle",
+    ),
 )
 
 

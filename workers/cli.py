@@ -11,8 +11,8 @@ from workers.cli_enqueue import answer, caller, read_arguments, send, to_text
 from workers.cli_payment import check_id, payment_tables, read_payment, wide
 from workers.cli_policy import policy
 from workers.cli_rebuild import rebuild_queues
-from workers.cli_review import review
 from workers.cli_reconcile import reconcile
+from workers.cli_review import review
 from workers.cli_settings import client_settings, demo_settings, stack_settings
 from workers.cli_shell import PlainGroup
 from workers.cli_up import run_stack

@@ -1,29 +1,20 @@
 """`nestcms-workers reconcile`: our ledger and PayTabs' compared entry by entry, and ours corrected where wanted."""
 
-import contextlib
-import getpass
-import socket
-from collections.abc import Iterator
+import logging
 from datetime import datetime, timedelta
 
 import click
-import pymongo
-from pymongo.errors import PyMongoError
 
-from config.addresses import hosts
-from config.settings import Settings
 from payments.comparing import LedgerComparer
 from payments.comparison_run import ComparisonRun, RunTerms
 from payments.patience import Patience
-from tasks.wiring import World, build_world
+from tasks.wiring import World
 from workers.cli_dead_letters import moment
-from workers.cli_errors import ServerSilent
-from workers.cli_logs import warnings_on_stderr
-from workers.cli_payment import READ_SECONDS
 from workers.cli_reconcile_report import ending, print_json, print_lines, summary
 from workers.cli_settings import gateway_settings
 from workers.cli_shell import FAILED, UNUSABLE
 from workers.cli_times import Moment
+from workers.cli_world import opened_world, whoever_types
 
 #: How long a run puts up with PayTabs' saying nothing, in seconds.
 PATIENCE_SECONDS = 120.0
@@ -52,11 +43,11 @@ def reconcile(
     if apply and not (by and note):
         raise click.UsageError("--apply changes our ledger: expected --by NAME and --note TEXT, which are kept with it")
     settings = gateway_settings(["mongo_uri", "redis_url"])
-    with warnings_on_stderr(), _world(settings) as world:
+    with opened_world(settings, log_level=logging.WARNING) as world:
         end = until or world.clock()
         if since >= end:
             raise click.UsageError(f"--since: expected a time before {moment(end)}, got {moment(since)}")
-        terms = RunTerms(since, end, by or f"{getpass.getuser()}@{socket.gethostname()}", note, apply)
+        terms = RunTerms(since, end, by or whoever_types(), note, apply)
         with ComparisonRun(world.db, _comparer(world, patience), terms, clock=world.clock) as run:
             (print_json if as_json else print_lines)(run)
         click.echo(ending(run) if as_json else summary(run))
@@ -76,19 +67,3 @@ def _exit_code(run: ComparisonRun) -> int:
     if run.differs:
         return FAILED
     return UNUSABLE if run.unanswered else 0
-
-
-@contextlib.contextmanager
-def _world(settings: Settings) -> Iterator[World]:
-    """Give a world of this process's own.
-
-    Raises:
-        ServerSilent: the database does not answer.
-    """
-    try:
-        with contextlib.closing(build_world(settings)) as world:
-            with pymongo.timeout(READ_SECONDS):
-                world.client.admin.command("ping")
-            yield world
-    except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error

@@ -12,11 +12,7 @@ from config.settings import Settings
 from workers.cli_errors import RunFileStale
 
 #: What belongs together: whoever takes a server's address from the file takes what goes with it.
-GROUPS = {
-    "mongo_uri": ("mongo_uri", "mongo_database"),
-    "redis_url": ("redis_url", "result_url", "cache_url"),
-    "paytabs_base_url": ("paytabs_base_url",),
-}
+GROUPS = {"mongo_uri": ("mongo_uri", "mongo_database"), "redis_url": ("redis_url", "result_url", "cache_url")}
 
 
 @dataclass(frozen=True)

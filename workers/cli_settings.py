@@ -54,7 +54,6 @@ def stack_settings() -> Desk:
     """
     given = _Given()
     sandbox = _means_the_sandbox(given)
-    sandbox = _is_sandbox(given)
     return Desk(load_settings(**_stand_ins(given) if sandbox else {}), sandbox)
 
 
@@ -94,28 +93,7 @@ def client_settings(needs: Sequence[str]) -> Settings:
     run = file.read()
     if run is None:
         raise NothingRuns([name.upper() for name in missing], file.path)
-    found = {name: value for one in missing for name, value in run.servers(one).items()}
-    if not_there := [name for name in missing if name not in found]:
-        raise NothingRuns([name.upper() for name in not_there], file.path)
-    return settings.model_copy(update=found)
-
-
-def gateway_settings(needs: Sequence[str]) -> Settings:
-    """Read the settings of a command that asks PayTabs itself: without credentials, the sandbox of the stack that runs.
-
-    Args:
-        needs: As for `client_settings`.
-
-    Raises:
-        SettingsError: something is wrong.
-        StackError: a server is needed that neither the settings nor a running stack name, PayTabs' included.
-    """
-    return client_settings([*needs, *(["paytabs_base_url"] if _is_sandbox(_Given()) else [])])
-
-
-def _is_sandbox(given: _Given) -> bool:
-    """Tell whether the sandbox stands in for PayTabs: without a key of one's own, or an address."""
-    return given.paytabs_serverk in (None, TEST_PROFILE["paytabs_serverk"]) and given.paytabs_base_url is None
+    return settings.model_copy(update={name: value for one in missing for name, value in run.servers(one).items()})
 
 
 def gateway_settings(needs: Sequence[str]) -> Settings:
@@ -128,7 +106,10 @@ def gateway_settings(needs: Sequence[str]) -> Settings:
         SettingsError: something is wrong.
         StackError: a server that is needed, or PayTabs, is named by neither the settings nor a running stack.
     """
-    if not _means_the_sandbox(_Given()):
+    given = _Given()
+    if not _means_the_sandbox(given):
+        if given.paytabs_serverk is None:
+            return client_settings(needs)  # an address alone names a sandbox of the caller's own
         load_settings()  # real credentials that are given in part are a mistake, not to be completed
         return client_settings(needs)
     settings = client_settings(needs)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from uuid import uuid4
 
+import pymongo
 import structlog
 from pymongo.errors import PyMongoError
 
@@ -27,14 +28,20 @@ READ_SECONDS = 8.0
 
 
 @contextlib.contextmanager
-def opened_world(settings: Settings) -> Iterator[World]:
-    """Give a world, and close it.
+def opened_world(settings: Settings, *, log_level: int = logging.ERROR) -> Iterator[World]:
+    """Give a world whose database answers, and close it.
+
+    Args:
+        settings: With the addresses of the servers.
+        log_level: From which level on the world's own log lines are shown.
 
     Raises:
         ServerSilent: the database does not answer.
     """
     try:
-        with _errors_only(), contextlib.closing(build_world(settings)) as built:
+        with _logging_to_stderr(log_level), contextlib.closing(build_world(settings)) as built:
+            with pymongo.timeout(READ_SECONDS):
+                built.client.admin.command("ping")
             yield built
     except PyMongoError as error:
         raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
@@ -51,7 +58,7 @@ def acting(by: str) -> Context:
 
 
 @contextlib.contextmanager
-def _errors_only() -> Iterator[None]:
+def _logging_to_stderr(level: int) -> Iterator[None]:
     before = structlog.get_config()
     structlog.configure(
         processors=[
@@ -60,7 +67,7 @@ def _errors_only() -> Iterator[None]:
             redact_event,
             structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     try:

@@ -14,7 +14,7 @@ from tasks.wiring import World, build_world, ensure_indexes
 from tests.integration.cli.conftest import Command
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.sandbox import Sandbox
-from workers import cli_reconcile
+from workers import cli_world
 from workers.cli_run_file import RunFile
 
 Documents = Database[dict[str, Any]]
@@ -203,7 +203,7 @@ class TestServers:
         pay()
         (tmp_path / "local").mkdir()
         file = RunFile(tmp_path / "local")
-        file.write(settings.model_copy(update={"paytabs_base_url": sandbox.url}), {})
+        file.write(settings, {}, sandbox_url=sandbox.url)
         done = command("reconcile", "--since", "1d")
         assert (done.exit_code, "1 of 1 payments compared" in done.stdout) == (0, True), done.output
 
@@ -211,13 +211,13 @@ class TestServers:
         """Without credentials and without a stack that runs, the real PayTabs is not asked."""
         done = command("reconcile", "--since", "1d", **servers)
         assert done.exit_code == 2
-        assert "PAYTABS_BASE_URL" in done.stderr
+        assert "PayTabs has to be asked first" in done.stderr
 
     def test_dead_database(
         self, command: Command, variables: dict[str, str], free_port: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A database that does not answer is one sentence."""
-        monkeypatch.setattr(cli_reconcile, "READ_SECONDS", 1.0)
+        monkeypatch.setattr(cli_world, "READ_SECONDS", 1.0)
         done = command("reconcile", "--since", "1d", **variables | {"MONGO_URI": f"mongodb://127.0.0.1:{free_port}/"})
         assert done.exit_code == 2
         assert f"MongoDB at 127.0.0.1:{free_port} does not answer" in done.stderr
