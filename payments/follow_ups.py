@@ -24,10 +24,21 @@ def ours(movement: Movement, follow_ups: Iterable[FollowUp]) -> FollowUp | None:
     return next((one for one in follow_ups if one.cart_id in movement.carts), None)
 
 
+def answered(movement: Movement, follow_ups: Iterable[FollowUp], movements: Mapping[str, Movement]) -> FollowUp | None:
+    """Return the follow-up that a transaction answers; what staff did to that answer stands in its cart as well."""
+    asked = ours(movement, follow_ups)
+    above = movements.get(movement.previous or "")
+    if asked is None or above is None or asked.cart_id not in above.carts:
+        return asked
+    acts_on_answer = above.kind in CALLED[asked.action] and movement.kind not in CALLED[asked.action]
+    return None if acts_on_answer else asked
+
+
 def found(operation_id: str, movements: Iterable[Movement], follow_ups: Sequence[FollowUp]) -> list[Movement]:
     """Return what PayTabs said of the sends of one operation."""
-    carts = {one.cart_id for one in follow_ups if one.operation_id == operation_id}
-    return [movement for movement in movements if movement.carts & carts]
+    by_ref = {movement.tran_ref: movement for movement in movements}
+    own = [one for one in follow_ups if one.operation_id == operation_id]
+    return [movement for movement in by_ref.values() if answered(movement, own, by_ref)]
 
 
 def with_our_word(movements: Mapping[str, Movement], follow_ups: Sequence[FollowUp]) -> dict[str, Movement]:
@@ -49,7 +60,7 @@ def refunds_in_flight(movements: Mapping[str, Movement], follow_ups: Sequence[Fo
 
 def differences(movement: Movement, follow_ups: Sequence[FollowUp], movements: Mapping[str, Movement]) -> Iterable[str]:
     """Name every way in which a transaction differs from the follow-up it answers; it may act on an earlier answer."""
-    asked = ours(movement, follow_ups)
+    asked = answered(movement, follow_ups, movements)
     if asked is None or movement.tran_ref == asked.tran_ref:
         return
     ref = movement.tran_ref

@@ -142,6 +142,7 @@ def _unearned(tran_ref: str, below: Sequence[Movement]) -> tuple[str, ...]:
 
 def _money(root: Movement, below: Sequence[Movement]) -> Leg:
     """Sum up a root that authorised money, over distinct references."""
+    root, below = _as_taken(root, below), [_as_taken(child, below) for child in below]
     done = [child for child in below if child.succeeded]
     captures = sum((child.amount for child in done if child.kind in ("capture", "sale")), ZERO)
     freed = sum((child.amount for child in done if child.kind in FREEING), ZERO)
@@ -166,6 +167,21 @@ def _money(root: Movement, below: Sequence[Movement]) -> Leg:
     )
 
 
+def _as_taken(one: Movement, below: Sequence[Movement]) -> Movement:
+    """Return what took money as authorised, though it is called voided since refunds gave all of it back."""
+    if one.status != "V" or one.kind not in TAKING:
+        return one
+    given = sum((refund.amount for refund in _refunds_of(one, below) if refund.succeeded), ZERO)
+    return replace(one, status="A") if given >= one.amount > ZERO else one
+
+
+def _refunds_of(source: Movement, below: Sequence[Movement]) -> list[Movement]:
+    """Return the refunds of one transaction, those among them that resolve an earlier one."""
+    refunds = [child for child in below if child.kind == "refund"]
+    above = {refund.tran_ref: refund.previous for refund in refunds}
+    return [one for one in refunds if source.tran_ref in (one.previous, above.get(one.previous or ""))]
+
+
 def pending_refunds(movements: Iterable[Movement]) -> list[Movement]:
     """Return the refunds that wait for an approval, but for those that another transaction has resolved."""
     refunds = [one for one in movements if one.kind == "refund"]
@@ -176,11 +192,10 @@ def pending_refunds(movements: Iterable[Movement]) -> list[Movement]:
 def _refundable(leg: Leg, sources: Sequence[Movement], below: Sequence[Movement]) -> Iterable[tuple[str, Decimal]]:
     """Say how much each transaction that took money can still give back: refunds are per sale or capture."""
     left = leg.captured - leg.refunded - leg.refund_pending
-    waiting, above = pending_refunds(below), {one.tran_ref: one.previous for one in below if one.kind == "refund"}
+    waiting = pending_refunds(below)
     for source in sources:
-        given = [one for one in below if one.kind == "refund" and (one.succeeded or one in waiting)]
-        own = (one for one in given if source.tran_ref in (one.previous, above.get(one.previous or "")))
-        rest = source.amount - sum((one.amount for one in own), ZERO)
+        given = [one for one in _refunds_of(source, below) if one.succeeded or one in waiting]
+        rest = source.amount - sum((one.amount for one in given), ZERO)
         if min(rest, left) > ZERO:
             yield source.tran_ref, min(rest, left)
 

@@ -38,6 +38,30 @@ class TestRefund:
             "PaymentCompleted", "FollowUpStarted", "PaymentRefunded",
         ]  # fmt: skip
 
+    @pytest.mark.parametrize("transaction", ["sale", "auth"])
+    def test_called_voided(self, stage: Stage, seeded: SeededPayment, transaction: str) -> None:
+        """Whether or not PayTabs calls what was refunded whole voided, it is refunded and no case for a human."""
+        stage.sandbox.switch(full_refund_changes_original=True)
+        tran_ref = stage.paid(seeded, transaction)
+        if transaction == "auth":
+            tran_ref = str(stage.follow_up(seeded, "capture").tran_ref)
+        stage.follow_up(seeded, "refund")
+        assert stage.sandbox.ledger(tran_ref=tran_ref)[0]["status"] == "V"
+        for one in stage.sandbox.ledger():
+            stage.notice(one["tran_ref"])
+        view = stage.verify(seeded)
+        assert (view.state, view.status, view.refunded, view.review) == ("REFUNDED", "refunded", "115.00", ())
+
+    def test_by_staff(self, stage: Stage, seeded: SeededPayment) -> None:
+        """What staff refund of our own capture, in that capture's cart, is booked as theirs, beside our capture."""
+        stage.paid(seeded, "auth")
+        captured = stage.follow_up(seeded, "capture")
+        stage.sandbox.dashboard(str(captured.tran_ref), "refund", amount="15.00")
+        stage.notice(stage.sandbox.ledger()[-1]["tran_ref"])
+        view = stage.verify(seeded)
+        assert (view.state, view.refunded, view.review) == ("PART_REFUNDED", "15.00", ())
+        assert stage.rows(seeded)[-1].tran_ref == captured.tran_ref
+
     def test_parts(self, stage: Stage, seeded: SeededPayment) -> None:
         """Parts add up; one too many is refused here, naming what is left, and never reaches PayTabs."""
         stage.paid(seeded)

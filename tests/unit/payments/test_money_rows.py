@@ -110,6 +110,17 @@ EXPIRIES = [
 ]  # fmt: skip
 
 REFUNDS = [
+    Row("REFUNDED, (·,V) on the sale that was refunded whole", SALE,
+        [S, seen("T1", "sale", "V"), after("T1", "T2", "refund", "A")], State.REFUNDED, WHOLE | {"refunded": "115"}),
+    Row("REFUNDED in parts, (·,V) on the sale", SALE,
+        [S, seen("T1", "sale", "V"), after("T1", "T2", "refund", "A", "15"), after("T1", "T3", "refund", "A", "100")],
+        State.REFUNDED, WHOLE | {"refunded": "115"}),
+    Row("REFUNDED, (·,V) on the capture that was refunded whole", AUTH,
+        [A, CAPTURED, after("T1", "T2", "capture", "V", "40.00"), after("T2", "T3", "refund", "A", "40.00")],
+        State.PART_CAPTURED, PART | {"refunded": "40"}),
+    Row("VOIDED sale, refunded in part: nobody knows what came back", SALE,
+        [S, seen("T1", "sale", "V"), after("T1", "T2", "refund", "A", "15")], State.REVIEW, FREED | {"refunded": "15"},
+        review="refunds exceed captured"),
     Row("PAID, (refund,P)", SALE, [S, after("T1", "T2", "refund", "P", "15.00")], State.PAID,
         WHOLE | {"refund_pending": "15"}),
     Row("PAID, (refund,P) then A", SALE,
