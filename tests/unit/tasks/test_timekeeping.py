@@ -11,7 +11,7 @@ def look(**options: Any) -> float:
     """Run a task that tells how much time it has."""
     app = Celery("tests-clock", set_as_current=False, broker="memory://")
 
-    @app.task(base=DomainTask, name="tests.look", bind=True, typing=False, **options)
+    @app.task(base=DomainTask, name="tests.look", bind=True, typing=False, shared=False, **options)
     def asked(_: DomainTask) -> float:
         return seconds_left()
 
