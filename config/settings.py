@@ -3,6 +3,8 @@
 Decided here: an empty variable is an unset one; all mistakes are reported at once; no message repeats a value.
 """
 
+import base64
+import binascii
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -40,10 +42,14 @@ ELECTION_MARGIN_MS = 2_000
 #: What a task needs after an operation has timed out, in milliseconds: to put itself back before it is asked to stop.
 MONGO_MARGIN_MS = 2_000
 
+#: The shortest secret that the Standard Webhooks scheme signs with, in bytes.
+SECRET_BYTES = 24
+
 #: The longest URL that PayTabs takes for callback and return.
 MAX_GATEWAY_URL_LENGTH = 255
 
 _SERVER_KEY = re.compile(r"S[A-Za-z0-9]{9}(-[A-Za-z0-9]{10}){2}")
+_MAIL_ADDRESS = re.compile(r"[^@\s<>]+@[^@\s<>]+")
 _DATABASE_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -114,6 +120,19 @@ class Settings(BaseSettings):
         12_000, description="milliseconds to find a primary: the election timeout and 2000 more"
     )
     mongo_timeout_ms: Milliseconds = Field(15_000, description="milliseconds for one database operation in a task")
+
+    # Who is told what has happened. Unset, nobody is.
+    smtp_host: str | None = Field(None, description="the host of the mail server that confirmations are handed in to")
+    smtp_port: Port = Field(587, description="the mail server's port")
+    smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="starttls, tls or none")
+    smtp_username: str | None = Field(None, description="the mail server's user, or nothing")
+    smtp_password: SecretStr | None = Field(None, description="the mail server's password, or nothing")
+    mail_from: str | None = Field(None, description="the address that confirmations are from")
+    cms_webhook_url: str | None = Field(None, description="the http(s) address where the CMS takes webhooks")
+    cms_webhook_secret: SecretStr | None = Field(
+        None,
+        description="the secret shared with the CMS, at least 24 bytes in base64, with or without whsec_ before it",
+    )
 
     # Processes on this machine.
     worker_concurrency: Count = Field(2, description="how many child processes a worker forks")
@@ -191,12 +210,27 @@ class Settings(BaseSettings):
             raise _expected("paytabs_region")
         return value.upper()
 
-    @field_validator("paytabs_base_url", "paytabs_callback_url", "paytabs_return_url")
+    @field_validator("paytabs_base_url", "paytabs_callback_url", "paytabs_return_url", "cms_webhook_url")
     @classmethod
     def _check_url(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and (not is_web_address(value) or len(value) > MAX_GATEWAY_URL_LENGTH):
             raise _expected(str(info.field_name))
         return value.rstrip("/") if value and info.field_name == "paytabs_base_url" else value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _check_mail_from(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if (value is not None and not _MAIL_ADDRESS.fullmatch(value)) or (value is None and info.data.get("smtp_host")):
+            raise _expected("mail_from")
+        return value
+
+    @field_validator("cms_webhook_secret")
+    @classmethod
+    def _check_webhook_secret(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        needed = info.data.get("cms_webhook_url") is not None
+        if (value is not None and not _is_shared_secret(value)) or (value is None and needed):
+            raise _expected("cms_webhook_secret")
+        return value
 
     @field_validator("return_allowed_urls", "trusted_proxies", mode="before")
     @classmethod
@@ -292,6 +326,14 @@ def require(value: str | None, variable: str) -> str:
     if value is None:
         raise SettingsError([f"{variable}: missing; expected {Settings.model_fields[variable.lower()].description}"])
     return value
+
+
+def _is_shared_secret(value: SecretStr) -> bool:
+    """Tell whether a text is base64 of enough bytes to sign with."""
+    try:
+        return len(base64.b64decode(value.get_secret_value().removeprefix("whsec_"), validate=True)) >= SECRET_BYTES
+    except binascii.Error:
+        return False
 
 
 def _mistake(detail: ErrorDetails) -> str:

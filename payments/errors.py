@@ -124,3 +124,19 @@ class GatewaySilent(StreamContended):
 
     def __str__(self) -> str:
         return f"PayTabs does not say: {self.detail}"
+
+
+class NeverAgain(PaymentsError):
+    """Raised when a reaction to an event cannot succeed however often it is tried, or is not wanted any more."""
+
+
+class NotDelivered(PaymentsError):
+    """Raised when somebody outside could not be told; telling them again later may succeed.
+
+    Attributes:
+        retry_after_seconds: How long they asked to be left alone, if they did.
+    """
+
+    def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_seconds = retry_after_seconds

@@ -50,6 +50,8 @@ class Change:
         self.now = now
         self.history = list(history)
         self.new_facts: list[Fact] = []
+        #: The events that this change adds, known once its facts are.
+        self.appended: list[Event] = []
         #: What is told to others once the transaction has committed; forgotten when it has not.
         self.after_commit: list[Callable[[], None]] = []
         self.payment: Payment = fold(event.fact for event in history)
@@ -108,6 +110,11 @@ class PaymentStore:
         """Return what is known of a payment, not yet judged."""
         return fold(event.fact for event in self.load(payment_id))
 
+    def event(self, event_id: str) -> Event | None:
+        """Return one event by its id."""
+        found = self.events.find_one({"_id": event_id})
+        return events.from_document(found) if found else None
+
     def find_by_tran_ref(self, tran_ref: str) -> str | None:
         """Return the id of the payment in whose history a transaction reference stands."""
         found = self.events.find_one({"data.tran_ref": tran_ref}, {"payment_id": 1})
@@ -161,6 +168,7 @@ class PaymentStore:
         for fact in facts:
             previous = events.seal(change.payment_id, previous, fact, change.now, context)
             chain.append(previous)
+        change.appended = chain
         if chain:
             self.events.insert_many([event.to_document() for event in chain], session=change.session)
         return previous.version if previous else 0

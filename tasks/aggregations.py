@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from aggregations.catalogue import ContractParameters, find
 from payments.events import Context
-from tasks.arguments import OfContract, RunAggregation
+from tasks.arguments import Invalidate, OfContract, RunAggregation
 from tasks.base import domain_task
 from tasks.errors import InvalidArguments
 from tasks.wiring import World
@@ -28,3 +28,10 @@ def contract_employees(world: World, asked: OfContract, context: Context) -> dic
     """List the employees of a contract, without anything secret."""
     del context
     return world.aggregations.run("contract_employees", ContractParameters(contract_id=asked.contract_id))
+
+
+@domain_task("aggregations.invalidate", Invalidate)
+def invalidate(world: World, asked: Invalidate, context: Context) -> dict[str, Any]:
+    """Make every cached read a miss that was built under one of these tags."""
+    del context
+    return {"invalidated": world.invalidator.invalidate(asked.tags)}

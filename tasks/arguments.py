@@ -97,6 +97,22 @@ class OfDelivery(Arguments):
     delivery_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
+class Handle(Arguments):
+    """An event, by its payment's id and its version, and the name of one of its reactions."""
+
+    event_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}-[1-9][0-9]{0,8}$")]
+    handler: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,63}$")]
+
+
+class Invalidate(Arguments):
+    """Tags of reads that are out of date, such as `contract:65f0…`."""
+
+    tags: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^[a-z_]+(:[A-Za-z0-9._-]{1,64})?$")]],
+        Field(min_length=1, max_length=1_000),
+    ]
+
+
 class OfContract(Arguments):
     """A contract of the CMS."""
 

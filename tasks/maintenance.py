@@ -1,17 +1,13 @@
 """Sweeps: level-triggered looks at MongoDB that enqueue whatever is due, so that a lost message costs only time."""
 
-from collections.abc import Iterable
-from itertools import takewhile
 from typing import Any
 
 from payments.events import Context
 from tasks.arguments import Arguments
 from tasks.base import domain_task
 from tasks.dead_letters import carry
+from tasks.sweeping import SWEEP_LIMIT, enqueued
 from tasks.wiring import World
-
-#: How many rows one sweep enqueues; the rest is there for the next one.
-SWEEP_LIMIT = 500
 
 
 @domain_task("maintenance.sweep_operations", Arguments)
@@ -19,7 +15,7 @@ def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[s
     """Enqueue a poll for every operation that is due."""
     del asked, context
     due = world.ledger.claim_due(world.clock(), SWEEP_LIMIT)
-    return _enqueued(
+    return enqueued(
         world.send("payments.poll", operation_id=row.operation_id, correlation_id=row.correlation_id) for row in due
     )
 
@@ -29,7 +25,7 @@ def sweep_inbox(world: World, asked: Arguments, context: Context) -> dict[str, A
     """Enqueue every delivery that is due or whose worker is gone."""
     del asked
     due = world.inbox.due(SWEEP_LIMIT)
-    return _enqueued(
+    return enqueued(
         world.send("webhooks.process", delivery_id=delivery_id, correlation_id=context.correlation_id)
         for delivery_id in due
     )
@@ -40,8 +36,3 @@ def sweep_quarantine(world: World, asked: Arguments, context: Context) -> dict[s
     """Carry what was refused or given up from the broker to `dead_letters`."""
     del asked, context
     return {"carried": carry(world)}
-
-
-def _enqueued(sent: Iterable[bool]) -> dict[str, Any]:
-    """Send until the broker fails, since every further one would wait for it too; what is left is due again soon."""
-    return {"enqueued": sum(1 for _ in takewhile(bool, sent))}

@@ -9,19 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import structlog
-from celery import current_app
-from kombu.exceptions import OperationalError
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from aggregations.invalidation import Invalidator
 from aggregations.runner import AggregationRunner
 from config.connections import database, mongo_client
-from config.queues import CORRELATION_HEADER
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
 from observability.dead_letters import DeadLetters
-from observability.metrics import PUBLISH_FAILURES
 from payments.accepting import Acceptor
 from payments.cards import CardService
 from payments.cms import CmsReader
@@ -32,7 +28,9 @@ from payments.money import MoneyParts, MoneyService
 from payments.notices import NoticeParts, Notices
 from payments.operations import OperationsLedger
 from payments.ordering import FollowUpAcceptor
+from payments.outbox import Outbox
 from payments.projections import ProjectToCms
+from payments.reactions import Reactor
 from payments.reconcile import Reconciler
 from payments.review import ReviewDesk
 from payments.sending import Sender, Senders
@@ -44,11 +42,12 @@ from paytabs.client import PayTabsClient
 from paytabs.gated import GatedClient
 from tasks.gateway import gated
 from tasks.given_up import GivenUp
+from tasks.publishing import SendTask, send_task
+from tasks.reacting import make_invalidator, make_outbox, make_reactor
 from tasks.timekeeping import seconds_left
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,29 +70,13 @@ class World:
     cards: CardService
     invoices: InvoiceService
     notices: Notices
+    outbox: Outbox
+    reactor: Reactor
+    invalidator: Invalidator
     aggregations: AggregationRunner
     gateway: GatedClient
     owner: str
-
-    def send(self, task_name: str, *, correlation_id: str, countdown: float = 0, **arguments: Any) -> bool:  # noqa: ANN401 - JSON values
-        """Enqueue a task on its own queue, under the same correlation id; nobody waits for its result.
-
-        Returns:
-            Whether the broker took it. If not, what it would have done stands in MongoDB, where a sweep finds it.
-        """
-        try:
-            current_app.send_task(
-                task_name,
-                kwargs=arguments,
-                countdown=countdown or None,
-                headers={CORRELATION_HEADER: correlation_id},
-                ignore_result=True,
-            )
-        except OperationalError as error:
-            PUBLISH_FAILURES.labels(task=task_name, reason=type(error).__name__).inc()
-            log.warning("task_not_sent", unsent_task=task_name, reason=str(error))
-            return False
-        return True
+    send: SendTask
 
     def close(self) -> None:
         """Close every connection."""
@@ -112,6 +95,7 @@ def build_world(
     clock: Clock = utc_now,
     gateway: PayTabsClient | None = None,
     breaker: BreakerRules | None = None,
+    send: SendTask = send_task,
 ) -> World:
     """Assemble a world; each edge can be replaced by keyword.
 
@@ -120,6 +104,7 @@ def build_world(
         clock: aware UTC time.
         gateway: makes the calls to PayTabs.
         breaker: when to stop making them.
+        send: enqueues tasks.
     """
     client = mongo_client(settings)
     db = database(client, settings)
@@ -128,9 +113,11 @@ def build_world(
     alerts = Alerts(db, clock=clock)
     door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker)
     ledger = OperationsLedger(db, lease=lease)
+    outbox = make_outbox(db, send, lease)
     companions = (
         FollowOperations(ledger),
         ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce, alerts.resolve),
+        outbox,
     )
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
@@ -175,7 +162,9 @@ def build_world(
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), cards=CardService(door), invoices=invoices, notices=notices,
-        aggregations=AggregationRunner(db, clock=clock), gateway=door, owner=owner,
+        outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
+        invalidator=make_invalidator(settings), aggregations=AggregationRunner(db, clock=clock), gateway=door,
+        owner=owner, send=send,
     )  # fmt: skip
 
 
@@ -185,6 +174,7 @@ def ensure_indexes(built: World) -> None:
     built.ledger.ensure_indexes()
     built.inbox.ensure_indexes()
     built.alerts.ensure_indexes()
+    built.outbox.ensure_indexes()
 
 
 _worlds: dict[int, World] = {}

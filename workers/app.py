@@ -26,6 +26,7 @@ TASK_MODULES = (
     "tasks.tokens",
     "tasks.invoices",
     "tasks.webhooks",
+    "tasks.events",
     "tasks.maintenance",
     "tasks.aggregations",
     "tasks.dead_letters",

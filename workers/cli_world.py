@@ -20,6 +20,7 @@ from config.logs import redact_event
 from config.redaction import redact_text
 from config.settings import Settings
 from payments.events import Context
+from tasks.publishing import leave_to_sweeps
 from tasks.wiring import World, build_world
 from workers.cli_errors import ServerSilent
 
@@ -39,7 +40,7 @@ def opened_world(settings: Settings, *, log_level: int = logging.ERROR) -> Itera
         ServerSilent: the database does not answer.
     """
     try:
-        with _logging_to_stderr(log_level), contextlib.closing(build_world(settings)) as built:
+        with _logging_to_stderr(log_level), contextlib.closing(build_world(settings, send=leave_to_sweeps)) as built:
             with pymongo.timeout(READ_SECONDS):
                 built.client.admin.command("ping")
             yield built

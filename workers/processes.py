@@ -14,8 +14,10 @@ from workers.supervisor_spec import ProcessSpec, Ready, answers, writes
 COMMANDS = {
     "sandbox": "python -m sandbox --host {receiver_host} --port {sandbox_port} --profile-id {paytabs_profile}"
     " --server-key {paytabs_serverk} --public-url http://127.0.0.1:{sandbox_port}",
-    "worker-money": "celery -q -A workers.app worker -n money@%h -Q payments,webhooks,reconcile,events --concurrency 4"
+    "worker-money": "celery -q -A workers.app worker -n money@%h -Q payments,webhooks,reconcile --concurrency 4"
     " --prefetch-multiplier 1",
+    # Reactions have a worker of their own: a mail server that hangs must hold up neither money nor reads.
+    "worker-events": "celery -q -A workers.app worker -n events@%h -Q events --concurrency 2 --prefetch-multiplier 1",
     "worker-reads": "celery -q -A workers.app worker -n reads@%h -Q aggregations,maintenance --concurrency 2",
     "beat": "celery -q -A workers.app beat -s {local_dir}/celerybeat-schedule --pidfile=",
     "receiver": "gunicorn workers.wsgi:app -c workers/gunicorn_conf.py",
@@ -38,6 +40,7 @@ SHUTDOWN_MARGIN_SECONDS = 5.0
 _READY: dict[str, Callable[[Settings], Ready]] = {
     "sandbox": lambda settings: answers(f"http://127.0.0.1:{settings.sandbox_port}/healthz"),
     "worker-money": lambda _: writes(r"money@\S+ ready"),
+    "worker-events": lambda _: writes(r"events@\S+ ready"),
     "worker-reads": lambda _: writes(r"reads@\S+ ready"),
     "beat": lambda _: writes(r"beat: Starting"),
     "receiver": lambda settings: answers(f"http://127.0.0.1:{settings.receiver_port}/healthz"),

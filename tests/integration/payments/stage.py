@@ -94,6 +94,9 @@ class Stage:
         pace = {"paytabs_calls_per_second": 1000.0, "paytabs_calls_at_once": 100}
         self.settings = settings.model_copy(update={"paytabs_base_url": sandbox.url, **pace})
         self._worlds: list[World] = []
+        #: What was enqueued: the task's name and its arguments.
+        self.messages: list[tuple[str, Document]] = []
+        self.broker_is_up = True
         self.world = self.another_world()
         if "payment_operations" not in database.list_collection_names():
             ensure_indexes(self.world)
@@ -104,9 +107,15 @@ class Stage:
         """Build one more world, as another worker process has it; settings differ as given."""
         changed = self.settings.model_copy(update=settings)
         gateway = BetweenAnswerAndBooking(changed, happening) if happening else None
-        built = build_world(changed, clock=self.clock, gateway=gateway, breaker=breaker)
+        built = build_world(changed, clock=self.clock, gateway=gateway, breaker=breaker, send=self._send)
         self._worlds.append(built)
         return built
+
+    def _send(self, task_name: str, *, correlation_id: str, countdown: float = 0, **arguments: Any) -> bool:
+        del correlation_id, countdown
+        if self.broker_is_up:
+            self.messages.append((task_name, arguments))
+        return self.broker_is_up
 
     def close(self) -> None:
         """Close every world."""

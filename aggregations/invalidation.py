@@ -1,0 +1,48 @@
+"""Saying that reads are out of date: every tag has a random token, and an entry holds those it was built under.
+
+Giving a tag another token makes every entry that was built before a miss, wherever it is; nothing has to be found or
+deleted.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import uuid4
+
+#: Before every tag's key.
+PREFIX = "nestcms:tag:"
+
+#: How long a token is kept, in seconds: longer than any entry lives. A missing one is a miss as well.
+KEPT_SECONDS = 7 * 86_400
+
+
+class Pipeline(Protocol):
+    """Commands that are sent together."""
+
+    def set(self, name: str, value: str, *, ex: int) -> object:
+        """Set a key that ends by itself."""
+
+    def execute(self) -> list[object]:
+        """Send them."""
+
+
+class TokenStore(Protocol):
+    """The one thing needed of the cache; a `redis.Redis` is one."""
+
+    def pipeline(self, *, transaction: bool) -> Pipeline:
+        """Collect commands."""
+
+
+class Invalidator:
+    """Gives tags new tokens."""
+
+    def __init__(self, store: TokenStore) -> None:
+        """Write to the cache."""
+        self._store = store
+
+    def invalidate(self, tags: Sequence[str]) -> int:
+        """Make every entry a miss that was built under one of these tags; return how many tags there were."""
+        together = self._store.pipeline(transaction=True)
+        for tag in dict.fromkeys(tags):
+            together.set(f"{PREFIX}{tag}", uuid4().hex, ex=KEPT_SECONDS)
+        together.execute()
+        return len(set(tags))

@@ -1,0 +1,89 @@
+"""What a contract and its projects come to when its payments change: counted anew each time, never added up.
+
+A contract counts the payments it names and those that name it, without the failed ones. Its document is changed in
+every transaction that counts, so that of two that race the older one has to count again.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from bson import ObjectId
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+
+Document = dict[str, Any]
+
+#: What the CMS reads of a contract all of whose payments are paid, or some.
+PAID, PARTIALLY_PAID = "paid", "partially_paid"
+
+#: Where the status stands that a contract had before the first payment: a refund of everything gives it back.
+MARKS = "contract_marks"
+
+#: Projects that are over, or under way already, stay what they are.
+NOT_STARTED_AGAIN = ("active", "completed", "done", "finished", "closed", "cancelled", "canceled", "archived")
+
+
+def contract_status(payments: Iterable[str | None]) -> str | None:
+    """Return what the payments' statuses make of their contract, or None when none of them is paid.
+
+    Args:
+        payments: `payments.status` of each; absent stands for pending.
+    """
+    counted = [status for status in payments if status != "failed"]
+    paid = counted.count("paid")
+    if not paid:
+        return None
+    return PAID if paid == len(counted) else PARTIALLY_PAID
+
+
+class Contracts:
+    """Writes `contracts.status` and `projects.status`, within the transactions of others."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        """Write to the CMS's database."""
+        self._contracts, self._payments = database["contracts"], database["payments"]
+        self._projects, self._marks = database["projects"], database[MARKS]
+
+    def of_payment(self, payment_id: str, known: str | None, session: ClientSession) -> list[ObjectId]:
+        """List the contracts that a payment belongs to: the one it named, the one it names, those that name it."""
+        payment = ObjectId(payment_id)
+        document = self._payments.find_one({"_id": payment}, {"contractId": 1}, session=session) or {}
+        named = self._contracts.find({"paymentsIds": payment}, {"_id": 1}, session=session)
+        found = [ObjectId(known) if known else None, document.get("contractId"), *(one["_id"] for one in named)]
+        return list(dict.fromkeys(one for one in found if isinstance(one, ObjectId)))
+
+    def recount(self, contract_id: ObjectId, now: datetime, session: ClientSession) -> str | None:
+        """Set a contract's status to what its payments make of it.
+
+        Returns:
+            The status that was set, None when there is no such contract or it keeps the one it has.
+        """
+        # Changed before anything is read: whoever counts at the same time conflicts here, and counts again.
+        touched = {"$set": {"updatedAt": now}}
+        contract = self._contracts.find_one_and_update({"_id": contract_id}, touched, session=session)
+        if contract is None:
+            return None
+        mark = self._marks.find_one({"_id": contract_id}, session=session)
+        before = contract.get("status")
+        # What the CMS has changed since we set it is the CMS's own again.
+        original = mark["before"] if mark and before == mark["set"] else before
+        new = contract_status(self._statuses(contract, session)) or (original if mark else None)
+        if new is None or new == before:
+            return None
+        self._contracts.update_one({"_id": contract_id}, {"$set": {"status": new, "updatedAt": now}}, session=session)
+        noted = {"$set": {"set": new, "before": original}}
+        self._marks.update_one({"_id": contract_id}, noted, upsert=True, session=session)
+        return new
+
+    def activate_projects(self, contract_id: ObjectId, now: datetime, session: ClientSession) -> int:
+        """Set a contract's projects to `active`, those apart that are over; return how many were set."""
+        waiting = {"contract": contract_id, "status": {"$nin": list(NOT_STARTED_AGAIN)}}
+        set_to = {"$set": {"status": "active", "updatedAt": now}}
+        return self._projects.update_many(waiting, set_to, session=session).modified_count
+
+    def _statuses(self, contract: Document, session: ClientSession) -> list[str | None]:
+        named = contract.get("paymentsIds")
+        ids = [one for one in named if isinstance(one, ObjectId)] if isinstance(named, list) else []
+        either = {"$or": [{"_id": {"$in": ids}}, {"contractId": contract["_id"]}]}
+        return [one.get("status") for one in self._payments.find(either, {"status": 1}, session=session)]
