@@ -10,6 +10,7 @@ from config.settings import Settings
 from workers.cli_enqueue import caller
 from workers.demo_cms import CmsEyes, seed
 from workers.demo_desk import SandboxDesk
+from workers.demo_outside import Outside, outside
 from workers.demo_report import Report
 from workers.demo_scenes import Scene
 from workers.demo_stack import DemoStack, demo_stack, logs_of, survivors
@@ -28,9 +29,12 @@ def run_demo(settings: Settings, console: Console) -> None:
     console.print(
         "[bold]nestcms-workers demo[/bold]: a CMS's payments through a PayTabs sandbox, every part a real one"
     )
-    with demo_stack(settings, partial(_announce, console)) as stack:
+    with (
+        outside() as told,
+        demo_stack(settings.model_copy(update=told.settings()), partial(_announce, console)) as stack,
+    ):
         console.print(f"   everything is ready after {time.monotonic() - began:.1f} s")
-        play(stack, report)
+        play(stack, told, report)
         stopping = time.monotonic()
     with report.step("Everything is stopped"):
         report.tell(f"stopping took {time.monotonic() - stopping:.1f} s")
@@ -40,7 +44,7 @@ def run_demo(settings: Settings, console: Console) -> None:
     console.print(f"\n[bold green]Done[/bold green]: {report.checks} checks in {time.monotonic() - began:.1f} s.")
 
 
-def play(stack: DemoStack, report: Report) -> None:
+def play(stack: DemoStack, told: Outside, report: Report) -> None:
     """Take every step on a stack that serves."""
     settings = stack.settings
     with mongo_client(settings) as client, caller(settings) as app:
@@ -52,6 +56,7 @@ def play(stack: DemoStack, report: Report) -> None:
             cms=CmsEyes(db),
             desk=SandboxDesk(settings.paytabs_base_url or ""),
             seeded=seed(db),
+            told=told,
         )
         for title, step in STEPS.items():
             with report.step(title):

@@ -23,6 +23,7 @@ class SeededCms:
 
     contract: ObjectId
     employee: ObjectId
+    project: ObjectId
     payments: tuple[ObjectId, ...]
 
 
@@ -45,9 +46,14 @@ def seed(database: Database[Document]) -> SeededCms:
         paymentsIds=ids,
     )  # fmt: skip
     database["users"].insert_many([client, employee])
+    project = _mongoose(
+        startDate="2024-03-15", endDate="2024-09-30", content="Finishing works", status="pending",
+        employee=employee["_id"], contract=contract_id,
+    )  # fmt: skip
     database["contracts"].insert_one(contract | {"_id": contract_id})
+    database["projects"].insert_one(project)
     database["payments"].insert_many(payments)
-    return SeededCms(contract_id, employee["_id"], tuple(ids))
+    return SeededCms(contract_id, employee["_id"], project["_id"], tuple(ids))
 
 
 class CmsEyes:
@@ -63,6 +69,11 @@ class CmsEyes:
     def others(self, payment_id: ObjectId) -> Document:
         """Give the fields of a payment that nobody but the CMS may write."""
         return {name: value for name, value in self.payment(payment_id).items() if name not in OURS}
+
+    def status(self, collection: str, document_id: ObjectId) -> str | None:
+        """Give the status of a contract or a project."""
+        found = self._db[collection].find_one({"_id": document_id}) or {}
+        return found.get("status")
 
     def captured(self, payment_id: ObjectId) -> Decimal:
         """Give what is booked as taken."""

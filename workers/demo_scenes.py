@@ -11,6 +11,7 @@ from config.settings import Settings
 from workers.cli_enqueue import answer, send
 from workers.demo_cms import CmsEyes, SeededCms
 from workers.demo_desk import SandboxDesk
+from workers.demo_outside import Outside
 from workers.demo_payer import Page, Payer
 from workers.demo_report import Report
 
@@ -30,6 +31,7 @@ class Scene:
     cms: CmsEyes
     desk: SandboxDesk
     seeded: SeededCms
+    told: Outside
 
     @property
     def receiver(self) -> str:

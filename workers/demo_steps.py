@@ -94,6 +94,26 @@ def aggregation(scene: Scene) -> None:
     scene.report.tell(f"{employees[0]['fullName']}, {employees[0]['employeeType']}; as of {answer['as_of']}")
 
 
+def told(scene: Scene) -> None:
+    """See what the paid payments have led to."""
+    report, contract, project = scene.report, scene.seeded.contract, scene.seeded.project
+    paid = report.wait("a paid contract", lambda: scene.cms.status("contracts", contract) == "paid")
+    report.check("all that counts of the contract is paid: it reads “paid”", paid)
+    active = report.wait("an active project", lambda: scene.cms.status("projects", project) == "active")
+    report.check("its project reads “active”", active)
+    mails = report.wait("two mails", lambda: scene.told.mails.mails if len(scene.told.mails.mails) > 1 else None)
+    ids = {mail["Message-ID"] for mail in mails}
+    wanted = {f"<payment-{payment}.completed@example.com>" for payment in scene.seeded.payments[:2]}
+    report.check("the client got one mail for each paid payment, under that payment's own id", ids == wanted, ids)
+    for mail in mails:
+        report.tell(f"mail to {mail['To']}: {mail['Subject']}")
+    completed = report.wait("two webhooks", lambda: _webhooks(scene, "payment.completed", 2))
+    about = {event["data"]["payment_id"] for event in completed}
+    expected = {str(payment) for payment in scene.seeded.payments[:2]}
+    report.check("the CMS verified a webhook for each", about == expected, about)
+    report.check("and got nothing that it could not verify", len(scene.told.cms.events) == len(scene.told.cms.headers))
+
+
 def books(scene: Scene) -> None:
     """Compare what PayTabs took with what is booked."""
     titles = [scene.cms.payment(payment)["title"] for payment in scene.seeded.payments]
@@ -125,10 +145,17 @@ STEPS: Mapping[str, Callable[[Scene], None]] = MappingProxyType(
         "A payment that the payer cancels": cancelled,
         "Forged callbacks": forged,
         "The aggregation aggregations.contract_employees": aggregation,
+        "What the paid payments lead to": told,
         "The books: the sandbox's ledger against the CMS's documents": books,
         "The first payment's state and history": story,
     }
 )
+
+
+def _webhooks(scene: Scene, kind: str, count: int) -> list[dict[str, Any]] | None:
+    """Give the webhooks of a kind, once there are so many."""
+    found = [event for event in scene.told.cms.events if event["type"] == kind]
+    return found if len(found) >= count else None
 
 
 def _accepted(scene: Scene, tran_ref: str) -> Mapping[str, Any] | None:

@@ -20,10 +20,11 @@ STEPS = (
     "3  A payment that the payer cancels",
     "4  Forged callbacks",
     "5  The aggregation aggregations.contract_employees",
-    "6  The books: the sandbox's ledger against the CMS's documents",
-    "7  The first payment's state and history",
-    "8  The processes, after all that",
-    "9  Everything is stopped",
+    "6  What the paid payments lead to",
+    "7  The books: the sandbox's ledger against the CMS's documents",
+    "8  The first payment's state and history",
+    "9  The processes, after all that",
+    "10  Everything is stopped",
 )
 
 #: How long the demo may take on a busy machine, in seconds; a quiet one needs 20.

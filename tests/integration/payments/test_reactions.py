@@ -4,40 +4,40 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from pydantic import SecretStr
 
 from payments.handlers import EVENT_HANDLERS, UnknownHandler, check_table
 from payments.outbox import COLLECTION
 from payments.reactions import Reaction
 from tests.integration.payments.stage import DECLINED, Stage
 from tests.support.cms import SeededPayment, mongoose, seed_payment
-from tests.support.outside import SECRET, CmsInbox, Mailbox, cms_inbox, mailbox
+from workers.demo_outside import CmsInbox, Mailbox, Outside, outside
 
 DAY = 86_400
 
 
 @pytest.fixture
-def mails() -> Iterator[Mailbox]:
-    """A mail server."""
-    with mailbox() as box:
-        yield box
+def told() -> Iterator[Outside]:
+    """A mail server, and a CMS that takes webhooks."""
+    with outside() as both:
+        yield both
 
 
 @pytest.fixture
-def cms() -> Iterator[CmsInbox]:
-    """A CMS that takes webhooks."""
-    with cms_inbox() as inbox:
-        yield inbox
+def mails(told: Outside) -> Mailbox:
+    """The mail server."""
+    return told.mails
 
 
 @pytest.fixture
-def stage(stage: Stage, mails: Mailbox, cms: CmsInbox) -> Stage:
+def cms(told: Outside) -> CmsInbox:
+    """The CMS."""
+    return told.cms
+
+
+@pytest.fixture
+def stage(stage: Stage, told: Outside) -> Stage:
     """A stage that tells both."""
-    outside = {
-        "smtp_host": "127.0.0.1", "smtp_port": mails.port, "smtp_security": "none", "mail_from": "pay@example.com",
-        "cms_webhook_url": cms.url, "cms_webhook_secret": SecretStr(SECRET),
-    }  # fmt: skip
-    stage.settings = stage.settings.model_copy(update=outside)
+    stage.settings = stage.settings.model_copy(update=told.settings())
     stage.world = stage.another_world()
     return stage
 
