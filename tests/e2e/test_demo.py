@@ -118,7 +118,7 @@ class TestDemo:
         assert -1 not in positions
         assert positions == sorted(positions)
         assert "✗" not in finished.text
-        assert len(re.findall(r"step \d took \d+\.\d\d s", finished.text)) == len(STEPS)
+        assert len(re.findall(r"step \d+ took \d+\.\d\d s", finished.text)) == len(STEPS)
         total = re.search(r"Done: \d+ checks in ([0-9.]+) s", finished.text)
         assert total is not None
         assert float(total[1]) < 60
