@@ -5,8 +5,10 @@ A reaction is a verb phrase with a name of its own; it is retried by itself, and
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from types import MappingProxyType
 
+from bson import ObjectId
 from pymongo.client_session import ClientSession
 
 from payments import facts
@@ -14,7 +16,7 @@ from payments.contracts import Contracts
 from payments.errors import PaymentsError
 from payments.facts import FACTS, Milestone
 from payments.payment import Snapshot
-from payments.reactions import Occasion, OutsideEffect, Reaction
+from payments.reactions import DatabaseEffect, Occasion, OutsideEffect, Reaction
 from payments.store import Clock
 
 #: What every change of state that the CMS can see leads to.
@@ -59,8 +61,10 @@ def reactions(parts: HandlerParts) -> Mapping[str, Reaction]:
         UnknownHandler: the table and the reactions do not fit together.
     """
     known = {
-        "recount_contract": Reaction("recount_contract", in_database=_recount(parts)),
-        "activate_projects": Reaction("activate_projects", in_database=_activate(parts)),
+        "recount_contract": Reaction("recount_contract", in_database=_on_contracts(parts, parts.contracts.recount)),
+        "activate_projects": Reaction(
+            "activate_projects", in_database=_on_contracts(parts, parts.contracts.activate_projects)
+        ),
         "email_client": Reaction("email_client", outside=parts.email_client),
         "notify_cms": Reaction("notify_cms", outside=parts.notify_cms),
         "invalidate_reads": Reaction("invalidate_reads", outside=_invalidate(parts)),
@@ -88,22 +92,17 @@ def tags(payment_id: str, terms: Snapshot | None) -> list[str]:
     return found + ([f"client:{terms.client_id}"] if terms and terms.client_id else [])
 
 
-def _recount(parts: HandlerParts) -> Callable[[Occasion, ClientSession], str | None]:
-    def recount(occasion: Occasion, session: ClientSession) -> str | None:
-        for contract_id in parts.contracts.of_payment(*_named(occasion), session):
-            parts.contracts.recount(contract_id, parts.clock(), session)
+def _on_contracts(parts: HandlerParts, act: Callable[[ObjectId, datetime, ClientSession], object]) -> DatabaseEffect:
+    """Return the reaction that does something to every contract of a payment."""
+
+    def effect(occasion: Occasion, session: ClientSession) -> str | None:
+        terms = occasion.payment.snapshot
+        known = terms.contract_id if terms else None
+        for contract_id in parts.contracts.of_payment(occasion.event.payment_id, known, session):
+            act(contract_id, parts.clock(), session)
         return None
 
-    return recount
-
-
-def _activate(parts: HandlerParts) -> Callable[[Occasion, ClientSession], str | None]:
-    def activate(occasion: Occasion, session: ClientSession) -> str | None:
-        for contract_id in parts.contracts.of_payment(*_named(occasion), session):
-            parts.contracts.activate_projects(contract_id, parts.clock(), session)
-        return None
-
-    return activate
+    return effect
 
 
 def _invalidate(parts: HandlerParts) -> OutsideEffect:
@@ -113,8 +112,3 @@ def _invalidate(parts: HandlerParts) -> OutsideEffect:
         return None
 
     return invalidate
-
-
-def _named(occasion: Occasion) -> tuple[str, str | None]:
-    terms = occasion.payment.snapshot
-    return occasion.event.payment_id, terms.contract_id if terms else None
