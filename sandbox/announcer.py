@@ -2,6 +2,7 @@
 
 import random
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -59,6 +60,7 @@ class Announcer:
         self._mishaps = mishaps
         self._courier = courier
         self._held: list[tuple[threading.Timer, list[tuple[Notice, float]]]] = []
+        self._fates: Counter[str] = Counter()
         self._lock = threading.Lock()
 
     def announce(self, transaction: Transaction) -> None:
@@ -71,6 +73,8 @@ class Announcer:
         members = self.members(told)
         fault = self._faults.take(NOTIFICATIONS, lambda: members) or self._mishaps.of_notice()
         copies = [self.cut(told.tran_ref, channel, url, members, fault) for channel, url in self._addresses(told)]
+        with self._lock:
+            self._fates[fault.kind if fault else "sent"] += len(copies)
         delay = self._switches.now.notice_delay_seconds
         timed = [(copy, delay + SECOND_COPY_SECONDS * place) for place, copy in enumerate(copies)]
         self._dispatch(timed, fault)
@@ -118,12 +122,18 @@ class Announcer:
             return str(own) if own else None
         return self.callback_of(self._ledger.get(str(previous)))
 
+    def fates(self) -> dict[str, int]:
+        """Count the copies so far by what befell them: `sent`, or a fault's kind."""
+        with self._lock:
+            return dict(self._fates)
+
     def clear(self) -> None:
-        """Drop what is held back."""
+        """Drop what is held back, and the count."""
         with self._lock:
             for timer, _ in self._held:
                 timer.cancel()
             self._held.clear()
+            self._fates.clear()
 
     def _addresses(self, transaction: Transaction) -> list[tuple[str, str]]:
         switches = self._switches.now

@@ -6,7 +6,7 @@
 | `GET /sandbox/ledger` `?tran_ref=` `?cart_id=` | `transactions` with `history`, `movements`, `balances` by root |
 | `GET /sandbox/invoices` | every invoice with its status, attempt and texts |
 | `GET /sandbox/requests` `?path=` `?cart_id=` | every call to `/payment/...` |
-| `GET /sandbox/notifications` `?tran_ref=` | every delivery attempt, and what is `waiting` |
+| `GET /sandbox/notifications` `?tran_ref=` | every delivery attempt, what is `waiting`, `fates` |
 | `GET`, `PUT /sandbox/switches` | see `sandbox/switches.py` |
 | `GET`, `POST`, `DELETE /sandbox/faults` | see `sandbox/faults.py` |
 | `POST /sandbox/pay` | the page's buttons without a browser |
@@ -76,7 +76,8 @@ def _add_views(blueprint: Blueprint, world: World) -> None:
     def notifications() -> Response:
         tran_ref = request.args.get("tran_ref")
         found = [one for one in world.courier.log() if tran_ref in (None, one["tran_ref"])]
-        return jsonify(notifications=found, waiting=world.courier.waiting())
+        fates = world.announcer.fates()
+        return jsonify(notifications=found, waiting=world.courier.waiting(), fates=fates)
 
 
 def _add_settings(blueprint: Blueprint, world: World) -> None:

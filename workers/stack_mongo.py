@@ -15,6 +15,10 @@ from workers.stack_server import LocalServer
 #: How long a set may take to have a primary and all its secondaries, in seconds.
 READY_SECONDS = 60.0
 
+#: How long a transaction may last, in seconds: one whose worker was killed keeps its locks for so long. MongoDB's default
+#: is 60; ours take milliseconds.
+TRANSACTION_SECONDS = 10
+
 #: The memory of one node's cache, in gigabytes, the least that MongoDB takes.
 CACHE_GIGABYTES = "0.25"
 
@@ -154,7 +158,11 @@ class EmbeddedMongo:
                 "--wiredTigerCacheSizeGB": CACHE_GIGABYTES,
             }
             # The second lets a primary that is told to end do so at once, with nobody to hand over to.
-            parameters = ("diagnosticDataCollectionEnabled=false", "shutdownTimeoutMillisForSignaledShutdown=100")
+            parameters = (
+                "diagnosticDataCollectionEnabled=false",
+                "shutdownTimeoutMillisForSignaledShutdown=100",
+                f"transactionLifetimeLimitSeconds={TRANSACTION_SECONDS}",
+            )
             parts = [part for pair in options.items() for part in pair]
             parts += ["--replSet", REPLICA_SET] if self._in_set else []
             parts += [part for parameter in parameters for part in ("--setParameter", parameter)]

@@ -90,6 +90,18 @@ class Sandbox:
         """Show the notifications that are still to be delivered."""
         return self._desk("GET", "notifications")["waiting"]
 
+    def fates(self) -> dict[str, int]:
+        """Count the notifications by what befell them: `sent`, or the kind of a fault."""
+        return dict(self._desk("GET", "notifications")["fates"])
+
+    def balances(self) -> dict[str, dict[str, str]]:
+        """Give the sums of every family of transactions, by the reference with which it began."""
+        return dict(self._desk("GET", "ledger")["balances"])
+
+    def payment_token(self, card: str) -> str:
+        """Do what the browser's card form does: a token for one payment."""
+        return str(self._desk("POST", "payment_token", {"card": card})["payment_token"])
+
     def switches(self) -> Json:
         """Show how the switches stand."""
         return dict(self._desk("GET", "switches"))

@@ -83,6 +83,9 @@ class TestShares:
         desk.switch(notice_drop_rate=0.3, notice_duplicate_rate=0.3, notice_reorder_rate=0.3, random_seed=3)
         refs = [desk.paid(callback=receiver.url) for _ in range(30)]
         until(lambda: desk.get("/sandbox/notifications")["waiting"] == [] and len(receiver.deliveries) > 20)
+        fates = desk.get("/sandbox/notifications")["fates"]
+        assert fates.keys() == {"sent", "none", "duplicated", "reordered"}
+        assert sum(fates.values()) == 30
         desk.switch(notice_drop_rate=0, notice_duplicate_rate=0, notice_reorder_rate=0)
         last = desk.paid(callback=receiver.url)
         until(lambda: last in {one["tran_ref"] for one in receiver.notices()})
