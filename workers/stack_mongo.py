@@ -15,8 +15,8 @@ from workers.stack_server import LocalServer
 #: How long a set may take to have a primary and all its secondaries, in seconds.
 READY_SECONDS = 60.0
 
-#: How long a transaction may last, in seconds: one whose worker was killed keeps its locks for so long. MongoDB's default
-#: is 60; ours take milliseconds.
+#: How long a transaction may last, in seconds: one whose worker was killed keeps its locks for so long. Ours take
+#: milliseconds; MongoDB's default is 60.
 TRANSACTION_SECONDS = 10
 
 #: The memory of one node's cache, in gigabytes, the least that MongoDB takes.

@@ -84,14 +84,16 @@ class Stage:
         return [one for one in self.sandbox.ledger() if one["cart_id"] in carts and one["status"] == "A"]
 
 
-def staged(directory: Path, sandbox: Sandbox, members: int) -> Iterator[Stage]:
-    """Run a system on a replica set of so many nodes."""
+def staged(
+    directory: Path, sandbox: Sandbox, members: int, *, workers: int = 1, times: Json = TIMES
+) -> Iterator[Stage]:
+    """Run a system of so many money workers on a replica set of so many nodes."""
     with (
         EmbeddedMongo(directory / "mongo", members=members) as mongo,
         EmbeddedValkey(directory / "valkey") as valkey,
     ):
         settings = system_settings(
-            mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url=sandbox.url, directory=directory, **TIMES
+            mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url=sandbox.url, directory=directory, **times
         )
-        with System(settings) as system, mongo_client(settings, timeout_seconds=10) as client:
+        with System(settings, workers=workers) as system, mongo_client(settings, timeout_seconds=10) as client:
             yield Stage(system, mongo, valkey, sandbox, client)

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +23,7 @@ from tests.support.waiting import eventually
 from workers.processes import process_specs
 from workers.stack_ports import free_port
 from workers.supervisor import Supervisor
+from workers.supervisor_spec import ProcessSpec, writes
 
 Json = dict[str, Any]
 
@@ -112,12 +114,15 @@ class System:
     Args:
         settings: See `system_settings`.
         processes: Their names, as in `workers.processes.COMMANDS`.
+        workers: How many money workers; the second is called `worker-money-2`.
     """
 
-    def __init__(self, settings: Settings, processes: Sequence[str] = MONEY) -> None:
+    def __init__(self, settings: Settings, processes: Sequence[str] = MONEY, *, workers: int = 1) -> None:
         self.settings = settings
         self.receiver_url = f"http://127.0.0.1:{settings.receiver_port}"
         specs = [spec for spec in process_specs(settings, flower=False) if spec.name in processes]
+        money = [spec for spec in specs if spec.name == "worker-money"]
+        specs += [another_worker(spec, number) for spec in money for number in range(2, workers + 1)]
         self._names = [spec.name for spec in specs]
         self._supervisor = Supervisor(specs, log_directory=settings.local_dir / "logs", quiet=True)
         self.results = Celery("tests-results", set_as_current=False)
@@ -193,6 +198,12 @@ class System:
     def lines(self, name: str = "worker-money", **members: Any) -> list[Json]:
         """List a process's log lines that have these members."""
         return [line for line in json_lines(self.log(name)) if all(line.get(key) == members[key] for key in members)]
+
+
+def another_worker(spec: ProcessSpec, number: int) -> ProcessSpec:
+    """Give the money worker of another machine: the same command under a node name of its own."""
+    argv = tuple(word.replace("money@", f"money{number}@") for word in spec.argv)
+    return replace(spec, name=f"{spec.name}-{number}", argv=argv, ready=writes(rf"money{number}@\S+ ready"))
 
 
 def json_lines(text: str) -> Iterator[Json]:

@@ -1,0 +1,76 @@
+"""Hours that pass at once for what only waits: an operation in doubt, a page that somebody looks after rarely.
+
+The ladders are counted from times that stand in MongoDB, so these are set back. Whatever is on the wire is left alone:
+rows that are `new` or `sending` keep their times, and a row has been in doubt for longer than any answer takes.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from pymongo.database import Database
+
+from tests.chaos.stage import Json
+
+#: How long a row is left to itself before time is hurried on, in seconds: longer than a late answer takes to come.
+CALM_SECONDS = 3.0
+
+#: How long between two such leaps of one row, in seconds, so that the look between them can end.
+BETWEEN_SECONDS = 6.0
+
+#: What is sent again when nothing is found, and how long that takes to count.
+_RESENDING = {"create_page": timedelta(minutes=5), "void": timedelta(minutes=5), "release": timedelta(minutes=5)}
+
+#: After so long a human is called.
+_A_DAY = timedelta(days=1, minutes=5)
+
+#: Between two looks at what PayTabs knows and has not finished.
+_A_LOOK = timedelta(hours=1)
+
+
+class Hours:
+    """Lets hours pass for single operations and deliveries, and counts how often."""
+
+    def __init__(self, database: Database[Json]) -> None:
+        self._rows = database["payment_operations"]
+        self._inbox = database["webhook_inbox"]
+        self._last: dict[str, tuple[float, int]] = {}
+        self.leaps = 0
+
+    def pass_for(self, row: Json) -> None:
+        """Let time pass for an operation that waits: at first until its next look, then until what follows from it."""
+        now = datetime.now(UTC)
+        last, times = self._last.get(row["_id"], (0.0, 0))
+        calm = now - row["updated_at"] > timedelta(seconds=CALM_SECONDS)
+        if row["status"] not in ("unknown", "pending") or not calm or time.monotonic() - last < BETWEEN_SECONDS:
+            return
+        self._last[row["_id"]] = (time.monotonic(), times + 1)
+        in_doubt = {"_id": row["_id"], "status": row["status"], "sends": {"$size": len(row["sends"])}}
+        self.leaps += self._rows.update_one(in_doubt, _set_back(_leap(row, times), now)).modified_count
+
+    def pass_for_delivery(self, delivery_id: str) -> None:
+        """Let the wait of a delivery that was put back be over."""
+        now = datetime.now(UTC)
+        waiting = {"_id": delivery_id, "status": "received", "due_at": {"$gt": now}}
+        self.leaps += self._inbox.update_one(waiting, {"$set": {"due_at": now, "sweep_at": now}}).modified_count
+
+    def waiting_deliveries(self) -> list[str]:
+        """List the deliveries that are not done with."""
+        return [row["_id"] for row in self._inbox.find({"status": {"$in": ["received", "processing"]}}, {"_id": True})]
+
+
+def _leap(row: Json, times: int) -> timedelta:
+    """Give how far an operation's times are set back."""
+    if row["status"] == "pending":
+        return _A_LOOK
+    retired = any(send["retired_at"] for send in row["sends"])
+    if row["kind"] == "create_page" or (row["kind"] in _RESENDING and not retired):
+        return _RESENDING[row["kind"]]
+    return _A_DAY if times else timedelta(0)
+
+
+def _set_back(leap: timedelta, now: datetime) -> list[Json]:
+    """Write the update that makes a row's sends older and its next look due."""
+    back = int(leap.total_seconds() * 1000)
+    older = {"$mergeObjects": ["$$send", {"sent_at": {"$subtract": ["$$send.sent_at", back]}}]}
+    sends = {"$map": {"input": "$sends", "as": "send", "in": older}}
+    return [{"$set": {"sends": sends, "poll_from": {"$subtract": ["$poll_from", back]}, "due_at": now}}]

@@ -1,0 +1,96 @@
+"""Payments and follow-ups of every shape while calls are cut, fail, come late and drip, and notices go astray."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.wiring import build_world
+from tests.chaos.fire.books import read_books
+from tests.chaos.fire.counts import count
+from tests.chaos.fire.driver import Driver
+from tests.chaos.fire.people import People
+from tests.chaos.fire.plans import draw_plans
+from tests.chaos.fire.promises import judge, stories_ended
+from tests.chaos.fire.report import Findings, Line
+from tests.chaos.fire.stories import Story
+from tests.chaos.fire.times import FIRE_TIMES
+from tests.chaos.stage import staged
+from tests.support.sandbox import Sandbox
+from tests.support.waiting import eventually
+
+#: How long a late answer takes, in seconds: longer than a call may, shorter than anything is left to itself.
+LATE_SECONDS = 4.0
+
+#: What befalls calls and notices. A declined page may be paid again, which is how an old page comes to be paid too.
+SEEDED = {
+    "cut_rate": 0.20, "error_rate": 0.10, "slow_rate": 0.05, "drip_rate": 0.03, "slow_seconds": LATE_SECONDS,
+    "notice_drop_rate": 0.10, "notice_duplicate_rate": 0.10, "notice_reorder_rate": 0.10,
+    "page_attempts": "until_paid",
+}  # fmt: skip
+
+#: How long the last notices may take, in seconds.
+SETTLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a run is: payments, follow-ups on them, the seed, payments at once, workers, and the time it has."""
+
+    payments: int
+    follow_ups: int
+    seed: int
+    window: int = 120
+    workers: int = 2
+    seconds: float = 900.0
+
+
+def run_money(directory: Path, sandbox: Sandbox, size: Size) -> Findings:
+    """Let the payments live, and hold both ledgers against each other.
+
+    Args:
+        directory: Where the servers keep their data.
+        sandbox: A sandbox that has forgotten everything.
+        size: How large the run is.
+    """
+    with people_at(directory, sandbox, members=1, workers=size.workers) as people:
+        sandbox.switch(**SEEDED, random_seed=size.seed)
+        stories = [Story(people, plan) for plan in draw_plans(size.payments, size.follow_ups, size.seed)]
+        driver = Driver(people, window=size.window, deadline=time.monotonic() + size.seconds)
+        driver.live(stories, Story.whole)
+        inbox = last_notices(people)
+        books = read_books(people.stage, stories)
+        return Findings([stories_ended(stories, driver), *judge(books, people.world), inbox], count(books, people))
+
+
+@contextmanager
+def people_at(directory: Path, sandbox: Sandbox, *, members: int, workers: int) -> Iterator[People]:
+    """Run a system for a run's people."""
+    for stage in staged(directory, sandbox, members, workers=workers, times=FIRE_TIMES):
+        world = build_world(stage.system.settings)
+        try:
+            yield People(stage, world)
+        finally:
+            world.close()
+
+
+def last_notices(people: People) -> Line:
+    """Wait until every notice has been delivered and every delivery is done with."""
+
+    def over() -> bool:
+        waiting = people.hours.waiting_deliveries()
+        for delivery_id in waiting:
+            people.hours.pass_for_delivery(delivery_id)
+        return not waiting and not people.sandbox.waiting()
+
+    try:
+        eventually(over, within_seconds=SETTLE_SECONDS, every_seconds=0.5, what="an end of all deliveries")
+        left = []
+    except AssertionError:
+        left = people.hours.waiting_deliveries()
+    inbox = people.stage.database["webhook_inbox"]
+    rejected = [f"rejected: {row['_id']}" for row in inbox.find({"status": "rejected"})]
+    unknown = [f"unknown payment: {row['_id']}" for row in inbox.find({"result.result": "unknown_payment"})]
+    measured = f"{inbox.count_documents({'status': 'done'})} of {inbox.count_documents({})}"
+    return Line("every notice that came was applied, or is a case", measured, [*left, *rejected, *unknown])

@@ -1,0 +1,43 @@
+#!/usr/bin/env python3
+"""Do both ledgers agree after 1,000 payments and 300 follow-ups of which a third of all calls goes wrong?
+
+Prints counts and promises, writes them to bench/results/money_under_fire.txt, and fails when a promise is broken.
+About ten minutes on two cores.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from bench.parts.circumstances import ROOT
+from tests.chaos.fire.money import Size, run_money
+from tests.chaos.fire.report import conclude
+from tests.support.sandbox import Sandbox
+
+#: Where the tables go.
+RESULT = ROOT / "bench" / "results" / "money_under_fire.txt"
+
+
+def main() -> int:
+    """Run it, and say by the exit code whether every promise was kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--payments", type=int, default=1000)
+    parser.add_argument("--follow-ups", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=RESULT)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="nestcms-fire-", ignore_cleanup_errors=True) as directory:
+        sandbox = Sandbox(Path(directory)).start()
+        try:
+            findings = run_money(Path(directory), sandbox, Size(options.payments, options.follow_ups, options.seed))
+        finally:
+            sandbox.stop()
+    title = f"{options.payments} payments and {options.follow_ups} follow-ups under fire, seed {options.seed}"
+    return conclude(findings, title, options.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
