@@ -150,6 +150,11 @@ class System:
             self._sender.close()
             self.results.close()
 
+    @property
+    def workers(self) -> list[str]:
+        """The names of its money workers."""
+        return [name for name in self._names if name.startswith("worker-money")]
+
     def enqueue(self, task: str, /, *arguments: Any, correlation_id: str = "", **named: Any) -> Asked:
         """Send a task to the queue that it travels on."""
         headers = {CORRELATION_HEADER: correlation_id} if correlation_id else None

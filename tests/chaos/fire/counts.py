@@ -23,9 +23,14 @@ def count(books: Books, people: People) -> dict[str, Mapping[str, int]]:
         "sends, by how many an operation took": Counter(
             f"{row['kind']}: {len(row['sends'])}" for row in books.rows if row["sends"]
         ),
+        "outcomes of sends that were not answered": _outcomes(stage),
         "what people and time had to do": helped,
         "alerts": Counter(one["name"] for one in stage.database["alerts"].find()),
-        "dead letters": Counter(str(one.get("task")) for one in stage.database["dead_letters"].find()),
+        "messages given up after three lost workers": Counter(
+            str(line.get("task_name"))
+            for name in stage.system.workers
+            for line in stage.system.lines(name, event="dead_letter")
+        ),
     }
 
 
@@ -43,6 +48,13 @@ def _notices(stage: Stage) -> Counter[str]:
     answered = Counter(f"answered: {one['status'] or one['error']}" for one in stage.sandbox.notifications())
     fates = Counter({f"at PayTabs: {fate}": number for fate, number in stage.sandbox.fates().items()})
     return fates + answered + Counter(_inbox(row) for row in stage.database["webhook_inbox"].find())
+
+
+def _outcomes(stage: Stage) -> Counter[str]:
+    """Count what is written of sends without an answer, and of what was made of it."""
+    unanswered = {"$in": ["AttemptNotSent", "AttemptRefused", "OutcomeUnknown", "CartRetired"]}
+    found = stage.database["payment_events"].find({"type": unanswered}, {"type": True, "data": True})
+    return Counter(f"{one['type']}: {one['data'].get('detail') or one['data'].get('reason')}" for one in found)
 
 
 def _inbox(row: Mapping[str, Any]) -> str:

@@ -3,8 +3,11 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 from tests.chaos.stage import Stage
 from workers.errors import StackError, SupervisorError
@@ -20,15 +23,17 @@ class Killers:
     """Kill in threads of their own, and count.
 
     Args:
-        stage: The running system.
-        workers: The names of its workers; they die in turn.
+        stage: The running system; its workers die in turn.
     """
 
-    def __init__(self, stage: Stage, workers: Sequence[str]) -> None:
-        self.stage, self.workers = stage, workers
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.workers = stage, stage.system.workers
         self.killed: Counter[str] = Counter()
         #: What could not be started again, in words.
         self.failures: list[str] = []
+        #: How long it was from one death of a worker to the next, on average.
+        self.seconds_between = 0.0
+        self._turn = 0
         self._stop = threading.Event()
 
     @contextmanager
@@ -45,19 +50,29 @@ class Killers:
                 thread.join()
 
     def worker_every(self, seconds: float, *, at_most: int) -> Callable[[], None]:
-        """Kill one worker after the other, all of its processes, and start it again."""
+        """Kill a worker that runs, all of its processes, every so many seconds; it is started again meanwhile."""
 
         def act() -> None:
             began = time.monotonic()
-            for number in range(at_most):
-                if self._stop.wait(max(0.0, began + (number + 1) * seconds - time.monotonic())):
-                    return
-                name = self.workers[number % len(self.workers)]
-                self.stage.system.kill(name)
-                self.killed["a whole worker"] += 1
-                self.stage.system.restart(name)
+            with ThreadPoolExecutor(len(self.workers)) as starters:
+                starts = {name: starters.submit(_nothing) for name in self.workers}
+                for number in range(1, at_most + 1):
+                    if self._stop.wait(max(0.0, began + number * seconds - time.monotonic())):
+                        break
+                    name = self._one_that_runs(starts)
+                    self.stage.system.kill(name)
+                    self.killed["a whole worker"] += 1
+                    starts[name] = starters.submit(self._safely, partial(self.stage.system.restart, name))
+            self.seconds_between = (time.monotonic() - began) / max(1, self.killed["a whole worker"])
 
         return act
+
+    def _one_that_runs(self, starts: Mapping[str, Future[Any]]) -> str:
+        """Wait for a worker that is not being started, the one that was killed longest ago first."""
+        wait(starts.values(), return_when=FIRST_COMPLETED)
+        self._turn += 1
+        names = [self.workers[(self._turn + place) % len(self.workers)] for place in range(len(self.workers))]
+        return next(name for name in names if starts[name].done())
 
     def valkey_after(self, seconds: float) -> Callable[[], None]:
         """Kill Valkey and start it again on its data."""
@@ -90,3 +105,7 @@ class Killers:
             act()
         except (StackError, SupervisorError) as error:
             self.failures.append(str(error))
+
+
+def _nothing() -> None:
+    """Stand for the start of a worker that runs."""
