@@ -26,12 +26,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--refunds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=900.0, help="what is unfinished then has failed")
     parser.add_argument("--output", type=Path, default=RESULT)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nestcms-fire-", ignore_cleanup_errors=True) as directory:
         sandbox = Sandbox(Path(directory)).start()
         try:
-            findings = run_refunds(Path(directory), sandbox, Ordeal(options.refunds, seed=options.seed))
+            findings = run_refunds(
+                Path(directory), sandbox, Ordeal(options.refunds, seed=options.seed, seconds=options.seconds)
+            )
         finally:
             sandbox.stop()
     title = f"{options.refunds} refunds while everything is killed, seed {options.seed}"

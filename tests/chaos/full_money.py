@@ -27,12 +27,17 @@ def main() -> int:
     parser.add_argument("--payments", type=int, default=1000)
     parser.add_argument("--follow-ups", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=900.0, help="what is unfinished then has failed")
     parser.add_argument("--output", type=Path, default=RESULT)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nestcms-fire-", ignore_cleanup_errors=True) as directory:
         sandbox = Sandbox(Path(directory)).start()
         try:
-            findings = run_money(Path(directory), sandbox, Size(options.payments, options.follow_ups, options.seed))
+            findings = run_money(
+                Path(directory),
+                sandbox,
+                Size(options.payments, options.follow_ups, options.seed, seconds=options.seconds),
+            )
         finally:
             sandbox.stop()
     title = f"{options.payments} payments and {options.follow_ups} follow-ups under fire, seed {options.seed}"

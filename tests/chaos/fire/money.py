@@ -26,7 +26,7 @@ LATE_SECONDS = 4.0
 #: What befalls calls and notices. A declined page may be paid again, which is how an old page comes to be paid too.
 SEEDED = {
     "cut_rate": 0.20, "error_rate": 0.10, "slow_rate": 0.05, "drip_rate": 0.03, "slow_seconds": LATE_SECONDS,
-    "notice_drop_rate": 0.10, "notice_duplicate_rate": 0.10, "notice_reorder_rate": 0.10,
+    "notice_drop_rate": 0.25, "notice_duplicate_rate": 0.15, "notice_reorder_rate": 0.15,
     "page_attempts": "until_paid",
 }  # fmt: skip
 
