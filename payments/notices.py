@@ -126,12 +126,25 @@ class Notices:
             return Verdict("waiting", payment_id, reason=f"gateway_{answer.detail}")
         if answer.transaction and notice.cart_id and answer.transaction.cart_id not in (None, notice.cart_id):
             return self._review(payment_id, "a notice whose query names another cart", notice, delivery_id, context)
-        self._record(payment_id, observations(answer), context)
+        answers = [answer, *self._of_its_page(payment_id, answer, context)]
+        self._record(payment_id, [fact for one in answers for fact in observations(one)], context)
+        silent = [one.detail for one in answers if not is_conclusive(one)]
+        if silent:
+            return Verdict("waiting", payment_id, reason=f"gateway_{silent[0]}")
         if confirms(answer, notice):
             return Verdict("applied", payment_id)
         if wait_seconds is not None:
             return Verdict("waiting", payment_id, wait_seconds, "query_lags_behind_notice")
         return self._review(payment_id, "a signed notice that no query confirms", notice, delivery_id, context)
+
+    def _of_its_page(self, payment_id: str, answer: Answer, context: Context) -> list[Answer]:
+        """Ask about the page that a transaction acts upon, when nobody has told what became of it."""
+        payment = self._parts.store.payment(payment_id)
+        known = {one.tran_ref for one in payment.observations}
+        page = answer.transaction.previous_tran_ref if answer.transaction else None
+        if page is None or page in known or all(one.tran_ref != page for one in payment.attempts):
+            return []
+        return [self._parts.reconciler.ask_ref(page, context)]
 
     def _record(self, payment_id: str, seen: list[facts.TransactionObserved], context: Context) -> None:
         self._parts.store.change(payment_id, context, lambda change: change.record(*seen))

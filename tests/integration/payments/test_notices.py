@@ -155,10 +155,25 @@ class TestPaid:
         """A refund whose sale has not been heard of waits for it."""
         tran_ref = stage.open_page(seeded)
         stage.sandbox.pay(tran_ref, PAID)
-        stage.notice(stage.sandbox.dashboard(tran_ref, "refund", amount="15.00")["tran_ref"])
+        refund = stage.sandbox.dashboard(tran_ref, "refund", amount="15.00")["tran_ref"]
+        stage.sandbox.fault("/payment/query", "http_500", times=0, match={"tran_ref": tran_ref})
+        assert stage.notice(refund).result == "waiting"
         assert stage.cms(seeded)["status"] == "pending"
-        stage.notice(tran_ref)
+        stage.sandbox.clear_faults()
+        assert stage.notice(refund).result == "applied"
         assert stage.state(seeded) == "PART_REFUNDED"
+
+    @pytest.mark.parametrize(("card", "action"), [(HELD, "capture"), ("pending", "settle")])
+    def test_original_unheard(self, stage: Stage, seeded: SeededPayment, card: str, action: str) -> None:
+        """What settles an original of which nobody has told is no reason not to enter the original too."""
+        tran_ref = stage.open_page(seeded)
+        stage.sandbox.pay(tran_ref, card)
+        settling = stage.sandbox.dashboard(tran_ref, action)["tran_ref"]
+        assert stage.notice(settling).result == "applied"
+        stage.live(86_400)
+        seen = {one.tran_ref: one.status for one in stage.world.store.payment(seeded.payment_id).observations}
+        assert seen == {one["tran_ref"]: one["status"] for one in stage.sandbox.ledger()}
+        assert stage.state(seeded) == "PAID"
 
 
 class TestContradictions:
