@@ -14,8 +14,15 @@ from tests.chaos.stage import Json
 #: How long a row is left to itself before time is hurried on, in seconds: longer than a late answer takes to come.
 CALM_SECONDS = 3.0
 
-#: How long between two such leaps of one row, in seconds, so that the look between them can end.
-BETWEEN_SECONDS = 6.0
+#: How long between two such leaps of one row, in seconds, so that the look between them can end; after some, twice as
+#: long each time, since looks wait in a queue while the system has much to do.
+BETWEEN_SECONDS = 4.0
+
+#: After how many leaps they become rarer.
+OFTEN = 4
+
+#: The longest time between two leaps, in seconds.
+MOST_BETWEEN_SECONDS = 60.0
 
 #: What is sent again when nothing is found, and how long that takes to count.
 _RESENDING = {"create_page": timedelta(minutes=5), "void": timedelta(minutes=5), "release": timedelta(minutes=5)}
@@ -33,17 +40,19 @@ class Hours:
     def __init__(self, database: Database[Json]) -> None:
         self._rows = database["payment_operations"]
         self._inbox = database["webhook_inbox"]
-        self._last: dict[str, tuple[float, int]] = {}
+        self._last: dict[tuple[str, str, int], tuple[float, int]] = {}
         self.leaps = 0
 
     def pass_for(self, row: Json) -> None:
         """Let time pass for an operation that waits: at first until its next look, then until what follows from it."""
         now = datetime.now(UTC)
-        last, times = self._last.get(row["_id"], (0.0, 0))
+        stands = (row["_id"], row["status"], len(row["sends"]))
+        last, times = self._last.get(stands, (0.0, 0))
+        between = min(BETWEEN_SECONDS * 2 ** max(0, times - OFTEN), MOST_BETWEEN_SECONDS)
         calm = now - row["updated_at"] > timedelta(seconds=CALM_SECONDS)
-        if row["status"] not in ("unknown", "pending") or not calm or time.monotonic() - last < BETWEEN_SECONDS:
+        if row["status"] not in ("unknown", "pending") or not calm or time.monotonic() - last < between:
             return
-        self._last[row["_id"]] = (time.monotonic(), times + 1)
+        self._last[stands] = (time.monotonic(), times + 1)
         in_doubt = {"_id": row["_id"], "status": row["status"], "sends": {"$size": len(row["sends"])}}
         self.leaps += self._rows.update_one(in_doubt, _set_back(_leap(row, times), now)).modified_count
 

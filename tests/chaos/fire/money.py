@@ -23,11 +23,10 @@ from tests.support.waiting import eventually
 #: How long a late answer takes, in seconds: longer than a call may, shorter than anything is left to itself.
 LATE_SECONDS = 4.0
 
-#: What befalls calls and notices. A declined page may be paid again, which is how an old page comes to be paid too.
-SEEDED = {
-    "cut_rate": 0.20, "error_rate": 0.10, "slow_rate": 0.05, "drip_rate": 0.03, "slow_seconds": LATE_SECONDS,
+#: Which share of calls and notices has which mishap.
+RATES = {
+    "cut_rate": 0.20, "error_rate": 0.10, "slow_rate": 0.05, "drip_rate": 0.03,
     "notice_drop_rate": 0.25, "notice_duplicate_rate": 0.15, "notice_reorder_rate": 0.15,
-    "page_attempts": "until_paid",
 }  # fmt: skip
 
 #: How long the last notices may take, in seconds.
@@ -36,11 +35,22 @@ SETTLE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Size:
-    """How large a run is: payments, follow-ups on them, the seed, payments at once, workers, and the time it has."""
+    """How large a run is.
+
+    Attributes:
+        payments: How many.
+        follow_ups: How many captures, voids, releases and refunds of them.
+        seed: Which payments, amounts and mishaps.
+        heat: What every share of mishaps is multiplied by.
+        window: How many payments live at once.
+        workers: How many money workers there are.
+        seconds: The time the payments have.
+    """
 
     payments: int
     follow_ups: int
     seed: int
+    heat: float = 1.0
     window: int = 120
     workers: int = 2
     seconds: float = 900.0
@@ -55,13 +65,19 @@ def run_money(directory: Path, sandbox: Sandbox, size: Size) -> Findings:
         size: How large the run is.
     """
     with people_at(directory, sandbox, members=1, workers=size.workers) as people:
-        sandbox.switch(**SEEDED, random_seed=size.seed)
+        set_fire(sandbox, size)
         stories = [Story(people, plan) for plan in draw_plans(size.payments, size.follow_ups, size.seed)]
         driver = Driver(people, window=size.window, deadline=time.monotonic() + size.seconds)
         driver.live(stories, Story.whole)
         inbox = last_notices(people)
         books = read_books(people.stage, stories)
         return Findings([stories_ended(stories, driver), *judge(books, people.world), inbox], count(books, people))
+
+
+def set_fire(sandbox: Sandbox, size: Size) -> None:
+    """Turn the mishaps on. A declined page may be paid again, which is how an old page comes to be paid too."""
+    rates = {name: rate * size.heat for name, rate in RATES.items()}
+    sandbox.switch(**rates, slow_seconds=LATE_SECONDS, page_attempts="until_paid", random_seed=size.seed)
 
 
 @contextmanager

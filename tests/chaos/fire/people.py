@@ -26,7 +26,7 @@ from tests.support.system import Asked
 PASSING = (OperationalError, PyMongoError, RedisError, requests.ConnectionError, requests.Timeout)
 
 #: How long a caller waits for any trace of its request before it asks again, in seconds.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 20.0
 
 #: One request in so many is sent twice at once, as a caller does whose first answer got lost.
 IMPATIENT_ONE_IN = 5
@@ -104,10 +104,14 @@ class Request:
         people: Whose caller it is.
         task: The task's public name.
         arguments: What it takes, its operation id included.
+        patience_seconds: How long it waits for a trace before it asks again.
     """
 
-    def __init__(self, people: People, task: str, arguments: Json) -> None:
+    def __init__(
+        self, people: People, task: str, arguments: Json, *, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self._people, self._task, self._arguments = people, task, arguments
+        self._patience_seconds = patience_seconds
         self._asked: Asked | None = None
         self._again_at = 0.0
 
@@ -125,4 +129,4 @@ class Request:
                 raise Surprise(f"{self._task} of {self._arguments} failed: {failure}")
             self._people.tally[f"asked again: {self._task}"] += 1
         self._asked = self._people.ask(self._task, **self._arguments)
-        self._again_at = time.monotonic() + (PATIENCE_SECONDS if self._asked else 0.0)
+        self._again_at = time.monotonic() + (self._patience_seconds if self._asked else 0.0)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Steps = Iterator[None]
 
 #: How often something is told again of which no trace is seen, in seconds: PayTabs delivers up to six times.
-TOLD_AGAIN_SECONDS = 5.0
+TOLD_AGAIN_SECONDS = 30.0
 
 
 def tell(story: "Story", **changes: Any) -> Steps:

@@ -154,7 +154,8 @@ class Story:
     def _see_voided(self) -> Steps:
         """Ask once more after a void: PayTabs turns the original to V and tells nobody."""
         (original,) = self.sandbox.ledger(tran_ref=self.refs[-1])
-        request = Request(self.people, "payments.verify", {"payment_id": self.seeded.payment_id})
+        named = {"payment_id": self.seeded.payment_id}
+        request = Request(self.people, "payments.verify", named, patience_seconds=5.0)
         self.waits_for = "the original seen as voided"
         while original["status"] == "V" and not self._seen_voided():
             request.go_on()

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.fire.money import Size, run_money
+from tests.chaos.fire.plans import draw_plans
+from tests.support.sandbox import Sandbox
+from tests.support.system import report
+
+#: The small form of what `full_money.py` does with 1,000 payments: fewer mishaps, all of the planted mismatches.
+SMALL = Size(payments=16, follow_ups=8, seed=4, heat=0.6, workers=1, seconds=75.0)
+
+
+class TestUnderFire:
+    """Many calls go wrong and notices go astray: no money moves twice, and both ledgers agree."""
+
+    def test_every_promise(self, tmp_path: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+        """Every payment ends as intended, entry by entry, and only the planted mismatches need a human."""
+        findings = run_money(tmp_path, sandbox, SMALL)
+        assert findings.broken == []
+        report(capsys, f"under fire: {'; '.join(line.measured for line in findings.lines[:4])}")
+
+
+class TestPlans:
+    """What a run is made of."""
+
+    @pytest.mark.parametrize(("payments", "follow_ups"), [(1000, 300), (16, 8)])
+    def test_sizes(self, payments: int, follow_ups: int) -> None:
+        """There are exactly as many payments and follow-ups as asked for, and the same seed gives the same."""
+        plans = draw_plans(payments, follow_ups, 7)
+        assert len(plans) == payments
+        assert sum(len(plan.shape.steps) for plan in plans) == follow_ups
+        assert plans == draw_plans(payments, follow_ups, 7)
+        assert {plan.shape.plant for plan in plans} >= {"amount", "currency", "profile", "cart", "lie", "old_page"}
+
+    def test_too_many(self) -> None:
+        """More follow-ups than the payments can carry are refused."""
+        with pytest.raises(ValueError, match="payments: expected at least"):
+            draw_plans(10, 300, 1)
