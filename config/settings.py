@@ -134,6 +134,14 @@ class Settings(BaseSettings):
         description="the secret shared with the CMS, at least 24 bytes in base64, with or without whsec_ before it",
     )
 
+    # Where the seals of the audit trail are kept outside the database.
+    audit_seal_file: Path | None = Field(
+        None, description="the file that seals are appended to; unset, audit/seals.jsonl in LOCAL_DIR, unless posted"
+    )
+    audit_seal_url: str | None = Field(
+        None, repr=False, description="an http(s) address that every seal is posted to, or nothing"
+    )
+
     # Processes on this machine.
     worker_concurrency: Count = Field(2, description="how many child processes a worker forks")
     soft_shutdown_seconds: Seconds = Field(10, description="seconds that a stopping worker gives its running tasks")
@@ -210,7 +218,9 @@ class Settings(BaseSettings):
             raise _expected("paytabs_region")
         return value.upper()
 
-    @field_validator("paytabs_base_url", "paytabs_callback_url", "paytabs_return_url", "cms_webhook_url")
+    @field_validator(
+        "paytabs_base_url", "paytabs_callback_url", "paytabs_return_url", "cms_webhook_url", "audit_seal_url"
+    )
     @classmethod
     def _check_url(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is not None and (not is_web_address(value) or len(value) > MAX_GATEWAY_URL_LENGTH):
@@ -294,6 +304,13 @@ class Settings(BaseSettings):
             text = f"expected at most {most}, got {value} ms"
             raise PydanticCustomError("setting", "{text}", {"text": text})
         return value
+
+    @property
+    def seal_file(self) -> Path | None:
+        """Return the file that seals are appended to; None when they are only posted."""
+        if self.audit_seal_file is None and self.audit_seal_url is not None:
+            return None
+        return self.audit_seal_file or self.local_dir / "audit" / "seals.jsonl"
 
     def with_servers(self, *, mongo_uri: str, redis_url: str) -> Self:
         """Return the same settings pointed at other servers: the embedded ones, once they run."""

@@ -140,3 +140,7 @@ class NotDelivered(PaymentsError):
     def __init__(self, reason: str, retry_after_seconds: float | None = None) -> None:
         super().__init__(reason)
         self.retry_after_seconds = retry_after_seconds
+
+
+class SealsDiffer(PaymentsError):
+    """Raised when the seals in the database are not those outside it: a person has to look before there are more."""

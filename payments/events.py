@@ -6,7 +6,7 @@ hash, and a member smuggled in breaks it. The chain shows everything but a cut t
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -134,10 +134,9 @@ def from_document(document: dict[str, Any]) -> Event:
         KeyError: the document is not an event of a known type.
         ValueError: `recorded_at` was read without a zone.
     """
-    own = {"payment_id": str(document["payment_id"]), "recorded_at": timestamp(document["recorded_at"])}
-    stored = {name: value for name, value in document.items() if name not in ("_id", "hash")}
+    content = stored_content(document)
     return Event(
-        payment_id=own["payment_id"],
+        payment_id=content["payment_id"],
         version=document["version"],
         fact=fact_from(document["type"], document["data"]),
         schema_version=document["schema_version"],
@@ -145,8 +144,20 @@ def from_document(document: dict[str, Any]) -> Event:
         context=Context(**{name: document[name] for name in _CONTEXT}),
         prev_hash=document["prev_hash"],
         hash=document["hash"],
-        content=stored | own,
+        content=content,
     )
+
+
+def stored_content(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the hash of a stored event covers, whether or not this version knows what stands in it.
+
+    Raises:
+        KeyError: the document has no payment or no time.
+        AttributeError: its time is none.
+        ValueError: its time was read without a zone.
+    """
+    own = {"payment_id": str(document["payment_id"]), "recorded_at": timestamp(document["recorded_at"])}
+    return {name: value for name, value in document.items() if name not in ("_id", "hash")} | own
 
 
 def broken_link(events: Iterable[Event]) -> Event | None:

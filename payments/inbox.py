@@ -43,8 +43,11 @@ def utc_now() -> datetime:
 class Inbox:
     """Keeps deliveries in one collection, whose writes wait for a majority's journal."""
 
-    #: The sweep's query: what is open, longest due first.
-    INDEXES: Final = (IndexModel([("status", ASCENDING), ("sweep_at", ASCENDING)], name="status_sweep_at"),)
+    #: The sweep's query: what is open, longest due first; and what was told of a payment.
+    INDEXES: Final = (
+        IndexModel([("status", ASCENDING), ("sweep_at", ASCENDING)], name="status_sweep_at"),
+        IndexModel([("result.payment_id", ASCENDING)], name="result_payment_id", sparse=True),
+    )
 
     def __init__(
         self, collection: Collection[Document], *, clock: Callable[[], datetime] = utc_now, lease_seconds: float = 30

@@ -96,10 +96,11 @@ class PaymentStore:
         self.events = database.get_collection("payment_events", read_preference=ReadPreference.PRIMARY)
 
     def ensure_indexes(self) -> None:
-        """Create the indexes that make versions unique and events found; harmless when they are there."""
+        """Create the index that makes versions unique and those that are read by; harmless when they are there."""
         self.events.create_index([("payment_id", 1), ("version", 1)], unique=True)
         self.events.create_index("data.tran_ref", sparse=True)
-        self.events.create_index("recorded_at")
+        # What was recorded within a span of time, in one order: seals and whoever verifies them read by it.
+        self.events.create_index([("recorded_at", 1), ("payment_id", 1), ("version", 1)], name="recorded")
 
     def load(self, payment_id: str, session: ClientSession | None = None) -> list[Event]:
         """Return a payment's history in order; empty when we never had to do with it."""

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from payments.errors import SealsDiffer
 from payments.events import Context
 from tasks.arguments import Arguments
+from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
 from tasks.dead_letters import carry
 from tasks.sweeping import SWEEP_LIMIT, enqueued
+from tasks.timekeeping import seconds_left
 from tasks.wiring import World
 
 
@@ -36,3 +39,15 @@ def sweep_quarantine(world: World, asked: Arguments, context: Context) -> dict[s
     """Carry what was refused or given up from the broker to `dead_letters`."""
     del asked, context
     return {"carried": carry(world)}
+
+
+@domain_task("maintenance.seal_events", Arguments)
+def seal_events(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Seal the events that are old enough; nothing is added to seals that differ from those outside the database."""
+    del asked, context
+    try:
+        made = world.sealer.seal(min(SEALING_SECONDS, seconds_left() - LAST_SEAL_SECONDS))
+    except SealsDiffer as error:
+        world.alerts.raise_alert("seals_differ", "audit_seals", str(error))
+        return {"sealed": 0, "stopped": str(error)}
+    return {"sealed": sum(seal.count for seal in made), "seals": len(made), "last": made[-1].n if made else None}

@@ -33,6 +33,7 @@ from payments.projections import ProjectToCms
 from payments.reactions import Reactor
 from payments.reconcile import Reconciler
 from payments.review import ReviewDesk
+from payments.sealing import Sealer
 from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
 from payments.store import PaymentStore
@@ -40,6 +41,7 @@ from paytabs.breaker_gate import this_process
 from paytabs.breaker_rules import BreakerRules
 from paytabs.client import PayTabsClient
 from paytabs.gated import GatedClient
+from tasks.auditing import make_sealer
 from tasks.gateway import gated
 from tasks.given_up import GivenUp
 from tasks.publishing import SendTask, send_task
@@ -73,6 +75,7 @@ class World:
     outbox: Outbox
     reactor: Reactor
     invalidator: Invalidator
+    sealer: Sealer
     aggregations: AggregationRunner
     gateway: GatedClient
     owner: str
@@ -163,7 +166,8 @@ def build_world(
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), cards=CardService(door), invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
-        invalidator=make_invalidator(settings), aggregations=AggregationRunner(db, clock=clock), gateway=door,
+        invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
+        aggregations=AggregationRunner(db, clock=clock), gateway=door,
         owner=owner, send=send,
     )  # fmt: skip
 
@@ -175,6 +179,7 @@ def ensure_indexes(built: World) -> None:
     built.inbox.ensure_indexes()
     built.alerts.ensure_indexes()
     built.outbox.ensure_indexes()
+    built.sealer.ensure_indexes()
 
 
 _worlds: dict[int, World] = {}

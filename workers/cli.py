@@ -1,14 +1,18 @@
 """The command line `nestcms-workers`: what a person types, and nothing of how it is done."""
 
-import json
 import sys
+from datetime import datetime
 
 import click
 from rich.console import Console
 
+from workers.cli_audit import audit
+from workers.cli_audit_entry import by_option, reason_option
 from workers.cli_dead_letters import dead_letters
-from workers.cli_enqueue import answer, caller, read_arguments, send, to_text
-from workers.cli_payment import check_id, payment_tables, read_payment, wide
+from workers.cli_enqueue import answer, caller, read_arguments, require_known, send, to_text
+from workers.cli_enqueue_acts import NO_REASON, acts, recorded
+from workers.cli_explain import explain_payment, story
+from workers.cli_payment import check_id, payment_tables, read_payment, read_payment_at, wide
 from workers.cli_policy import policy
 from workers.cli_rebuild import rebuild_queues
 from workers.cli_reconcile import reconcile
@@ -17,6 +21,17 @@ from workers.cli_settings import client_settings, demo_settings, stack_settings
 from workers.cli_shell import PlainGroup
 from workers.cli_up import run_stack
 from workers.demo import run_demo
+
+
+def check_moment(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    """Take a time that says its zone only."""
+    try:
+        moment = datetime.fromisoformat(value) if value else None
+    except ValueError:
+        moment = None
+    if value and (moment is None or moment.tzinfo is None):
+        raise click.BadParameter(f"expected ISO-8601 with a zone, such as 2026-08-06T10:15:30Z, got {value!r}")
+    return moment
 
 
 @click.group(cls=PlainGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -55,7 +70,18 @@ def demo() -> None:
 @click.option("--timeout", default=30.0, show_default=True, help="How many seconds to wait.", metavar="SECONDS",
               type=click.FloatRange(min=0, min_open=True))  # fmt: skip
 @click.option("--correlation-id", help="The id under which logs, events and requests to PayTabs are found.")
-def enqueue(*, task: str, arguments: tuple[str, ...], wait: bool, timeout: float, correlation_id: str | None) -> None:
+@reason_option(default=NO_REASON)
+@by_option()
+def enqueue(
+    *,
+    task: str,
+    arguments: tuple[str, ...],
+    wait: bool,
+    timeout: float,
+    correlation_id: str | None,
+    reason: str,
+    by: str,
+) -> None:
     """Enqueue TASK and print its answer as JSON.
 
     Values are JSON when they parse and text otherwise; a text that looks like a number needs its quotes:
@@ -65,11 +91,15 @@ def enqueue(*, task: str, arguments: tuple[str, ...], wait: bool, timeout: float
       nestcms-workers enqueue payments.create_page payment_id=65f0c0ffee65f0c0ffee65f0 'methods=["mada"]'
       nestcms-workers enqueue aggregations.run name=contract_employees params='{"contract_id": "…"}'
 
-    The broker is REDIS_URL's, else that of the `up` that runs in this folder.
+    The broker is REDIS_URL's, else that of the `up` that runs in this folder. What does more than look is written down
+    in the audit trail, in MONGO_URI's database.
     """  # noqa: D301 - click's mark for lines that stay as they are
     given = read_arguments(arguments)
-    with caller(client_settings(["redis_url"])) as app:
+    require_known(task)
+    settings = client_settings(["redis_url", "mongo_uri"] if acts(task) else ["redis_url"])
+    with caller(settings) as app, recorded(settings, task, given, by=by, reason=reason) as action:
         task_id = send(app, task, given, correlation_id)
+        action.outcome = f"enqueued as {task_id}"
         if not wait:
             click.echo(to_text({"task": task, "task_id": task_id}))
             return
@@ -85,19 +115,42 @@ def payment() -> None:
 
 @payment.command()
 @click.argument("payment_id", metavar="ID", callback=check_id)
+@click.option("--at", "moment", callback=check_moment, help="As it stood at this time.", metavar="TIME")
 @click.option("--json", "as_json", is_flag=True, help="Print the state and the events as one JSON object.")
-def show(*, payment_id: str, as_json: bool) -> None:
+def show(*, payment_id: str, moment: datetime | None, as_json: bool) -> None:
     """Show the state and the history of the CMS's payment ID.
+
+    TIME is ISO-8601 with its zone, such as 2026-08-06T10:15:30Z; what only the operations know is left out then.
 
     The database is MONGO_URI's, else that of the `up` that runs in this folder; nothing is asked of PayTabs.
     """
-    view, history = read_payment(client_settings(["mongo_uri"]), payment_id)
+    settings = client_settings(["mongo_uri"])
+    view, history = read_payment_at(settings, payment_id, moment) if moment else read_payment(settings, payment_id)
     if as_json:
-        click.echo(json.dumps({"payment": view, "history": history}, indent=2, ensure_ascii=False, default=str))
+        click.echo(to_text({"payment": view, "history": history}))
+    elif view is None:
+        click.echo(f"Nothing had happened to payment {payment_id} by then.")
     else:
         wide(Console()).print(payment_tables(view, history))
 
 
+@payment.command()
+@click.argument("payment_id", metavar="ID", callback=check_id)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
+def explain(*, payment_id: str, as_json: bool) -> None:
+    """Tell why the CMS's payment ID stands as it does.
+
+    Each fact with who asked for it and how it was learnt: by which raw delivery, or by which of our questions; the one
+    that decided; what waits for a review; the operations with their carts; who was told; what operators did.
+    """
+    view, told = explain_payment(client_settings(["mongo_uri"]), payment_id)
+    if as_json:
+        click.echo(to_text({"payment": view, **told}))
+    else:
+        wide(Console()).print(story(view, told))
+
+
+cli.add_command(audit)
 cli.add_command(dead_letters)
 cli.add_command(policy)
 cli.add_command(rebuild_queues)

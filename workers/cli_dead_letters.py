@@ -23,11 +23,12 @@ from config.addresses import hosts
 from config.connections import database, mongo_client
 from config.settings import Settings
 from observability.dead_letters import ID_LENGTH, DeadLetters, Kind
+from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import caller, known_tasks, send, to_text
 from workers.cli_errors import LetterUnusable, ServerSilent, UnknownTask
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
-from workers.cli_world import READ_SECONDS, whoever_types
+from workers.cli_world import READ_SECONDS
 
 Row = dict[str, Any]
 
@@ -95,17 +96,19 @@ def show(*, letter: str, as_json: bool) -> None:
 
 @dead_letters.command()
 @click.argument("letter", metavar="ID", callback=check_beginning)
-@click.option("--reason", help="Why; it is kept.")
-@click.option("--by", default=whoever_types, help="Who; you, when left out.")
+@reason_option()
+@by_option()
 @click.option("--again", is_flag=True, help="Also when it was replayed already.")
-def replay(*, letter: str, reason: str | None, by: str, again: bool) -> None:
+def replay(*, letter: str, reason: str, by: str, again: bool) -> None:
     """Enqueue the dead letter ID once more, under the same correlation id."""
     settings = client_settings(["mongo_uri", "redis_url"])
     with letters(settings) as kept:
         row = the_one(kept, letter)
         check_replayable(row, again=again)
         task_id = str(uuid4())
-        with caller(settings) as app:
+        named = {"id": row["_id"], "task": row["task"], "again": again, **payment_in(row)}
+        acting = operator_action(settings, command="dead-letters replay", by=by, reason=reason, arguments=named)
+        with acting as action, caller(settings) as app:
             if not kept.mark_replayed(row, task_id=task_id, by=by, reason=reason):
                 raise LetterUnusable(row["_id"], "it was changed at this moment: look at it again")
             given = json.loads(row["arguments"])
@@ -116,8 +119,15 @@ def replay(*, letter: str, reason: str | None, by: str, again: bool) -> None:
             except BaseException:
                 kept.unmark_replayed(row, task_id=task_id)
                 raise
+            action.outcome = f"enqueued as {task_id}"
     click.echo(to_text({"id": row["_id"], "task": row["task"], "task_id": task_id,
                         "correlation_id": row["correlation_id"]}))  # fmt: skip
+
+
+def payment_in(row: Mapping[str, Any]) -> Row:
+    """Return the payment that a row's task is about, where its arguments name one."""
+    payment_id = json.loads(row["arguments"])["kwargs"].get("payment_id")
+    return {} if payment_id is None else {"payment_id": payment_id}
 
 
 def check_replayable(row: Mapping[str, Any], *, again: bool) -> None:

@@ -110,12 +110,21 @@ def send(
     Raises:
         UnknownTask: there is none of that name.
     """
-    if task not in (names := known_tasks()):
-        raise UnknownTask(task, names)
+    require_known(task)
     headers = {CORRELATION_HEADER: correlation_id} if correlation_id else {}
     result = app.send_task(task, args=tuple(positional), kwargs=arguments, headers=headers, task_id=task_id)
     _release(result)
     return str(result.id)
+
+
+def require_known(task: str) -> None:
+    """Check that there is a task of a name.
+
+    Raises:
+        UnknownTask: there is none.
+    """
+    if task not in (names := known_tasks()):
+        raise UnknownTask(task, names)
 
 
 def answer(app: Celery, task: str, task_id: str, timeout_seconds: float) -> Any:  # noqa: ANN401 - JSON

@@ -117,6 +117,16 @@ class PayTabsUnset(StackError):
         )
 
 
+class SealsApart(WorkersError):
+    """Raised when the seals in the database are not those outside it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"nothing was sealed: {reason}. 'nestcms-workers audit verify' says more; what to do is in "
+            "docs/operations.md, “The audit trail”."
+        )
+
+
 class NoAnswer(WorkersError):
     """Raised when a task has not ended within the time that its caller had."""
 

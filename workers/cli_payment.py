@@ -3,7 +3,9 @@
 No worker and no PayTabs is needed for it, so it also works when something else does not.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
@@ -14,6 +16,8 @@ from rich.text import Text
 
 from config.settings import Settings
 from payments.errors import InvalidArgument
+from payments.views import view_history, view_payment
+from tasks.wiring import World
 from workers.cli_enqueue import OBJECT_ID
 from workers.cli_errors import PaymentUnreadable
 from workers.cli_world import READ_SECONDS, opened_world
@@ -58,11 +62,39 @@ def read_payment(settings: Settings, payment_id: str) -> tuple[dict[str, Any], l
         PaymentUnreadable: there is no such payment.
         ServerSilent: the database does not answer.
     """
+    with reading(settings, payment_id) as world:
+        return world.service.get(payment_id).to_json(), world.service.history(payment_id)
+
+
+@contextlib.contextmanager
+def reading(settings: Settings, payment_id: str) -> Iterator[World]:
+    """Give a world to read about a payment in.
+
+    Raises:
+        PaymentUnreadable: there is no such payment.
+        ServerSilent: the database does not answer.
+    """
     try:
         with opened_world(settings) as world, pymongo.timeout(READ_SECONDS):
-            return world.service.get(payment_id).to_json(), world.service.history(payment_id)
+            yield world
     except InvalidArgument as error:
         raise PaymentUnreadable(payment_id, str(error)) from error
+
+
+def read_payment_at(
+    settings: Settings, payment_id: str, moment: datetime
+) -> tuple[dict[str, Any] | None, list[dict[str, Any]]]:
+    """Return a payment's view and its events as they stood at a moment, from its events alone.
+
+    Raises:
+        PaymentUnreadable: there is no such payment.
+        ServerSilent: the database does not answer.
+    """
+    with reading(settings, payment_id) as world:
+        world.service.get(payment_id)
+        history = [event for event in world.store.load(payment_id) if event.recorded_at <= moment]
+        view = view_payment(payment_id, history, None).to_json() if history else None
+        return view, view_history(history)
 
 
 def payment_tables(view: Json, history: Sequence[Json]) -> RenderableType:

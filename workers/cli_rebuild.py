@@ -5,7 +5,7 @@ its row first, so running the command twice costs a few questions and changes no
 sweeps do, so that a sweep that runs meanwhile leaves them alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from payments.inbox import COLLECTION as INBOX
 from payments.inbox import SWEPT_SECONDS
 from payments.operations import ENQUEUED_FOR
 from tasks.wiring import utc_now
+from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import caller, to_text
 from workers.cli_errors import ServerSilent
 from workers.cli_settings import client_settings
@@ -83,8 +84,10 @@ def sources(now: datetime) -> tuple[Source, ...]:
 
 
 @click.command("rebuild-queues")
+@reason_option()
+@by_option()
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON, without a progress bar.")
-def rebuild_queues(*, as_json: bool) -> None:
+def rebuild_queues(*, reason: str, by: str, as_json: bool) -> None:
     """Enqueue all open work from MongoDB at once.
 
     For after the broker has lost its messages. The sweeps do the same little by little; running this as well, or twice,
@@ -95,7 +98,8 @@ def rebuild_queues(*, as_json: bool) -> None:
                    disable=as_json)  # fmt: skip
     counts: dict[str, int] = {}
     try:
-        with mongo_client(settings) as client, caller(settings) as app, bar:
+        acting = operator_action(settings, command="rebuild-queues", by=by, reason=reason, arguments={})
+        with mongo_client(settings) as client, caller(settings) as app, acting as action, bar:
             db, now = database(client, settings), utc_now()
             for source in sources(now):
                 rows = db[source.collection]
@@ -105,12 +109,18 @@ def rebuild_queues(*, as_json: bool) -> None:
                     enqueue(app, source, row)
                     counts[source.name] += 1
                     bar.advance(step)
+            action.outcome = f"enqueued {told(counts)}"
     except PyMongoError as error:
         raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
     if as_json:
         click.echo(to_text({"enqueued": counts}))
     else:
-        click.echo(f"Enqueued {', '.join(f'{count} {name}' for name, count in counts.items())}.")
+        click.echo(f"Enqueued {told(counts)}.")
+
+
+def told(counts: Mapping[str, int]) -> str:
+    """Write counts for a person."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def open_work(rows: Any, source: Source, now: datetime) -> Iterator[Document]:  # noqa: ANN401 - a collection

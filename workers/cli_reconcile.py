@@ -1,6 +1,7 @@
 """`nestcms-workers reconcile`: our ledger and PayTabs' compared entry by entry, and ours corrected where wanted."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 
 import click
@@ -9,6 +10,7 @@ from payments.comparing import LedgerComparer
 from payments.comparison_run import ComparisonRun, RunTerms
 from payments.patience import Patience
 from tasks.wiring import World
+from workers.cli_audit_entry import operator_action
 from workers.cli_dead_letters import moment
 from workers.cli_reconcile_report import ending, print_json, print_lines, summary
 from workers.cli_settings import gateway_settings
@@ -48,10 +50,23 @@ def reconcile(
         if since >= end:
             raise click.UsageError(f"--since: expected a time before {moment(end)}, got {moment(since)}")
         terms = RunTerms(since, end, by or whoever_types(), note, apply)
-        with ComparisonRun(world.db, _comparer(world, patience), terms, clock=world.clock) as run:
+        with (
+            _written_down(world, terms),
+            ComparisonRun(world.db, _comparer(world, patience), terms, clock=world.clock) as run,
+        ):
             (print_json if as_json else print_lines)(run)
         click.echo(ending(run) if as_json else summary(run))
     ctx.exit(_exit_code(run))
+
+
+def _written_down(world: World, terms: RunTerms) -> AbstractContextManager[object]:
+    """Have a run that corrects written down as what its operator did."""
+    if not terms.apply:
+        return nullcontext()
+    window = {"since": terms.since.isoformat(), "until": terms.until.isoformat()}
+    return operator_action(
+        world.db, command="reconcile --apply", by=terms.by, reason=terms.note or "", arguments=window
+    )
 
 
 def _comparer(world: World, patience_seconds: float) -> LedgerComparer:

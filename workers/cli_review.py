@@ -17,6 +17,7 @@ from payments.errors import InvalidArgument, NotYet, StreamContended
 from payments.overriding import PageOverrides
 from payments.projections import REVIEW_ALERT
 from tasks.wiring import World
+from workers.cli_audit_entry import operator_action
 from workers.cli_enqueue import to_text
 from workers.cli_errors import CaseUnusable, PageStands, PaymentUnreadable
 from workers.cli_payment import check_id, state_table, wide
@@ -92,8 +93,10 @@ def settle(*, case_id: str, note: str, by: str, not_happened: bool) -> None:
     """Close the case CASE_ID; the beginning of an id will do."""
     with opened_world(client_settings(["mongo_uri"])) as world:
         case = the_one(world, case_id)
+        about = {"case_id": case.case_id, "payment_id": case.payment_id, "not_happened": not_happened}
         try:
-            decide(world, case, redact_text(note), by, not_happened=not_happened)
+            with operator_action(world.db, command="review settle", by=by, reason=note, arguments=about):
+                decide(world, case, redact_text(note), by, not_happened=not_happened)
         except (InvalidArgument, StreamContended) as error:
             raise CaseUnusable(case.case_id, str(error)) from error
         view = world.service.get(case.payment_id)
@@ -112,9 +115,10 @@ def override_page(*, payment_id: str, note: str, by: str) -> None:
     same; paid twice, the payment becomes a case.
     """
     with opened_world(gateway_settings(["mongo_uri", "redis_url"])) as world:
-        overrides = PageOverrides(world.store, world.ledger, world.service)
+        overrides, about = PageOverrides(world.store, world.ledger, world.service), {"payment_id": payment_id}
         try:
-            row = overrides.override(payment_id, redact_text(note), acting(by))
+            with operator_action(world.db, command="review override-page", by=by, reason=note, arguments=about):
+                row = overrides.override(payment_id, redact_text(note), acting(by))
         except NotYet as error:
             raise PageStands(payment_id, f"PayTabs does not say how its page stands ({error.reason})") from error
         except (InvalidArgument, StreamContended) as error:

@@ -6,11 +6,17 @@ A tick expires with its period, so that ticks never pile up, and leaves no resul
 from typing import Any
 
 from config.settings import Settings
-from schedules import dead_letters, events, payments, webhooks
+from schedules import audit, dead_letters, events, payments, webhooks
 from schedules.entries import Entry
 
 #: Every periodic entry of the system.
-ENTRIES: tuple[Entry, ...] = (*payments.ENTRIES, *webhooks.ENTRIES, *events.ENTRIES, *dead_letters.ENTRIES)
+ENTRIES: tuple[Entry, ...] = (
+    *payments.ENTRIES,
+    *webhooks.ENTRIES,
+    *events.ENTRIES,
+    *dead_letters.ENTRIES,
+    *audit.ENTRIES,
+)
 
 
 def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:

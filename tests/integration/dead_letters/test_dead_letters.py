@@ -26,6 +26,9 @@ WITHIN_SECONDS = 20.0
 
 PAYMENT_ID = "65f0c0ffee65f0c0ffee65f0"
 
+#: Why a letter is replayed; nobody may without a reason.
+WHY = ("--reason", "a test asks")
+
 
 def letter(documents: Documents, **wanted: Any) -> dict[str, Any]:
     """Wait for one letter."""
@@ -88,15 +91,22 @@ class TestGivenUp:
         (replay,) = row["replays"]
         assert (replay["by"], replay["reason"], replay["task_id"]) == ("omar", "MongoDB is back", task_id)
         assert (datetime.now(UTC) - replay["at"]).total_seconds() < 30
-        refused = command("dead-letters", "replay", letter_id)
+        acts = {
+            "arguments.id": letter_id,
+            "outcome": f"enqueued as {task_id}",
+            "by": "omar",
+            "reason": "MongoDB is back",
+        }
+        assert documents["audit_entries"].count_documents(acts) == 1
+        refused = command("dead-letters", "replay", letter_id, *WHY)
         assert refused.exit_code == 1
         assert "omar replayed it at" in refused.stderr
         assert letter_id not in command("dead-letters", "list").stdout
         assert letter_id in command("dead-letters", "list", "--all").stdout
         assert "omar" in command("dead-letters", "show", letter_id).stdout
-        assert told(command("dead-letters", "replay", letter_id, "--again"))["task"] == "payments.get"
+        assert told(command("dead-letters", "replay", letter_id, "--again", *WHY))["task"] == "payments.get"
         shown = told(command("dead-letters", "show", letter_id, "--json"))
-        assert [one["reason"] for one in shown["replays"]] == ["MongoDB is back", None]
+        assert [one["reason"] for one in shown["replays"]] == ["MongoDB is back", "a test asks"]
 
     def test_caller_is_told(self, system: System, documents: Documents, broker: redis.Redis) -> None:
         """An error that its caller is told of leaves no letter."""
@@ -132,7 +142,7 @@ class TestOurError:
         documents["webhook_inbox"].update_one(
             {"_id": delivery_id}, {"$set": {**row, **whole, "sweep_at": datetime.max.replace(tzinfo=UTC)}}
         )
-        replayed = told(command("dead-letters", "replay", found["_id"]))
+        replayed = told(command("dead-letters", "replay", found["_id"], *WHY))
         assert system.asked(replayed["task_id"]).get()["delivery_id"] == delivery_id
 
 
@@ -182,7 +192,7 @@ class TestReplayRefused:
         row = letter(documents, correlation_id="secret")
         assert own_mongo.uri
         assert card not in str(row)
-        refused = command("dead-letters", "replay", row["_id"])
+        refused = command("dead-letters", "replay", row["_id"], *WHY)
         assert refused.exit_code == 1
         assert "not kept whole" in refused.stderr
 
@@ -190,7 +200,7 @@ class TestReplayRefused:
         """An operation that has ended unsent is not replayed: its caller asks again, under another id."""
         kept = Letter("feed", Kind.NEVER_SENT, datetime.now(UTC), "NeverSent", "op-1", task="payments.capture")
         DeadLetters(documents, clock=lambda: datetime.now(UTC)).keep(kept)
-        refused = command("dead-letters", "replay", "feed")
+        refused = command("dead-letters", "replay", "feed", *WHY)
         assert refused.exit_code == 1
         assert "under a new operation id" in refused.stderr
 
@@ -200,7 +210,7 @@ class TestReplayRefused:
             str(system.settings.redis_url), raw_message("payments.later", {}, queue="payments", correlation_id="later")
         )
         row = letter(documents, correlation_id="later")
-        refused = command("dead-letters", "replay", row["_id"])
+        refused = command("dead-letters", "replay", row["_id"], *WHY)
         assert refused.exit_code == 2
         assert "no task payments.later" in refused.stderr.replace("There is ", "")
 
@@ -210,7 +220,7 @@ class TestReplayRefused:
         message["headers"]["timelimit"] = 5
         push(str(system.settings.redis_url), message)
         row = letter(documents, correlation_id="unreadable")
-        assert "never was a task" in command("dead-letters", "replay", row["_id"]).stderr
+        assert "never was a task" in command("dead-letters", "replay", row["_id"], *WHY).stderr
         assert CORRELATION_HEADER in command("dead-letters", "show", row["_id"]).stdout
 
     @pytest.mark.parametrize(("given", "said"), [("0" * 16, "none of that id"), ("XYZ", "hexadecimal")])

@@ -29,6 +29,10 @@ AT_ONCE_SECONDS = 10.0
 COUNT = 8
 
 
+#: Why the queues are rebuilt; nobody may without a reason.
+WHY = ("--reason", "the broker was lost")
+
+
 @dataclass
 class Open:
     """What was open when the broker lost everything."""
@@ -119,13 +123,13 @@ class TestBrokerLost:
         system.kill("beat")
         open_work = lose_everything(system, documents, sandbox, broker)
         assert not is_done(documents, open_work)
-        done = command("rebuild-queues")
+        done = command("rebuild-queues", *WHY)
         assert done.exit_code == 0, done.output
         assert f"{COUNT} deliveries" in done.stdout
         eventually(lambda: is_done(documents, open_work), within_seconds=AT_ONCE_SECONDS, every_seconds=0.1)
-        told(command("rebuild-queues", "--json"))  # PayTabs is asked about each page, and its answer is a fact
+        told(command("rebuild-queues", *WHY, "--json"))  # PayTabs is asked about each page, and its answer is a fact
         known = self.idle(documents, broker)
-        counts = told(command("rebuild-queues", "--json"))["enqueued"]
+        counts = told(command("rebuild-queues", *WHY, "--json"))["enqueued"]
         assert counts["deliveries"] == 0
         assert counts["operations"] >= COUNT
         assert self.idle(documents, broker) == known
@@ -172,6 +176,6 @@ class TestNothingThere:
 
     def test_dead_broker(self, command: Command, free_port: int) -> None:
         """A broker that does not answer is one sentence and exit code 2."""
-        done = command("rebuild-queues", REDIS_URL=f"redis://127.0.0.1:{free_port}/0")
+        done = command("rebuild-queues", *WHY, REDIS_URL=f"redis://127.0.0.1:{free_port}/0")
         assert done.exit_code == 2
         assert f"the broker at 127.0.0.1:{free_port} does not answer" in done.stderr.replace("The broker", "the broker")

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,17 +185,34 @@ class TestProcess:
         assert world.db["alerts"].count_documents({"name": "delivery_fails", "key": recorded.delivery_id}) == 1
 
 
+class TestSealing:
+    """The minute's seal as a task."""
+
+    def test_sealed(self, world: World, clock: Clock, tmp_path: Path) -> None:
+        """It tells what was sealed; once the copy outside differs it adds nothing, and somebody is told."""
+        settings = world.settings.model_copy(update={"audit_seal_file": tmp_path / "seals.jsonl"})
+        built = build_world(settings, clock=clock)
+        use_world(built)
+        assert run(maintenance.seal_events) == {"sealed": 0, "seals": 1, "last": 1}
+        clock.forward(60)
+        assert run(maintenance.seal_events)["last"] == 2
+        built.db["audit_seals"].delete_one({"_id": 2})
+        clock.forward(60)
+        assert "seal 2" in run(maintenance.seal_events)["stopped"]
+        assert built.db["alerts"].count_documents({"name": "seals_differ"}) == 1
+
+
 class TestSchedule:
     """Beat's entries are data about tasks that exist."""
 
     def test_entries(self, settings: Settings) -> None:
-        """Each names a registered task, runs every sweep period, expires with it and leaves no result."""
+        """Each names a registered task, runs every sweep period or minute, expires with it and leaves no result."""
         schedule = beat_schedule(settings)
         assert len(schedule) == len(ENTRIES) > 0
         for entry in schedule.values():
             assert entry["task"] in known_tasks()
-            assert entry["schedule"] == settings.sweep_seconds
-            assert entry["options"] == {"expires": settings.sweep_seconds, "ignore_result": True}
+            assert entry["schedule"] in (settings.sweep_seconds, 60.0)
+            assert entry["options"] == {"expires": entry["schedule"], "ignore_result": True}
 
     def test_each_says_why(self) -> None:
         """Each says what would go wrong without it."""

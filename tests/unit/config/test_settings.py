@@ -226,6 +226,23 @@ class TestTimeChain:
         assert load(**shorter, MONGO_TIMEOUT_MS="13000").lease_seconds == 27
 
 
+class TestSealFile:
+    """Where the seals' copy is."""
+
+    @pytest.mark.parametrize(
+        ("variables", "path"),
+        [
+            ({}, ".local/audit/seals.jsonl"),
+            ({"LOCAL_DIR": "/var/x"}, "/var/x/audit/seals.jsonl"),
+            ({"AUDIT_SEAL_URL": "https://audit.example/seals"}, None),
+            ({"AUDIT_SEAL_URL": "https://audit.example/seals", "AUDIT_SEAL_FILE": "/mnt/seals"}, "/mnt/seals"),
+        ],
+    )
+    def test_path(self, load: Load, variables: dict[str, str], path: str | None) -> None:
+        """A file unless it is told otherwise, and none when seals are only posted."""
+        assert load(**variables).seal_file == (Path(path) if path else None)
+
+
 class TestExample:
     """`.env.example` is the settings' list, no more and no less."""
 

@@ -1,0 +1,132 @@
+"""`nestcms-workers audit`: verify the trail, seal it now, and look at what it holds."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from pymongo.database import Database
+from pymongo.errors import PyMongoError
+from rich.console import Console, Group
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from config.addresses import hosts
+from config.connections import database, mongo_client
+from config.settings import Settings
+from observability.alerts import Alerts
+from payments.audit import Audit
+from payments.audit_entries import AuditEntries
+from payments.errors import SealsDiffer
+from payments.seal_file import SealFile
+from payments.seal_store import OWN, SealStore
+from tasks.auditing import make_sealer, seal_file
+from tasks.wiring import utc_now
+from workers.cli_audit_tables import entries_table, seals_table, told
+from workers.cli_enqueue import to_text
+from workers.cli_errors import SealsApart, ServerSilent
+from workers.cli_payment import wide
+from workers.cli_settings import client_settings
+from workers.cli_shell import FAILED
+
+Json = dict[str, Any]
+
+#: How long `audit seal` goes on sealing a backlog, in seconds.
+SEALING_SECONDS = 600.0
+
+
+@click.group()
+def audit() -> None:
+    """Verify that nobody has changed what happened, and see what operators did."""
+
+
+@audit.command()
+@click.option(
+    "--file", "path", type=click.Path(path_type=Path), help="The seals' copy; AUDIT_SEAL_FILE's, if left out."
+)
+@click.option("--no-file", is_flag=True, help="Compare the seals with no copy outside the database.")
+@click.option("--json", "as_json", is_flag=True, help="Print all that was found as JSON, without a progress bar.")
+@click.pass_context
+def verify(context: click.Context, *, path: Path | None, no_file: bool, as_json: bool) -> None:
+    """Verify the whole trail, and name the first place at which it is broken.
+
+    Every payment's chain of events, the operators' entries, the seals, the seals' copy outside the database, and the
+    events that each seal covers. Ends with exit code 1 when anything is not as it was written.
+    """
+    settings = client_settings(["mongo_uri"])
+    file = None if no_file else (SealFile(path) if path else seal_file(settings))
+    with trail(settings) as db, looking(db, disable=as_json) as progress:
+        report = Audit(db, file, progress).verify()
+    click.echo(to_text(report.to_json()) if as_json else told(report, file))
+    context.exit(0 if report.whole else FAILED)
+
+
+@audit.command("seal")
+@click.option("--json", "as_json", is_flag=True, help="Print the seals as JSON.")
+def seal_now(*, as_json: bool) -> None:
+    """Seal now what is old enough, and bring the seals' copy outside the database up to date.
+
+    Beat does the same every minute.
+    """
+    settings = client_settings(["mongo_uri"])
+    with trail(settings) as db:
+        sealer = make_sealer(settings, db, utc_now, Alerts(db, clock=utc_now).raise_alert)
+        sealer.ensure_indexes()
+        try:
+            made = sealer.seal(SEALING_SECONDS)
+        except SealsDiffer as error:
+            raise SealsApart(str(error)) from error
+    if as_json:
+        click.echo(to_text([seal.model_dump() for seal in made]))
+    else:
+        for seal in made:
+            click.echo(f"Seal {seal.n} covers {seal.count} events up to {seal.horizon}: {seal.hash}")
+        if not made:
+            click.echo("Nothing is old enough to be sealed.")
+
+
+@audit.command("list")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 10_000), help="How many, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_trail(*, limit: int, as_json: bool) -> None:
+    """List what operators did, and the newest seals."""
+    with trail(client_settings(["mongo_uri"])) as db:
+        entries, seals = AuditEntries(db).last(limit), SealStore(db).newest(limit)
+    if as_json:
+        click.echo(to_text({"entries": [_plain(one) for one in entries], "seals": [_plain(one) for one in seals]}))
+    else:
+        wide(Console()).print(Group(entries_table(entries), seals_table(seals)))
+
+
+@contextlib.contextmanager
+def trail(settings: Settings) -> Iterator[Database[Json]]:
+    """Give the database of the trail.
+
+    Raises:
+        ServerSilent: it does not answer.
+    """
+    try:
+        with mongo_client(settings) as client:
+            yield database(client, settings)
+    except PyMongoError as error:
+        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+
+
+@contextlib.contextmanager
+def looking(db: Database[Json], *, disable: bool) -> Iterator[Callable[[str, int], None]]:
+    """Show how far the audit has come."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    total = db["payment_events"].estimated_document_count()
+    with Progress(*columns, console=Console(stderr=True), disable=disable) as bar:
+        steps: dict[str, TaskID] = {}
+
+        def advance(name: str, by: int) -> None:
+            if name not in steps:
+                steps[name] = bar.add_task(name, total=total)
+            bar.advance(steps[name], by)
+
+        yield advance
+
+
+def _plain(found: Json) -> Json:
+    return {name: value for name, value in found.items() if name not in OWN}
