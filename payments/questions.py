@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from payments.assessment import Assessment, assess
+from payments.facts import TransactionObserved
 from payments.ladder import WATCH
+from payments.movements import FREEING
 from payments.operations import Operation
 from payments.payment import IN_DOUBT, Attempt, AttemptStatus, FollowUp, Payment, State
+from paytabs.responses import Answer
 
 #: States in which transactions that we did not send may hang under the same cart: settlements, dashboard captures.
 _CART_TELLS_MORE = frozenset({State.PENDING_OFFLINE, State.ON_HOLD, State.AUTHORISED, State.PART_CAPTURED})
@@ -42,6 +45,22 @@ def questions(row: Operation, payment: Payment, now: datetime) -> list[Question]
             asked += _of_follow_up(row, follow_up, verdict, now)
     asked += _of_the_waiting(payment, verdict)
     return list(dict.fromkeys(asked))
+
+
+def what_undid(answer: Answer, known: Iterable[TransactionObserved]) -> Question | None:
+    """Return what has to be asked about a transaction that was undone, when nobody has told by what.
+
+    A V names no other transaction, though one of the same cart may have freed the money.
+
+    Args:
+        answer: what PayTabs said of it.
+        known: what was said of the payment before.
+    """
+    seen = answer.transaction
+    if seen is None or seen.response_status != "V" or not seen.cart_id:
+        return None
+    told = any(one.previous_tran_ref == seen.tran_ref and one.tran_type in FREEING for one in known)
+    return None if told else Question("cart_id", seen.cart_id)
 
 
 def _of_attempt(row: Operation, attempt: Attempt, verdict: Assessment, now: datetime) -> Iterable[Question]:

@@ -17,7 +17,7 @@ from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
 from payments.payment import State
 from payments.projections import RaiseAlert
-from payments.questions import Question, questions
+from payments.questions import Question, questions, what_undid
 from payments.requesting import FOLLOW_UP_KINDS
 from payments.review import in_doubt
 from payments.store import Change, Clock, PaymentStore
@@ -72,7 +72,8 @@ class Reconciler:
         """Ask everything that is open about some operations of one payment, each question once."""
         asked = [one for row in rows for one in questions(row, self._store.payment(row.payment_id), self._clock())]
         asked += [Question("tran_ref", also)] if also else []
-        return [self._query(one, context) for one in dict.fromkeys(asked)]
+        known = self._store.payment(rows[0].payment_id).observations if rows else frozenset()
+        return [answer for one in dict.fromkeys(asked) for answer in self._whole(one, known, context)]
 
     def ask_ref(self, tran_ref: str, context: Context) -> Answer:
         """Ask PayTabs what became of one transaction."""
@@ -86,6 +87,15 @@ class Reconciler:
         """Apply what answers say of a payment."""
         seen = [fact for answer in answers for fact in observations(answer)]
         self._store.change(payment_id, context, lambda change: change.record(*seen))
+
+    def _whole(self, question: Question, known: Iterable[facts.TransactionObserved], context: Context) -> list[Answer]:
+        """Ask a question, and what undid a transaction where nobody has told: both are answered, or neither is."""
+        answer = self._query(question, context)
+        further = what_undid(answer, known)
+        if further is None:
+            return [answer]
+        more = self._query(further, context)
+        return [answer, more] if is_conclusive(more) else [more]
 
     def _query(self, question: Question, context: Context) -> Answer:
         ask = self._gateway.query_tran if question.by == "tran_ref" else self._gateway.query_cart

@@ -98,6 +98,21 @@ class TestLadder:
         stage.live(DAY)
         assert stage.state(seeded) == state
 
+    def test_freed_unheard(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A hold that was freed before anybody heard of it is entered together with what freed it, never alone."""
+        tran_ref = stage.open_page(seeded)
+        stage.sandbox.pay(tran_ref, HELD)
+        stage.sandbox.dashboard(tran_ref, "void")
+        cart_id = stage.sandbox.ledger()[0]["cart_id"]
+        stage.sandbox.fault("/payment/query", "http_500", times=0, match={"cart_id": cart_id})
+        stage.live(60)
+        assert stage.state(seeded) == "AWAITING_PAYER"
+        stage.sandbox.clear_faults()
+        stage.live(DAY)
+        assert stage.state(seeded) == "VOIDED"
+        seen = {one.tran_ref: one.status for one in stage.world.store.payment(seeded.payment_id).observations}
+        assert seen == {one["tran_ref"]: one["status"] for one in stage.sandbox.ledger()}
+
     def test_authorised(self, stage: Stage, seeded: SeededPayment) -> None:
         """A reservation is asked about although its page's operation is done."""
         tran_ref = stage.open_page(seeded, transaction="auth")
