@@ -217,7 +217,8 @@ def refuse_beside(standing: Operation) -> None:
     if standing.status in (Status.NEW, Status.SENDING):
         raise PaymentBusy(standing.payment_id, standing.operation_id)
     stands = f"{standing.kind} {standing.operation_id} is {standing.status}"
-    raise InvalidArgument("payment_id", f"a payment without an operation under way; {stands}")
+    way_out = "; 'nestcms-workers review override-page' sets a page aside" if standing.kind in _PAGES else ""
+    raise InvalidArgument("payment_id", f"a payment without an operation under way; {stands}{way_out}")
 
 
 def _same_transaction(standing: Operation, terms: PageTerms) -> Operation:

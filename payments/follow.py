@@ -39,7 +39,7 @@ class FollowOperations:
         del version
         rows = self._ledger.of_payment(change.payment_id, change.session)
         for row in rows:
-            if not (row.open or row.due_at):
+            if not (row.open or row.due_at or _may_end_otherwise(row)):
                 continue
             if row.kind in FOLLOW_UP_KINDS:
                 self._follow_up(row, change)
@@ -99,6 +99,11 @@ class FollowOperations:
             closed = replace(row, open=False, status=status)
             changes |= {"due_at": next_look(closed, change.after, change.now), "lease": None}
         self._ledger.follow(row, changes, change.session)
+
+
+def _may_end_otherwise(row: Operation) -> bool:
+    """Return whether a closed row's end may still be another one: an attempt that failed may take money late."""
+    return row.status is Status.REFUSED and row.kind not in FOLLOW_UP_KINDS
 
 
 def follow_up_status(seen: Movement, review: Sequence[str]) -> tuple[Status, bool]:

@@ -72,7 +72,7 @@ class PageOverrides:
         legs = change.before.legs_of(row.operation_id) if row else []
         unpaid = [leg for leg in legs if leg.state in _UNPAID]
         state = change.before.base_state
-        if row is None or not unpaid or state not in _UNPAID:
+        if row is None or not unpaid:
             raise InvalidArgument("payment_id", f"a payment with an open page; this one is {state}")
         if row.kind == "create_invoice":
             raise InvalidArgument(

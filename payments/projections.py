@@ -13,7 +13,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from payments.operations import OperationsLedger
-from payments.payment import State
+from payments.payment import LIVE, State
 from payments.store import Change
 
 Document = dict[str, Any]
@@ -67,6 +67,16 @@ class ProjectToCms:
             detail = "the CMS's document is gone or newer; the events stand"
             self._raise("projection_missing", detail, change)
         self._alert_on_review(change)
+        self._alert_on_open_page(change)
+
+    def _alert_on_open_page(self, change: Change) -> None:
+        """Tell of a page that may be paid beside money that another attempt has taken."""
+        if change.after.base_state not in LIVE or change.before.base_state in LIVE:
+            return
+        left = [leg for leg in change.after.legs if leg.state is State.AWAITING_PAYER]
+        if left:
+            detail = f"{left[0].tran_ref} may still be paid beside {change.after.tran_ref}: override it"
+            self._raise("page_left_open", detail, change)
 
     def _alert_on_review(self, change: Change) -> None:
         """Keep the alert open exactly while there is something to review, naming all of it."""

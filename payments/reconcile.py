@@ -25,6 +25,9 @@ from paytabs.answers import PARKED
 from paytabs.errors import LISTED_CODES
 from paytabs.responses import Answer, Outcome
 
+#: PayTabs is given so much longer to answer at all before a human is called over what nobody could find out.
+SILENCE = timedelta(hours=2)
+
 #: Once "nothing found" would count, a payer waits for the answer: a query that got none is repeated this soon.
 UNANSWERED = timedelta(seconds=60)
 
@@ -110,6 +113,10 @@ class Reconciler:
         self.apply(row.payment_id, answers, context)
         stored = self._ledger.get(row.operation_id) or row
         now = self._clock()
+        if is_overdue(stored, now - SILENCE):
+            unheard = f"no query about cart {stored.cart_id} has been answered"
+            self._store.change(row.payment_id, context, lambda change: self._call_a_human(change, stored, unheard))
+            stored = self._ledger.get(row.operation_id) or stored
         if stored.due_at and (parked := parked_seconds(answers)):
             self._ledger.reschedule(stored, now + timedelta(seconds=parked))
         elif stored.due_at:
@@ -138,19 +145,19 @@ class Reconciler:
         if stored.cart_id != row.cart_id:
             return
         if is_overdue(stored, asked_at):
-            self._call_a_human(change, stored)
+            self._call_a_human(change, stored, f"PayTabs shows nothing under cart {stored.cart_id}")
             return
         reason = self._lost(stored, change, asked_at) if may_resend(stored) else None
         if reason and self._ledger.retire(stored, stored.cart_id, change.now, change.session):
             change.record(facts.CartRetired(operation_id=stored.operation_id, cart_id=stored.cart_id, reason=reason))
 
-    def _call_a_human(self, change: Change, row: Operation) -> None:
+    def _call_a_human(self, change: Change, row: Operation, evidence: str) -> None:
         """Hand an operation to a human whose outcome no query has told; it stays open and keeps others out."""
         if any(seen.cart_id == row.cart_id for seen in change.payment.observations):
             return
         changes = {"status": Status.REVIEW, "due_at": next_step(row.poll_from, change.now), "error": "nothing_found"}
         if self._ledger.settle(row, row.cart_id or "", change.now, changes, change.session):
-            change.record(facts.ReviewRaised(reason=in_doubt(row), evidence=f"cart {row.cart_id}"))
+            change.record(facts.ReviewRaised(reason=in_doubt(row), evidence=evidence))
 
     def _lost(self, row: Operation, change: Change, asked_at: datetime) -> str | None:
         """Return why an unknown send may be followed by one under a new cart, or None while it may not.

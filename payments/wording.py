@@ -18,6 +18,7 @@ WORDS = {
     "AttemptRefused": "PayTabs refused what was sent under cart {cart_id} with code {code}: {detail}",
     "OutcomeUnknown": "nobody knew what became of cart {cart_id}: {detail}",
     "CartRetired": "cart {cart_id} was given up: {reason}",
+    "PageOverridden": "the open page {tran_ref} was set aside by {by}: {note}",
     "TransactionObserved": "PayTabs said of {tran_ref} ({tran_type}): {status}, {amount} {currency}",
     "ReviewRaised": "a human was called: {reason} ({evidence})",
     "ReviewSettled": "{by} settled “{reason}”: {note}",

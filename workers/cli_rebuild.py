@@ -22,6 +22,8 @@ from config.queues import CORRELATION_HEADER
 from payments.inbox import COLLECTION as INBOX
 from payments.inbox import SWEPT_SECONDS
 from payments.operations import ENQUEUED_FOR
+from payments.outbox import COLLECTION as OUTBOX
+from payments.outbox import ENQUEUED_FOR as REACTION_ENQUEUED_FOR
 from tasks.wiring import utc_now
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import caller, to_text
@@ -40,7 +42,7 @@ class Source:
         collection: Where its rows are.
         open_rows: Which of them are open.
         task: What is enqueued for each.
-        argument: The task's argument that takes the row's id.
+        argument: The task's argument that takes the row's id, or the row's members that are its arguments.
         due: The field that tells a sweep when to look at a row.
         left_alone_for: How long sweeps need not look at a row that was enqueued.
     """
@@ -49,7 +51,7 @@ class Source:
     collection: str
     open_rows: Document
     task: str
-    argument: str
+    argument: str | tuple[str, ...]
     due: str
     left_alone_for: timedelta
 
@@ -79,6 +81,15 @@ def sources(now: datetime) -> tuple[Source, ...]:
             argument="delivery_id",
             due="sweep_at",
             left_alone_for=timedelta(seconds=SWEPT_SECONDS),
+        ),
+        Source(
+            name="reactions",
+            collection=OUTBOX,
+            open_rows={"due_at": {"$type": "date"}},
+            task="events.handle",
+            argument=("event_id", "handler"),
+            due="due_at",
+            left_alone_for=REACTION_ENQUEUED_FOR,
         ),
     )
 
@@ -123,22 +134,35 @@ def told(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
+def projection(source: Source) -> dict[str, bool]:
+    """Return which members of a row are read."""
+    members = () if isinstance(source.argument, str) else source.argument
+    return dict.fromkeys((source.due, "correlation_id", *members), True)
+
+
 def open_work(rows: Any, source: Source, now: datetime) -> Iterator[Document]:  # noqa: ANN401 - a collection
     """Give the open rows of one kind, longest due first, each pushed forward if a sweep would take it as well."""
     later = now + source.left_alone_for
     # Read whole before any is pushed forward: a row that moves within the order that is read would be found twice.
-    for row in list(rows.find(source.open_rows, {source.due: True, "correlation_id": True}).sort(source.due, 1)):
+    for row in list(rows.find(source.open_rows, projection(source)).sort(source.due, 1)):
         due = row.get(source.due)
         if due is not None and due < later:
             rows.update_one({"_id": row["_id"], source.due: due}, {"$set": {source.due: later}})
         yield row
 
 
+def arguments(source: Source, row: Document) -> Document:
+    """Return what the task of a row is called with."""
+    if isinstance(source.argument, str):
+        return {source.argument: row["_id"]}
+    return {name: row[name] for name in source.argument}
+
+
 def enqueue(app: Celery, source: Source, row: Document) -> None:
     """Enqueue the task that looks at a row."""
     app.send_task(
         source.task,
-        kwargs={source.argument: row["_id"]},
+        kwargs=arguments(source, row),
         headers={CORRELATION_HEADER: row["correlation_id"]},
         ignore_result=True,
     )

@@ -1,13 +1,14 @@
 """Payments and follow-ups of every shape while calls are cut, fail, come late and drip, and notices go astray."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.wiring import build_world
-from tests.chaos.fire.books import read_books
+from tests.chaos.fire.books import Books, read_books
 from tests.chaos.fire.counts import count
 from tests.chaos.fire.driver import Driver
 from tests.chaos.fire.people import People
@@ -28,6 +29,9 @@ RATES = {
     "cut_rate": 0.20, "error_rate": 0.10, "slow_rate": 0.05, "drip_rate": 0.03,
     "notice_drop_rate": 0.25, "notice_duplicate_rate": 0.15, "notice_reorder_rate": 0.15,
 }  # fmt: skip
+
+#: Which part of its share of calls a mishap has to befall at least.
+ENOUGH = 0.6
 
 #: How long the last notices may take, in seconds.
 SETTLE_SECONDS = 60.0
@@ -71,7 +75,26 @@ def run_money(directory: Path, sandbox: Sandbox, size: Size) -> Findings:
         driver.live(stories, Story.whole)
         inbox = last_notices(people)
         books = read_books(people.stage, stories)
-        return Findings([stories_ended(stories, driver), *judge(books, people.world), inbox], count(books, people))
+        lines = [stories_ended(stories, driver), *judge(books, people.world), inbox]
+        return Findings([*lines, burned(books, people, size)], count(books, people))
+
+
+def burned(books: Books, people: People, size: Size) -> Line:
+    """There was a fire: calls and notices had every mishap, nearly as often as they were to have it."""
+    faults, fates = Counter(str(one["fault"]) for one in books.requests), people.sandbox.fates()
+    calls = sum(faults.values())
+    shares = {
+        "cut": (sum(faults[name] for name in faults if "cut" in name), RATES["cut_rate"]),
+        "error": (sum(faults[name] for name in faults if "500" in name), RATES["error_rate"]),
+        "slow": (faults["slow"], RATES["slow_rate"]),
+        "drip": (faults["drip"], RATES["drip_rate"]),
+    }
+    least = {name: ENOUGH * size.heat * rate * calls for name, (_, rate) in shares.items()}
+    missing = [f"{name}: {number} of {calls}" for name, (number, _) in shares.items() if number < int(least[name])]
+    lost = sum(number for fate, number in fates.items() if fate != "sent")
+    missing += [] if lost else [f"notices: {fates}"]
+    measured = ", ".join(f"{name} {number}" for name, (number, _) in shares.items())
+    return Line("the mishaps befell calls and notices", f"{measured} of {calls} calls; {lost} notices", missing)
 
 
 def set_fire(sandbox: Sandbox, size: Size) -> None:

@@ -1,5 +1,8 @@
+import base64
+import json
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -169,6 +172,26 @@ class TestBrokerLost:
         everyone = [one.payment for one in (*open_work.paid, *open_work.accepted)]
         assert documents["payment_operations"].count_documents({"payment_id": {"$in": everyone}}) == 2 * COUNT
         assert len([one for one in sandbox.ledger() if one["status"] == "A"]) == COUNT
+
+
+class TestReactions:
+    """What events lead to is open work as well."""
+
+    def test_enqueued(self, system: System, documents: Documents, broker: redis.Redis, command: Command) -> None:
+        """Every reaction that is owed is enqueued by its event and name; what is done is not."""
+        system.kill("beat")
+        documents["event_deliveries"].delete_many({})
+        row: dict[str, Any] = {"event_id": f"{'0' * 24}-1", "correlation_id": "corr-9", "done_at": None}
+        owed = [
+            row | {"_id": name, "handler": name, "due_at": datetime.now(UTC)} for name in ("email_client", "notify_cms")
+        ]
+        documents["event_deliveries"].insert_many([*owed, row | {"_id": "done", "handler": "done", "due_at": None}])
+        assert told(command("rebuild-queues", "--json"))["enqueued"]["reactions"] == 2
+        envelopes = [json.loads(raw) for raw in broker.lrange("events", 0, -1)]
+        bodies = [json.loads(base64.b64decode(one["body"]))[1] for one in envelopes]
+        assert {(one["event_id"], one["handler"]) for one in bodies} >= {(row["event_id"], "email_client")}
+        documents["event_deliveries"].delete_many({})
+        system.restart("beat")
 
 
 class TestNothingThere:

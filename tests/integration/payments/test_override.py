@@ -155,6 +155,39 @@ class TestOverridden:
         assert override(stage, seeded).error == "overridden"
 
 
+class TestBesidePaid:
+    """A page that is open beside money that another one took can be set aside, and the money given back."""
+
+    def test_overridden_page_paid(self, stage: Stage, seeded: SeededPayment) -> None:
+        """The first page, overridden, is paid while the second is open: operators are told, and can act."""
+        first = stage.open_page(seeded)
+        override(stage, seeded)
+        stage.clock.advance(1)
+        second = stage.open_page(seeded)
+        stage.sandbox.pay(first, PAID)
+        stage.notice(first)
+        assert stage.state(seeded) == "PAID"
+        assert second in stage.alerts()["page_left_open"]
+        with pytest.raises(InvalidArgument, match="override-page"):
+            stage.follow_up(seeded, "refund")
+        assert override(stage, seeded).tran_ref == second
+        assert stage.follow_up(seeded, "refund", tran_ref=first).state == "REFUNDED"
+
+    def test_failed_page_paid(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A declined page is paid late beside a second one: its row says so, and the second can be set aside."""
+        stage.sandbox.switch(page_attempts="until_paid")
+        first = stage.open_page(seeded)
+        stage.sandbox.pay(first, DECLINED)
+        stage.verify(seeded)
+        stage.clock.advance(1)
+        stage.open_page(seeded)
+        stage.sandbox.pay(first, PAID)
+        stage.notice(first)
+        assert [row.status for row in stage.rows(seeded)] == [Status.SUCCEEDED, Status.PENDING]
+        override(stage, seeded)
+        assert stage.follow_up(seeded, "refund").state == "REFUNDED"
+
+
 class TestWatched:
     """Its payer may still hold the link, so PayTabs is asked about it until it is final."""
 

@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 AGREED = BreakerRules()
 
 #: Open for so short a time that a test can wait for its end.
-BRIEF = BreakerRules(open_seconds=0.3, jitter_seconds=0)
+BRIEF = BreakerRules(open_seconds=3, jitter_seconds=0)
 
 #: A well-formed key that the sandbox does not know.
 WRONG_KEY = SecretStr("SWRONGKEY1-AAAA2222BB-CCCC3333DD")
@@ -67,7 +67,7 @@ class TestSend:
         with pytest.raises(NotYet, match="parked"):
             stage.create(seeded, world)
         eventually(lambda: world.gateway.gate.breaker.state() == "half-open", what="the end of the open time")
-        stage.live(1)
+        stage.live(4)
         assert stage.state(seeded) == "AWAITING_PAYER"
         assert len(stage.sent()) == 1
 

@@ -35,7 +35,24 @@ class TestInDoubt:
         case = lost(stage, seeded)
         assert case.reason == "refund op-1: nothing found within a day"
         assert case.operation_id == "op-1"
-        assert case.evidence == (f"cart {stage.row(seeded).cart_id}",)
+        assert case.evidence == (f"PayTabs shows nothing under cart {stage.row(seeded).cart_id}",)
+
+    def test_never_answered(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Of what PayTabs never answers a query, a human is told too, two hours later; found, it ends by itself."""
+        stage.paid(seeded)
+        stage.sandbox.fault("/payment/request", "cut_after_accept")
+        with pytest.raises(NotYet):
+            stage.follow_up(seeded, "refund", "40.00", operation_id="op-1")
+        stage.sandbox.fault("/payment/query", "code", times=0, code=777, http_status=400)
+        stage.live(DAY + 3600)
+        assert stage.world.review.cases(seeded.payment_id) == []
+        stage.live(3 * 3600)
+        (case,) = stage.world.review.cases(seeded.payment_id)
+        assert case.operation_id == "op-1"
+        assert case.evidence == (f"no query about cart {stage.row(seeded).cart_id} has been answered",)
+        stage.sandbox.clear_faults()
+        stage.live(DAY)
+        assert (stage.row(seeded).status, stage.get(seeded).refunded) == (Status.SUCCEEDED, "40.00")
 
     def test_did_not_happen(self, stage: Stage, seeded: SeededPayment) -> None:
         """Declared not to have happened, it frees what was set aside, and who decided is on record."""
