@@ -1,15 +1,21 @@
 """Stored cards: asking about a token and having it forgotten. Nothing of either is kept here.
 
-Deleting does no harm when it is done twice, so it needs no row: a token that is gone is deleted, whoever did it.
+Deleting does no harm when it is done twice, so it needs no row: a token that is gone is deleted, whoever did it. Who
+asked for it, and under which id, stands in the log line `token_deleted` alone, with a digest of the token.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
-from payments.errors import GatewaySilent
+import structlog
+
+from payments.acts import digest
+from payments.errors import no_answer
 from payments.events import Context
 from payments.gateway import CardGateway
 from paytabs.responses import Outcome
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,25 +29,31 @@ class CardService:
 
         Raises:
             GatewaySilent: PayTabs does not say.
+            NotYet: it may not be called now.
         """
         answer = self.gateway.query_token(token, correlation_id=context.correlation_id)
         seen = answer.transaction
         if answer.detail == "not_found":
             return {"state": "not_found", "tran_ref": None, "card_scheme": None, "card": None}
         if answer.outcome is not Outcome.SUCCEEDED or seen is None:
-            raise GatewaySilent(answer.detail)
+            raise no_answer(answer)
         return {
             "state": "known", "tran_ref": seen.tran_ref, "card_scheme": seen.card_scheme,
             "card": seen.payment_description,
         }  # fmt: skip
 
     def delete(self, token: str, context: Context) -> dict[str, Any]:
-        """Have a token forgotten.
+        """Have a token forgotten, and log who asked: the id is stored nowhere.
 
         Raises:
             GatewaySilent: whether it is gone is not known; asking again does no harm.
+            NotYet: PayTabs may not be called now.
         """
         answer = self.gateway.delete_token(token, correlation_id=context.correlation_id)
         if answer.outcome is not Outcome.SUCCEEDED and answer.detail != "not_found":
-            raise GatewaySilent(answer.detail)
+            raise no_answer(answer)
+        _log.info(
+            "token_deleted", operation_id=context.operation_id, requested_by=context.requested_by,
+            token_digest=digest(token), found=answer.detail != "not_found",
+        )  # fmt: skip
         return {"state": "deleted"}

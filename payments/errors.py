@@ -1,5 +1,7 @@
 """What can go wrong in the life of a payment, in its own words."""
 
+from paytabs.answers import PARKED, Answer
+
 
 class PaymentsError(Exception):
     """Raised when a payment's life cannot go on as asked; the root of this package's errors."""
@@ -124,6 +126,21 @@ class GatewaySilent(StreamContended):
 
     def __str__(self) -> str:
         return f"PayTabs does not say: {self.detail}"
+
+
+def no_answer(answer: Answer, payment_id: str = "") -> NotYet | GatewaySilent:
+    """Return what to raise when PayTabs was not asked, or did not say.
+
+    Args:
+        answer: what stands in place of an answer.
+        payment_id: what was asked about, if it was a payment.
+
+    Returns:
+        When it may be asked again if it may not be called now, else what makes the task try again by itself.
+    """
+    if answer.detail == PARKED:
+        return NotYet(payment_id, answer.retry_after_seconds or 1.0, PARKED)
+    return GatewaySilent(answer.detail)
 
 
 class NeverAgain(PaymentsError):

@@ -1,7 +1,8 @@
 """Invoices: an attempt at a payment whose link PayTabs sends about, and what may be done to one.
 
 Making one is an operation like a page. Cancelling does no harm when it is done twice; the other acts are noted under
-the caller's id before they are done, and done once.
+the caller's id before they are done. A message whose outcome is not known is never sent again by itself; that an
+invoice was paid is, once PayTabs would show it: it refuses the second time.
 """
 
 import time
@@ -11,19 +12,26 @@ from typing import Any
 
 from payments import facts
 from payments.accepting import InvoiceTerms
-from payments.errors import GatewaySilent, InvalidArgument
+from payments.acts import Acts, ActState, Asked, Document
+from payments.errors import InvalidArgument, NotYet, no_answer
 from payments.events import Context
 from payments.gateway import InvoiceGateway
 from payments.money import MoneyService
 from payments.operations import Operation, OperationsLedger
 from payments.reconcile import Reconciler
-from payments.store import Change, PaymentStore
+from payments.store import Change, Clock, PaymentStore
 from paytabs.errors import InvalidRequest
 from paytabs.invoices import InvoicePaidRequest
 from paytabs.responses import Answer, Outcome
 
 #: How the row of a cancelled invoice ends.
 CANCELLED = "cancelled"
+
+#: What PayTabs says of an invoice that is paid, here or elsewhere.
+PAID = "paid"
+
+#: Acts that PayTabs may have carried out without our knowing.
+_IN_DOUBT = frozenset({ActState.SENT, ActState.UNKNOWN})
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,7 @@ class InvoiceParts:
     reconciler: Reconciler
     gateway: InvoiceGateway
     fence_seconds: float
+    clock: Clock
     monotonic: Callable[[], float] = time.monotonic
 
 
@@ -45,6 +54,7 @@ class InvoiceService:
     def __init__(self, parts: InvoiceParts) -> None:
         """Keep what the use cases need."""
         self._parts = parts
+        self._acts = Acts(parts.ledger)
 
     def create(self, payment_id: str, terms: InvoiceTerms, operation_id: str, context: Context) -> dict[str, Any]:
         """Bill a payment of the CMS; the answer is the payment's view with the invoice's number and link.
@@ -66,6 +76,7 @@ class InvoiceService:
         Raises:
             InvalidArgument: the payment has no invoice.
             GatewaySilent: PayTabs does not say.
+            NotYet: PayTabs may not be called now.
         """
         row = self._invoice(payment_id)
         answer = self._asked(row, context)
@@ -80,6 +91,7 @@ class InvoiceService:
         Raises:
             InvalidArgument: the payment has no invoice, or PayTabs does not cancel it: a paid one, for example.
             GatewaySilent: whether it is cancelled is not known; asking again does no harm.
+            NotYet: PayTabs may not be called now.
         """
         row = self._invoice(payment_id)
         done = {"payment_id": payment_id, "invoice_id": row.invoice_id, "state": CANCELLED}
@@ -94,24 +106,31 @@ class InvoiceService:
                     "payment_id", f"one whose invoice can be cancelled; it is {status.invoice_status}"
                 )
         elif answer.outcome is not Outcome.SUCCEEDED:
-            raise GatewaySilent(answer.detail)
+            raise no_answer(answer, payment_id)
         self._parts.store.change(payment_id, context, lambda change: self._retire(change, row))
         return done
 
     def send_sms(self, payment_id: str, phone: str, act_id: str, context: Context) -> dict[str, Any]:
         """Send the link of a payment's invoice to a telephone, once per id; the number is not kept.
 
+        Returns:
+            `sent`, `asked before`, or `unknown`: it may have been sent, and is not sent again under this id.
+
         Raises:
             InvalidArgument: the payment has no invoice, or PayTabs refuses.
+            OperationConflict: the id stands for something else.
+            NotYet: PayTabs may not be called now; nothing was sent.
         """
         row = self._invoice(payment_id)
+        asked = Asked(act_id, "send_sms", {"invoice_id": row.invoice_id, "phone": phone}, context.requested_by)
         told = {"payment_id": payment_id, "invoice_id": row.invoice_id}
-        if not self._parts.ledger.claim_act(row, act_id):
-            return {**told, "state": "asked before"}
+        act = self._acts.find(row, asked, self._parts.clock())
+        if not self._claim(row, asked, act):
+            done = act is not None and act["state"] == ActState.DONE
+            return {**told, "state": "asked before" if done else ActState.UNKNOWN.value}
         answer = self._parts.gateway.send_invoice_sms(_number(row), phone, correlation_id=context.correlation_id)
-        if answer.outcome is Outcome.DID_NOT_HAPPEN:
-            self._parts.ledger.forget_act(row, act_id)
-            self._refuse(answer)
+        if self._book(row, act_id, answer) is ActState.REFUSED:
+            raise _refused(answer)
         return {**told, "state": "sent" if answer.outcome is Outcome.SUCCEEDED else "unknown"}
 
     def mark_paid(
@@ -119,22 +138,87 @@ class InvoiceService:
     ) -> dict[str, Any]:
         """Say that a payment's invoice was paid outside PayTabs, once.
 
+        Where an earlier call may have done it, PayTabs is asked first; it is sent once more when it would show by now.
+
+        Returns:
+            How the invoice stands, and `act`: how far this came.
+
         Raises:
             InvalidArgument: the payment has no invoice, or PayTabs refuses: a cancelled one, for example.
+            OperationConflict: the id stands for something else.
             GatewaySilent: PayTabs does not say.
+            NotYet: whether it was done is not known yet, or PayTabs may not be called now.
         """
         row = self._invoice(payment_id)
+        request = _paid_request(row, method, description)
+        params = {"invoice_id": row.invoice_id, "pay_method": method, "pay_description": description}
+        asked = Asked(act_id, "mark_paid", params, context.requested_by)
+        act = self._acts.find(row, asked, self._parts.clock())
         before = self._asked(row, context)
-        if before.invoice_status != "paid" and self._parts.ledger.claim_act(row, act_id):
-            request = _paid_request(row, method, description)
-            not_after = self._parts.monotonic() + self._parts.fence_seconds
-            answer = self._parts.gateway.mark_invoice_paid(
-                request, not_after=not_after, correlation_id=context.correlation_id
-            )
-            if answer.outcome is Outcome.DID_NOT_HAPPEN:
-                self._parts.ledger.forget_act(row, act_id)
-                self._refuse(answer)
-        return self.status(payment_id, context)
+        if before.invoice_status == PAID:
+            self._note_done(row, asked)
+        elif self._claim_when_settled(row, asked, act):
+            self._mark(row, request, act_id, context)
+        return self._marked(row, asked, context)
+
+    def _mark(self, row: Operation, request: InvoicePaidRequest, act_id: str, context: Context) -> None:
+        """Tell PayTabs, and note what came of it.
+
+        Raises:
+            InvalidArgument: PayTabs refuses, and not because the invoice is paid already.
+        """
+        not_after = self._parts.monotonic() + self._parts.fence_seconds
+        answer = self._parts.gateway.mark_invoice_paid(
+            request, not_after=not_after, correlation_id=context.correlation_id
+        )
+        if self._book(row, act_id, answer) is ActState.REFUSED and self._asked(row, context).invoice_status != PAID:
+            raise _refused(answer)
+
+    def _marked(self, row: Operation, asked: Asked, context: Context) -> dict[str, Any]:
+        """Tell how the invoice and the act stand; NotYet while whether it was done is not known."""
+        told = self.status(row.payment_id, context)
+        if told["invoice_status"] == PAID:
+            self._acts.end(row, asked.id, ActState.DONE)
+        now = self._parts.clock()
+        act = self._acts.find(row, asked, now)
+        state = act["state"] if act else ActState.UNKNOWN.value
+        if act and state in _IN_DOUBT:
+            wait = max(self._acts.seconds_in_doubt(act, now), 1.0)
+            raise NotYet(row.payment_id, wait, ActState.UNKNOWN.value)
+        return {**told, "act": state}
+
+    def _claim(self, row: Operation, asked: Asked, act: Document | None) -> bool:
+        """Note an act that was not asked before, or of which PayTabs said that it did not do it."""
+        now = self._parts.clock()
+        if act is None:
+            return self._acts.claim(row, asked, now)
+        return act["state"] == ActState.REFUSED and self._acts.claim_again(row, act, now)
+
+    def _claim_when_settled(self, row: Operation, asked: Asked, act: Document | None) -> bool:
+        """Note an act as well that may have been done so long ago that PayTabs would show it."""
+        now = self._parts.clock()
+        if act and act["state"] in _IN_DOUBT:
+            return self._acts.seconds_in_doubt(act, now) == 0 and self._acts.claim_again(row, act, now)
+        return self._claim(row, asked, act)
+
+    def _note_done(self, row: Operation, asked: Asked) -> None:
+        if not self._acts.claim(row, asked, self._parts.clock(), ActState.DONE):
+            self._acts.end(row, asked.id, ActState.DONE)
+
+    def _book(self, row: Operation, act_id: str, answer: Answer) -> ActState:
+        """Note what came of an act; one for which PayTabs was not reached is forgotten.
+
+        Raises:
+            GatewaySilent: PayTabs was not reached.
+            NotYet: it may not be called now.
+        """
+        if answer.outcome is Outcome.DID_NOT_HAPPEN and not answer.error_code:
+            self._acts.forget(row, act_id)
+            raise no_answer(answer, row.payment_id)
+        known = {Outcome.SUCCEEDED: ActState.DONE, Outcome.DID_NOT_HAPPEN: ActState.REFUSED}
+        state = known.get(answer.outcome, ActState.UNKNOWN)
+        self._acts.end(row, act_id, state)
+        return state
 
     def _invoice(self, payment_id: str) -> Operation:
         rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.invoice_id is not None]
@@ -145,7 +229,7 @@ class InvoiceService:
     def _asked(self, row: Operation, context: Context) -> Answer:
         answer = self._parts.gateway.invoice_status(_number(row), correlation_id=context.correlation_id)
         if answer.invoice_status is None:
-            raise GatewaySilent(answer.detail)
+            raise no_answer(answer, row.payment_id)
         return answer
 
     def _apply(self, row: Operation, answer: Answer, context: Context) -> str:
@@ -162,10 +246,9 @@ class InvoiceService:
             change.record(facts.CartRetired(operation_id=row.operation_id, cart_id=cart_id, reason="invoice_cancelled"))
             self._parts.ledger.give_up(stored, CANCELLED, change.now, change.session)
 
-    def _refuse(self, answer: Answer) -> None:
-        if answer.error_code:
-            raise InvalidArgument("payment_id", f"an invoice of which PayTabs takes this: {answer.message}")
-        raise GatewaySilent(answer.detail)
+
+def _refused(answer: Answer) -> InvalidArgument:
+    return InvalidArgument("payment_id", f"an invoice of which PayTabs takes this: {answer.message}")
 
 
 def _number(row: Operation) -> int:

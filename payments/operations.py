@@ -97,7 +97,7 @@ class OperationsLedger:
     def __init__(self, database: Database[Document], *, lease: timedelta) -> None:
         """Use a database whose writes are acknowledged by a majority."""
         self.rows = database.get_collection("payment_operations", read_preference=ReadPreference.PRIMARY)
-        self._lease = lease
+        self.lease = lease
 
     def ensure_indexes(self) -> None:
         """Create the indexes the promises lean on; harmless when they are there."""
@@ -105,6 +105,7 @@ class OperationsLedger:
         self.rows.create_index([("payment_id", 1), ("created_at", 1)])
         self.rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
         self.rows.create_index("sends.cart_id", sparse=True)
+        self.rows.create_index("acts.id", sparse=True)
         self.rows.create_index("updated_at", partialFilterExpression=IN_REVIEW, name="in_review")
         self.rows.create_index("created_at")
 
@@ -150,8 +151,8 @@ class OperationsLedger:
             {"_id": row.operation_id, "status": Status.NEW},
             {
                 "$set": {
-                    "status": Status.SENDING, "lease": {"owner": owner, "until": now + self._lease},
-                    "due_at": now + self._lease, "poll_from": now, "updated_at": now,
+                    "status": Status.SENDING, "lease": {"owner": owner, "until": now + self.lease},
+                    "due_at": now + self.lease, "poll_from": now, "updated_at": now,
                 },
                 "$push": {"sends": {"cart_id": cart_id, "sent_at": now, "retired_at": None}},
                 "$inc": {"attempts": 1},
@@ -186,15 +187,6 @@ class OperationsLedger:
             session=session,
         )  # fmt: skip
         return result.modified_count == 1
-
-    def claim_act(self, row: Operation, act_id: str) -> bool:
-        """Note under a caller's id that something is done to an operation once; False when it was noted before."""
-        unnoted = {"_id": row.operation_id, "acts": {"$ne": act_id}}
-        return self.rows.update_one(unnoted, {"$push": {"acts": act_id}}).modified_count == 1
-
-    def forget_act(self, row: Operation, act_id: str) -> None:
-        """Take back the note of an act that provably did not happen."""
-        self.rows.update_one({"_id": row.operation_id}, {"$pull": {"acts": act_id}})
 
     def give_up(self, row: Operation, error: str, now: datetime, session: ClientSession) -> None:
         """Close an operation in doubt by a human's word; its last cart stays watched. The session has read the row."""

@@ -152,7 +152,7 @@ def build_world(
     invoices = InvoiceService(
         InvoiceParts(
             store=store, ledger=ledger, money=money, reconciler=reconciler, gateway=door,
-            fence_seconds=settings.send_fence_seconds,
+            fence_seconds=settings.send_fence_seconds, clock=clock,
         )
     )  # fmt: skip
     notices = Notices(
