@@ -189,8 +189,8 @@ class TestReactions:
         assert told(command("rebuild-queues", *WHY, "--json"))["enqueued"]["reactions"] == 2
         envelopes = [json.loads(raw) for raw in broker.lrange("events", 0, -1)]
         bodies = [json.loads(base64.b64decode(one["body"]))[1] for one in envelopes]
-        sent = [(one["event_id"], one["handler"]) for one in bodies if "handler" in one]
-        assert sorted(sent) == [(row["event_id"], "email_client"), (row["event_id"], "notify_cms")]
+        sent = [one["handler"] for one in bodies if one.get("event_id") == row["event_id"]]
+        assert sorted(sent) == ["email_client", "notify_cms"]
         documents["event_deliveries"].delete_many({})
         system.restart("beat")
 
