@@ -25,7 +25,7 @@ from paytabs.answers import PARKED
 from paytabs.errors import LISTED_CODES
 from paytabs.responses import Answer, Outcome
 
-#: PayTabs is given so much longer to answer at all before a human is called over what nobody could find out.
+#: PayTabs is given so much longer to answer at all before operators are told of what nobody could find out.
 SILENCE = timedelta(hours=2)
 
 #: Once "nothing found" would count, a payer waits for the answer: a query that got none is repeated this soon.
@@ -114,9 +114,9 @@ class Reconciler:
         stored = self._ledger.get(row.operation_id) or row
         now = self._clock()
         if is_overdue(stored, now - SILENCE):
-            unheard = f"no query about cart {stored.cart_id} has been answered"
-            self._store.change(row.payment_id, context, lambda change: self._call_a_human(change, stored, unheard))
-            stored = self._ledger.get(row.operation_id) or stored
+            # Silence proves nothing, so it ends nothing either: operators are told, and PayTabs is asked on.
+            unheard = f"{stored.kind} of payment {row.payment_id}: no query about cart {stored.cart_id} was answered"
+            self._alert("operation_unanswered", row.operation_id, unheard)
         if stored.due_at and (parked := parked_seconds(answers)):
             self._ledger.reschedule(stored, now + timedelta(seconds=parked))
         elif stored.due_at:

@@ -285,5 +285,5 @@ class TestActs:
         done = command("rebuild-queues", "--reason", "the broker was lost", "--json", **servers)
         assert done.exit_code == 0, done.output
         _, ended = self.entries(database)
-        assert ended["outcome"] == "enqueued 0 operations, 0 deliveries"
+        assert ended["outcome"].startswith("enqueued 0 operations, 0 deliveries, ")
         assert "the broker was lost" in command("audit", "list", **servers).stdout
