@@ -57,6 +57,7 @@ WholeSeconds = Annotated[int, Field(ge=1, le=86_400)]
 Milliseconds = Annotated[int, Field(gt=0, le=86_400_000)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Count = Annotated[int, Field(ge=1, le=1_000)]
+Days = Annotated[int, Field(ge=7, le=3_650)]
 CallRate = Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]
 
 
@@ -141,6 +142,12 @@ class Settings(BaseSettings):
     audit_seal_url: str | None = Field(
         None, repr=False, description="an http(s) address that every seal is posted to, or nothing"
     )
+
+    # How long what may be about people is kept as it came; see docs/operations.md.
+    inbox_retention_days: Days = Field(
+        90, description="whole days for which deliveries, and operations in their callers' words, are kept as they came"
+    )
+    dead_letter_retention_days: Days = Field(90, description="whole days for which dead letters are kept as they came")
 
     # Processes on this machine.
     worker_concurrency: Count = Field(2, description="how many child processes a worker forks")

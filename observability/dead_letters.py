@@ -125,6 +125,7 @@ class DeadLetters:
             {
                 "$setOnInsert": {"first_at": letter.at, "replays": []},
                 "$set": {**members, "kind": letter.kind.value, "status": "waiting"},
+                "$unset": {"redacted_at": ""},
                 "$inc": {"seen": 1},
             },
             upsert=True,

@@ -78,7 +78,7 @@ def payload(occasion: Occasion) -> dict[str, Any]:
     A copy that comes late tells the same as the first one did, byte for byte.
     """
     event, terms = occasion.event, occasion.payment.snapshot
-    data = event.content["data"]
+    data = event.fact.to_data()
     verdict = assess(occasion.at_event)
     return {
         "type": f"payment.{_dotted(event.type)}",

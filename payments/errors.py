@@ -143,6 +143,25 @@ def no_answer(answer: Answer, payment_id: str = "") -> NotYet | GatewaySilent:
     return GatewaySilent(answer.detail)
 
 
+class EventUnreadable(PaymentsError, KeyError):
+    """Raised when this version cannot tell what a stored event says: half a history must decide nothing.
+
+    Attributes:
+        type_name: The event's type.
+        schema_version: The version of its data.
+        reason: What is missing.
+    """
+
+    def __init__(self, type_name: str, schema_version: object, reason: str) -> None:
+        self.type_name = type_name
+        self.schema_version = schema_version
+        self.reason = reason
+        super().__init__(type_name, schema_version, reason)
+
+    def __str__(self) -> str:
+        return f"an event {self.type_name} of schema version {self.schema_version} cannot be read: {self.reason}"
+
+
 class NeverAgain(PaymentsError):
     """Raised when a reaction to an event cannot succeed however often it is tried, or is not wanted any more."""
 

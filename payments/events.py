@@ -13,7 +13,8 @@ from typing import Any
 
 from bson import ObjectId
 
-from payments.facts import Fact, fact_from
+from payments.facts import Fact
+from payments.upcasting import SCHEMAS, Schemas
 
 #: What the first event of a payment names as the hash before it.
 GENESIS_HASH = "0" * 64
@@ -127,18 +128,23 @@ def content_hash(content: dict[str, Any]) -> str:
     return hashlib.sha256(canonical_bytes(content)).hexdigest()
 
 
-def from_document(document: dict[str, Any]) -> Event:
-    """Read one stored event back.
+def from_document(document: dict[str, Any], schemas: Schemas = SCHEMAS) -> Event:
+    """Read one stored event back; its fact is brought up to date, what its hash covers stays as it was stored.
+
+    Args:
+        document: as MongoDB gives it back.
+        schemas: which facts there are, and how their older versions are read.
 
     Raises:
-        KeyError: the document is not an event of a known type.
+        EventUnreadable: this version does not know the fact, or misses a member of it.
+        KeyError: the document is no event.
         ValueError: `recorded_at` was read without a zone.
     """
     content = stored_content(document)
     return Event(
         payment_id=content["payment_id"],
         version=document["version"],
-        fact=fact_from(document["type"], document["data"]),
+        fact=schemas.read(document["type"], document["schema_version"], document["data"]),
         schema_version=document["schema_version"],
         recorded_at=document["recorded_at"],
         context=Context(**{name: document[name] for name in _CONTEXT}),

@@ -1,30 +1,43 @@
 """What can have happened to a payment: one frozen class per fact, named in the past tense.
 
-Facts carry ids, amounts, codes and references only: no personal data and no raw bodies. Amounts are decimal text,
-because a fact's canonical bytes are hashed.
+This file names them all. Each says what happened, who writes it, and what it carries. Facts carry ids, amounts, codes
+and references only: no personal data and no raw bodies. Amounts are decimal text in major units, because a fact's
+canonical bytes are hashed. What may change about a fact, and how, stands in `payments/upcasting.py`.
 """
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
     """Something that happened; subclasses say what."""
 
-    #: Raised by one whenever the meaning of a stored field changes.
+    #: Raised by one whenever events stored before would not be read as they are; see `payments/upcasting.py`.
     SCHEMA_VERSION: ClassVar[int] = 1
 
     def to_data(self) -> dict[str, Any]:
         """Return the fact's fields as plain JSON values, absent ones left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Self:
+        """Build the fact from what `to_data` gave; members this version does not know are ignored.
+
+        Raises:
+            TypeError: a member is missing that may not be absent.
+        """
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in data.items() if name in known})
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentCreated(Fact):
-    """The CMS asked for a payment for the first time; written by `payments.create_page`.
+    """The CMS asked for a payment for the first time.
 
-    Everything PayTabs says later is compared with this copy, because the CMS may edit or delete its document.
+    Written by `accepting`, with the payment's first operation. Carries the terms as the CMS's document had them:
+    `amount` and `currency`, the PayTabs `profile_id`, and the ids `client_id` and `contract_id`. Everything PayTabs
+    says later is compared with this copy, because the CMS may edit or delete its document.
     """
 
     amount: str
@@ -36,7 +49,12 @@ class PaymentCreated(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentAdopted(Fact):
-    """A payment begun by the CMS's old code (a `transR`, no events) was taken over; written once."""
+    """A payment begun by the CMS's old code (a `transR`, no events) was taken over.
+
+    Written by `adoption`, once and with what PayTabs' query says. Carries the terms as `PaymentCreated` does (`amount`,
+    `currency`, `profile_id`, `client_id`, `contract_id`), the old `tran_ref`, and the `operation_id` of the row that
+    stands for it.
+    """
 
     amount: str
     currency: str
@@ -49,7 +67,10 @@ class PaymentAdopted(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentAmended(Fact):
-    """The CMS changed the amount or currency before a new attempt; written with that attempt's operation."""
+    """The CMS changed the terms before a new attempt.
+
+    Written by `accepting`, with that attempt's operation. Carries the new `amount` and `currency`.
+    """
 
     amount: str
     currency: str
@@ -57,7 +78,11 @@ class PaymentAmended(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptStarted(Fact):
-    """An operation is about to be sent under a fresh cart; written in the transaction that marks it `sending`."""
+    """A page, a charge or an invoice is about to be asked for under a fresh cart.
+
+    Written by `sending`, in the transaction that marks the operation `sending`. Carries the `operation_id`, the
+    `cart_id` of this send, the kind of `transaction` (sale, auth, register), its `amount` and `currency`.
+    """
 
     operation_id: str
     cart_id: str
@@ -68,7 +93,11 @@ class AttemptStarted(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class FollowUpStarted(Fact):
-    """A capture, void, release or refund is about to be sent under a fresh cart; `tran_ref` is what it acts upon."""
+    """A capture, void, release or refund is about to be sent under a fresh cart.
+
+    Written by `sending`, in the transaction that marks the operation `sending`. Carries the `operation_id`, the
+    `cart_id` of this send, the `action`, the `tran_ref` that it acts upon, its `amount` and `currency`.
+    """
 
     operation_id: str
     cart_id: str
@@ -80,7 +109,10 @@ class FollowUpStarted(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class PageOpened(Fact):
-    """PayTabs answered with a hosted page; nothing is charged yet."""
+    """PayTabs answered with a hosted page; nothing is charged yet.
+
+    Written by `booking`. Carries the `operation_id`, the `cart_id` and the page's `tran_ref`.
+    """
 
     operation_id: str
     cart_id: str
@@ -89,7 +121,10 @@ class PageOpened(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class InvoiceOpened(Fact):
-    """PayTabs answered with an invoice, whose link leads the payer to a page; nothing is charged yet."""
+    """PayTabs answered with an invoice, whose link leads the payer to a page; nothing is charged yet.
+
+    Written by `booking`. Carries the `operation_id`, the `cart_id` and PayTabs' `invoice_id`.
+    """
 
     operation_id: str
     cart_id: str
@@ -98,7 +133,10 @@ class InvoiceOpened(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptNotSent(Fact):
-    """The call provably did not happen (no byte of the request was written); the operation is to be sent again."""
+    """The call provably did not happen (no byte of the request was written); the operation is to be sent again.
+
+    Written by `booking`. Carries the `operation_id`, the `cart_id`, and why in a machine word: `detail`.
+    """
 
     operation_id: str
     cart_id: str
@@ -107,7 +145,11 @@ class AttemptNotSent(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptRefused(Fact):
-    """PayTabs answered with a listed error: the request was not executed."""
+    """PayTabs answered with a listed error: the request was not executed.
+
+    Written by `booking`. Carries the `operation_id`, the `cart_id`, PayTabs' error `code`, and the same as a machine
+    word: `detail`.
+    """
 
     operation_id: str
     cart_id: str
@@ -119,7 +161,9 @@ class AttemptRefused(Fact):
 class OutcomeUnknown(Fact):
     """Whether PayTabs executed the request is not known; it is reconciled by query.
 
-    `code` is the error code that came with it, known to us or not.
+    Written by `booking` when the answer does not say, and by `reconcile` when a worker was lost over the call. Carries
+    the `operation_id`, the `cart_id`, why in a machine word (`detail`), and the error `code` that came with it, known
+    to us or not.
     """
 
     operation_id: str
@@ -130,7 +174,11 @@ class OutcomeUnknown(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class CartRetired(Fact):
-    """A cart whose page nobody holds was given up; it is watched for a day."""
+    """A cart whose page nobody holds was given up; it is watched for a day.
+
+    Written by `reconcile` before the operation is sent again, and by `invoicing` when an invoice was cancelled. Carries
+    the `operation_id`, the `cart_id`, and why in a machine word: `reason`.
+    """
 
     operation_id: str
     cart_id: str
@@ -139,7 +187,11 @@ class CartRetired(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class PageOverridden(Fact):
-    """An operator set an open page aside, so that the payment can be asked for again; its payer may still hold it."""
+    """An operator set an open page aside, so that the payment can be asked for again; its payer may still hold it.
+
+    Written by `overriding`, in the transaction that closes the page's operation. Carries that `operation_id`, the
+    page's `cart_id` and `tran_ref` as far as they are known, and who decided (`by`) and why (`note`).
+    """
 
     operation_id: str
     note: str
@@ -150,7 +202,13 @@ class PageOverridden(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class TransactionObserved(Fact):
-    """PayTabs said something of one `tran_ref`, by answer, notice or query."""
+    """PayTabs said something of one transaction, by answer, notice or query.
+
+    Written by whoever heard it: `booking`, `notices`, `reconcile` and `adoption`, all through `observing`. Carries in
+    PayTabs' words the `tran_ref`, `tran_type` and `status`; what it moves, `amount` and `currency`; the response
+    `code`; the transaction it acts upon, `previous_tran_ref` and `original_tran_type`; what it belongs to, `cart_id`
+    and `profile_id`; and when it was, `occurred_at`.
+    """
 
     tran_ref: str
     tran_type: str
@@ -167,7 +225,12 @@ class TransactionObserved(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewRaised(Fact):
-    """Something claimed of the payment needs a human; the claim itself was not applied."""
+    """Something claimed of the payment needs a human; the claim itself was not applied.
+
+    Written by `notices` about a notice that contradicts the payment, by `reconcile` about an operation of which nothing
+    was found, and by `adoption`. Carries the `reason`, one of our own sentences; the `evidence`, references and status
+    letters; and the inbox row it came in, `delivery_id`.
+    """
 
     reason: str
     evidence: str
@@ -176,7 +239,11 @@ class ReviewRaised(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewSettled(Fact):
-    """A human looked at a case and closed it; with `operation_id`, an operation in doubt that did not happen."""
+    """A human looked at a case and closed it.
+
+    Written by `review`. Carries the case's `reason`, the operator's `note`, which must name nobody but staff, `by` whom
+    it was closed, and, where an operation in doubt is declared not to have happened, its `operation_id`.
+    """
 
     reason: str
     note: str
@@ -186,7 +253,11 @@ class ReviewSettled(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class Milestone(Fact):
-    """The payment's state changed; derived from the facts before it and ignored by the fold."""
+    """The payment's state changed; derived from the facts before it and ignored by the fold.
+
+    Written by `store`, with the facts that changed the state. Carries the new `state`, the payment's `amount` and
+    `currency`, and the `tran_ref` of the transaction that decides the state.
+    """
 
     state: str
     amount: str
@@ -195,55 +266,55 @@ class Milestone(Fact):
 
 
 class PaymentAuthorised(Milestone):
-    """Money is held for us and not yet captured."""
+    """Money is held for us and not yet captured: state `AUTHORISED`; written and carrying as every `Milestone`."""
 
 
 class PaymentHeld(Milestone):
-    """Risk screening holds the payment; only the dashboard resolves it."""
+    """Risk screening holds the payment, only the dashboard resolves it: `ON_HOLD`; as every `Milestone`."""
 
 
 class PaymentDeferred(Milestone):
-    """The payer got a reference and pays offline."""
+    """The payer got a reference and pays offline: `PENDING_OFFLINE`; as every `Milestone`."""
 
 
 class PaymentPartCaptured(Milestone):
-    """A part of what was authorised is captured."""
+    """A part of what was authorised is captured: `PART_CAPTURED`; as every `Milestone`."""
 
 
 class PaymentCompleted(Milestone):
-    """The payment is paid."""
+    """The payment is paid: `PAID`; as every `Milestone`."""
 
 
 class PaymentPartRefunded(Milestone):
-    """A part of what was captured went back."""
+    """A part of what was captured went back: `PART_REFUNDED`; as every `Milestone`."""
 
 
 class PaymentRefunded(Milestone):
-    """All that was captured went back."""
+    """All that was captured went back: `REFUNDED`; as every `Milestone`."""
 
 
 class PaymentVoided(Milestone):
-    """What was authorised was freed, or a paid sale undone."""
+    """What was authorised was freed, or a paid sale undone: `VOIDED`; as every `Milestone`."""
 
 
 class PaymentDeclined(Milestone):
-    """The last attempt was declined."""
+    """The last attempt was declined: `DECLINED`; as every `Milestone`."""
 
 
 class PaymentErrored(Milestone):
-    """The last attempt ended in an error."""
+    """The last attempt ended in an error: `ERROR`; as every `Milestone`."""
 
 
 class PaymentCancelled(Milestone):
-    """The payer cancelled the last attempt."""
+    """The payer cancelled the last attempt: `CANCELLED`; as every `Milestone`."""
 
 
 class PaymentExpired(Milestone):
-    """The last attempt expired."""
+    """The last attempt expired: `EXPIRED`; as every `Milestone`."""
 
 
 class PaymentFlagged(Milestone):
-    """A human has to look at the payment."""
+    """A human has to look at the payment: `REVIEW`; as every `Milestone`."""
 
 
 def _all_kinds(root: type[Fact]) -> dict[str, type[Fact]]:
@@ -254,20 +325,5 @@ def _all_kinds(root: type[Fact]) -> dict[str, type[Fact]]:
     return kinds
 
 
-#: Every fact that may stand in `payment_events`, by its type name.
-FACTS: dict[str, type[Fact]] = _all_kinds(Fact)
-
-
-def fact_from(type_name: str, data: dict[str, Any]) -> Fact:
-    """Build the fact that was stored under a type name.
-
-    Args:
-        type_name: the event's `type`.
-        data: the event's `data`; members this version does not know are ignored.
-
-    Raises:
-        KeyError: the type is not one of `FACTS`.
-    """
-    kind = FACTS[type_name]
-    known = {field.name for field in fields(kind)}
-    return kind(**{name: value for name, value in data.items() if name in known})
+#: Every fact that may stand in `payment_events`, by its type name. `Milestone` itself is only what they have in common.
+FACTS: dict[str, type[Fact]] = {name: kind for name, kind in _all_kinds(Fact).items() if kind is not Milestone}

@@ -43,10 +43,12 @@ def utc_now() -> datetime:
 class Inbox:
     """Keeps deliveries in one collection, whose writes wait for a majority's journal."""
 
-    #: The sweep's query: what is open, longest due first; and what was told of a payment.
+    #: The sweep's query: what is open, longest due first; what was told of a payment; and what retention has not
+    #: redacted yet, oldest first.
     INDEXES: Final = (
         IndexModel([("status", ASCENDING), ("sweep_at", ASCENDING)], name="status_sweep_at"),
         IndexModel([("result.payment_id", ASCENDING)], name="result_payment_id", sparse=True),
+        IndexModel([("redacted_at", ASCENDING), ("received_at", ASCENDING)], name="redacted_at_received_at"),
     )
 
     def __init__(
@@ -75,7 +77,7 @@ class Inbox:
         fresh = self._fresh_row(body, headers, correlation_id)
         recorded = self._upsert(fresh)
         if not recorded.is_new:
-            self._reconsider(recorded.delivery_id)
+            self._reconsider(fresh)
         return recorded
 
     def record_rejected(self, body: bytes, headers: Mapping[str, str], *, reason: str, correlation_id: str) -> Recorded:
@@ -189,12 +191,14 @@ class Inbox:
             raise InboxUnavailable(delivery_id, type(error).__name__) from error
         return Recorded(delivery_id, is_new=result.upserted_id is not None)
 
-    def _reconsider(self, delivery_id: str) -> None:
-        """Open a row again that an earlier version could not read and this one can."""
-        now = self._clock()
-        opened = {"status": "received", "due_at": now, "sweep_at": now + timedelta(seconds=UNCLAIMED_SECONDS)}
+    def _reconsider(self, fresh: Document) -> None:
+        """Open a row again that an earlier version could not read and this one can, its body as it came."""
+        delivery_id = fresh["_id"]
+        opened = {name: fresh[name] for name in ("status", "due_at", "sweep_at", "body", "headers")}
         try:
-            self._rows.update_one({"_id": delivery_id, "status": "rejected"}, {"$set": opened})
+            self._rows.update_one(
+                {"_id": delivery_id, "status": "rejected"}, {"$set": opened, "$unset": {"redacted_at": ""}}
+            )
         except PyMongoError as error:
             raise InboxUnavailable(delivery_id, type(error).__name__) from error
 

@@ -137,7 +137,7 @@ def confirmation(occasion: Occasion, client: Document, sender: str) -> EmailMess
     Raises:
         NeverAgain: the client's address is none.
     """
-    data = occasion.event.content["data"]
+    data = occasion.event.fact.to_data()
     amount = in_format_of(client, Decimal(data["amount"]), data["currency"])
     name = str(client.get("fullName") or "").strip() or "client"
     message = EmailMessage()

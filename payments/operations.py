@@ -19,6 +19,7 @@ from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
 from payments.errors import OperationConflict
+from payments.redacting import same_words
 
 Document = dict[str, Any]
 
@@ -108,6 +109,7 @@ class OperationsLedger:
         self.rows.create_index("acts.id", sparse=True)
         self.rows.create_index("updated_at", partialFilterExpression=IN_REVIEW, name="in_review")
         self.rows.create_index("created_at")
+        self.rows.create_index("created_at", partialFilterExpression={"params.title": {"$exists": True}}, name="words")
 
     def get(self, operation_id: str, session: ClientSession | None = None) -> Operation | None:
         """Return one operation."""
@@ -244,7 +246,7 @@ def check_same(row: Operation, kind: str, payment_id: str, params: Document) -> 
     asked = {"kind": kind, "payment_id": payment_id, **params}
     stands = {"kind": row.kind, "payment_id": row.payment_id, **row.params}
     for name in sorted(asked.keys() | stands.keys()):
-        if asked.get(name) != stands.get(name):
+        if not same_words(asked.get(name), stands.get(name)):
             raise OperationConflict(name, f"{stands.get(name)!r}, as operation {row.operation_id} was first asked")
 
 

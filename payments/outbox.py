@@ -17,6 +17,7 @@ from pymongo.read_preferences import ReadPreference
 
 from payments.events import Event
 from payments.store import Change
+from paytabs.fault_points import fault_point
 
 Document = dict[str, Any]
 
@@ -152,6 +153,7 @@ class Outbox:
     def _tell(self, owed: Sequence[Document]) -> None:
         """Announce rows up to the first that cannot be: every further one would wait for the broker too."""
         for row in owed:
+            fault_point("outbox_committed", row["handler"])
             if not self._announce(row["event_id"], row["handler"], row["correlation_id"]):
                 return
 

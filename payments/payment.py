@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from itertools import groupby
+from typing import cast
 
 from payments import facts
 from payments.facts import Fact
@@ -152,16 +154,26 @@ def fold(history: Iterable[Fact], start: Payment | None = None) -> Payment:
         start: what was known before them.
     """
     payment = start or Payment()
-    for fact in history:
+    for _, run in groupby(history, key=type):
+        payment = _apply_run(payment, tuple(run))
+    return payment
+
+
+def _apply_run(payment: Payment, run: tuple[Fact, ...]) -> Payment:
+    """Apply facts of one kind that follow each other: what is collected in sets is added to them at once."""
+    if isinstance(run[0], facts.TransactionObserved):
+        return replace(
+            payment, observations=payment.observations.union(cast("tuple[facts.TransactionObserved, ...]", run))
+        )
+    if isinstance(run[0], facts.ReviewRaised):
+        raised = cast("tuple[facts.ReviewRaised, ...]", run)
+        return replace(payment, claims=tuple(dict.fromkeys((*payment.claims, *raised))))
+    for fact in run:
         payment = _apply(payment, fact)
     return payment
 
 
 def _apply(payment: Payment, fact: Fact) -> Payment:
-    if isinstance(fact, facts.TransactionObserved):
-        return replace(payment, observations=payment.observations | {fact})
-    if isinstance(fact, facts.ReviewRaised):
-        return replace(payment, claims=tuple(dict.fromkeys((*payment.claims, fact))))
     if isinstance(fact, facts.ReviewSettled):
         return _settle(payment, fact)
     if isinstance(fact, facts.PaymentCreated | facts.PaymentAdopted):

@@ -87,7 +87,7 @@ class Reactor:
         owed = self._parts.outbox.claim(event_id, handler, self._parts.clock())
         if owed is None:
             return {"event_id": event_id, "handler": handler, "result": "not_due"}
-        fault_point("handler_claimed")
+        fault_point("handler_claimed", handler)
         try:
             self._react(owed, self._parts.reactions[handler])
             result = "done"
@@ -101,14 +101,15 @@ class Reactor:
             self._within_transaction(owed, occasion, reaction.in_database)
         elif reaction.outside is not None:
             note = reaction.outside(occasion)
-            fault_point("handler_effected")
+            fault_point("handler_effected", owed.handler)
             self._parts.outbox.finish(owed, self._parts.clock(), note)
-        fault_point("handler_done")
+        fault_point("handler_done", owed.handler)
 
     def _within_transaction(self, owed: Owed, occasion: Occasion, effect: DatabaseEffect) -> None:
         def body(session: ClientSession) -> None:
             if self._parts.outbox.finish(owed, self._parts.clock(), None, session):
                 effect(occasion, session)
+                fault_point("handler_in_transaction", owed.handler)
 
         with pymongo.timeout(self._parts.client.options.timeout), self._parts.client.start_session() as session:
             session.with_transaction(
@@ -127,7 +128,7 @@ class Reactor:
 
     def _failed(self, owed: Owed, error: Exception) -> str:
         policy, now = self._parts.policy, self._parts.clock()
-        reason = f"{type(error).__name__}: {error}"[:500]
+        reason = _told(error)
         age = (now - owed.created_at).total_seconds()
         if isinstance(error, NeverAgain) or not policy.allows(owed.attempts, age):
             if self._parts.outbox.give_up(owed, reason):
@@ -136,6 +137,13 @@ class Reactor:
         wait = max(policy.delay(owed.attempts), getattr(error, "retry_after_seconds", None) or 0.0)
         self._parts.outbox.postpone(owed, _later(now, wait), reason)
         return "waiting"
+
+
+def _told(error: Exception) -> str:
+    """Return what is kept of an error: of the database's only its name and code, since its text quotes documents."""
+    if isinstance(error, PyMongoError):
+        return f"{type(error).__name__}: code {getattr(error, 'code', None)}"
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _later(now: datetime, seconds: float) -> datetime:

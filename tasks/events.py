@@ -3,6 +3,7 @@
 from typing import Any
 
 from payments.events import Context
+from paytabs.fault_points import fault_point
 from tasks.arguments import Arguments, Handle
 from tasks.base import domain_task
 from tasks.sweeping import SWEEP_LIMIT, enqueued
@@ -20,8 +21,9 @@ def handle(world: World, asked: Handle, context: Context) -> dict[str, Any]:
 def dispatch(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
     """Enqueue every reaction that is owed and due, or whose worker is gone."""
     del asked, context
-    due = world.outbox.claim_due(world.clock(), SWEEP_LIMIT)
-    return enqueued(
-        world.send("events.handle", event_id=event_id, handler=handler, correlation_id=correlation_id)
-        for event_id, handler, correlation_id in due
-    )
+    return enqueued(_sent(world, *row) for row in world.outbox.claim_due(world.clock(), SWEEP_LIMIT))
+
+
+def _sent(world: World, event_id: str, handler: str, correlation_id: str) -> bool:
+    fault_point("dispatch_claimed", handler)
+    return world.send("events.handle", event_id=event_id, handler=handler, correlation_id=correlation_id)

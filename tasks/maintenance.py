@@ -1,6 +1,9 @@
 """Sweeps: level-triggered looks at MongoDB that enqueue whatever is due, so that a lost message costs only time."""
 
+import time
 from typing import Any
+
+import structlog
 
 from payments.errors import SealsDiffer
 from payments.events import Context
@@ -8,9 +11,15 @@ from tasks.arguments import Arguments
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
 from tasks.dead_letters import carry
+from tasks.retaining import make_retention
 from tasks.sweeping import SWEEP_LIMIT, enqueued
 from tasks.timekeeping import seconds_left
 from tasks.wiring import World
+
+log = structlog.get_logger(__name__)
+
+#: Seconds after which a run of `maintenance.redact` leaves the rest to the next one.
+REDACT_SECONDS = 20.0
 
 
 @domain_task("maintenance.sweep_operations", Arguments)
@@ -51,3 +60,15 @@ def seal_events(world: World, asked: Arguments, context: Context) -> dict[str, A
         world.alerts.raise_alert("seals_differ", "audit_seals", str(error))
         return {"sealed": 0, "stopped": str(error)}
     return {"sealed": sum(seal.count for seal in made), "seals": len(made), "last": made[-1].n if made else None}
+
+
+@domain_task("maintenance.redact", Arguments)
+def redact(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Forget what has come of age; what is left over is gone on with at once."""
+    del asked
+    ends_at = time.monotonic() + REDACT_SECONDS
+    run = make_retention(world).run(lambda: time.monotonic() > ends_at)
+    log.info("redacted", **run.redacted, held=run.held, finished=run.finished)
+    if not run.finished and any(run.redacted.values()):
+        world.send("maintenance.redact", correlation_id=context.correlation_id)
+    return run.to_json()

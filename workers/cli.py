@@ -16,6 +16,7 @@ from workers.cli_payment import check_id, payment_tables, read_payment, read_pay
 from workers.cli_policy import policy
 from workers.cli_rebuild import rebuild_queues
 from workers.cli_reconcile import reconcile
+from workers.cli_retention import retention
 from workers.cli_review import review
 from workers.cli_settings import client_settings, demo_settings, stack_settings
 from workers.cli_shell import PlainGroup
@@ -156,6 +157,7 @@ cli.add_command(policy)
 cli.add_command(rebuild_queues)
 cli.add_command(review)
 cli.add_command(reconcile)
+cli.add_command(retention)
 
 
 def main() -> None:

@@ -144,8 +144,8 @@ def check_replayable(row: Mapping[str, Any], *, again: bool) -> None:
     if not row["intact"] or row["arguments"] is None:
         raise LetterUnusable(
             row["_id"],
-            "its arguments are not kept whole, because of a secret in them or of their length; its caller may enqueue "
-            "it again, under the same operation id",
+            "its arguments are not kept whole, because of a secret in them, their length or their age; its caller may "
+            "enqueue it again, under the same operation id",
         )
     if row["status"] == "replayed" and not again:
         last = row["replays"][-1]

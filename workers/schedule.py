@@ -6,7 +6,7 @@ A tick expires with its period, so that ticks never pile up, and leaves no resul
 from typing import Any
 
 from config.settings import Settings
-from schedules import audit, dead_letters, events, payments, webhooks
+from schedules import audit, dead_letters, events, payments, retention, webhooks
 from schedules.entries import Entry
 
 #: Every periodic entry of the system.
@@ -16,6 +16,7 @@ ENTRIES: tuple[Entry, ...] = (
     *events.ENTRIES,
     *dead_letters.ENTRIES,
     *audit.ENTRIES,
+    *retention.ENTRIES,
 )
 
 

@@ -4,22 +4,19 @@
 Prints a table, writes it to bench/results/breaker_limiter.txt, and fails when a promise is broken. About three minutes.
 """
 
-import logging
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import structlog
-
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from bench.parts.circumstances import ROOT, circumstances
-from bench.parts.figures import table
+from bench.parts.circumstances import ROOT
+from tests.chaos.promises import Line, report, tried
 from tests.integration.breaker.crowd import Crowd
 from tests.integration.breaker.scenes import (
     BRIEFLY_OPEN,
@@ -46,15 +43,6 @@ RATE_SECONDS = 30.0
 
 #: Where the table goes.
 RESULT = ROOT / "bench" / "results" / "breaker_limiter.txt"
-
-
-@dataclass(frozen=True)
-class Line:
-    """One promise, what was measured, and whether it was kept."""
-
-    promise: str
-    measured: str
-    kept: bool
 
 
 @dataclass(frozen=True)
@@ -180,20 +168,6 @@ SCENES = (
 )  # fmt: skip
 
 
-def tried(scene: Callable[[Stage], Line], stage: Stage) -> Line:
-    """Try one promise; one that cannot even be tried to its end is broken."""
-    try:
-        return scene(stage)
-    except AssertionError as error:
-        return Line(str(scene.__doc__), str(error).partition("\n")[0] or repr(error), kept=False)
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 def lines() -> Iterator[Line]:
     """Try every promise."""
     with tempfile.TemporaryDirectory(prefix="nestcms-breaker-") as directory:
@@ -212,26 +186,8 @@ def lines() -> Iterator[Line]:
 
 def main() -> int:
     """Try everything, write and print the table, and say by the exit code whether all was kept."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    done = []
-    for line in lines():
-        done.append(line)
-        say(f"{'kept' if line.kept else 'BROKEN'}: {line.promise}: {line.measured}")
-    rows = [(line.promise, line.measured, "yes" if line.kept else "NO") for line in done]
-    text = "\n".join(
-        [
-            "# The breaker and the limiter, shared by 8 processes through one Valkey",
-            "",
-            *circumstances([find_binary("valkey-server")]),
-            "",
-            *table(("promise", "measured", "kept"), rows),
-            "",
-        ]
-    )
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    RESULT.write_text(text)
-    say(f"written to {RESULT.relative_to(ROOT)}")
-    return 0 if all(line.kept for line in done) else 1
+    title = "The breaker and the limiter, shared by 8 processes through one Valkey"
+    return report(title, lines(), [find_binary("valkey-server")], RESULT)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The stage of every act here: a whole system on servers of its own, of which any may be killed or frozen."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,7 +15,7 @@ from config.connections import mongo_client
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.notices import sign
 from tests.support.sandbox import Sandbox
-from tests.support.system import SHORT_TIMES, System, system_settings
+from tests.support.system import MONEY, SHORT_TIMES, System, system_settings
 from workers.stack import EmbeddedMongo, EmbeddedValkey
 
 Json = dict[str, Any]
@@ -85,15 +85,25 @@ class Stage:
 
 
 def staged(
-    directory: Path, sandbox: Sandbox, members: int, *, workers: int = 1, times: Json = TIMES
+    directory: Path,
+    sandbox: Sandbox,
+    members: int,
+    *,
+    workers: int = 1,
+    times: Json = TIMES,
+    processes: Sequence[str] = MONEY,
+    **changes: Any,
 ) -> Iterator[Stage]:
-    """Run a system of so many money workers on a replica set of so many nodes."""
+    """Run a system of so many money workers, or of other processes, on a replica set of so many nodes."""
     with (
         EmbeddedMongo(directory / "mongo", members=members) as mongo,
         EmbeddedValkey(directory / "valkey") as valkey,
     ):
         settings = system_settings(
-            mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url=sandbox.url, directory=directory, **times
+            mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url=sandbox.url, directory=directory, **times, **changes
         )
-        with System(settings, workers=workers) as system, mongo_client(settings, timeout_seconds=10) as client:
+        with (
+            System(settings, processes, workers=workers) as system,
+            mongo_client(settings, timeout_seconds=10) as client,
+        ):
             yield Stage(system, mongo, valkey, sandbox, client)

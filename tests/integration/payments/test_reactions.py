@@ -107,6 +107,38 @@ class TestCompleted:
         assert len(mails.mails) == 1
         assert len(cms.events) == len({event["data"]["version"] for event in cms.events})
 
+    def test_dispatcher_lost(self, stage: Stage, seeded: SeededPayment, mails: Mailbox) -> None:
+        """What a sweep has taken up and did not send, since it died over it, is taken up again by a later one."""
+        stage.broker_is_up = False
+        stage.paid(seeded)
+        stage.clock.advance(11)
+        taken = list(stage.world.outbox.claim_due(stage.clock.now, 100))
+        assert len(taken) == len(EVENT_HANDLERS["PaymentCompleted"])
+        stage.clock.advance(19)
+        assert sweep(stage) == 0
+        stage.clock.advance(1)
+        assert sweep(stage) == len(taken)
+        assert len(mails.mails) == 1
+
+    def test_nobody_there(self, stage: Stage, seeded: SeededPayment, told: Outside, silent_port: int) -> None:
+        """A mail server and a CMS that refuse the connection are tried again until they are there."""
+        there = stage.world
+        nobody = f"http://127.0.0.1:{silent_port}/"
+        stage.world = stage.another_world(smtp_port=silent_port, cms_webhook_url=nobody)
+        stage.paid(seeded)
+        react(stage)
+        for handler, error in (("email_client", "ConnectionRefusedError"), ("notify_cms", "ConnectionError")):
+            (row,) = deliveries(stage, handler)
+            assert (row["status"], row["attempts"]) == ("waiting", 1)
+            assert error in row["error"]
+        assert contract(stage, seeded) == "paid"
+        assert stage.state(seeded) == "PAID"
+        stage.world = there
+        stage.clock.advance(200)
+        sweep(stage)
+        assert (len(told.mails.mails), len(told.cms.events)) == (1, 1)
+        assert {row["status"] for row in stage.database[COLLECTION].find()} == {"done"}
+
     def test_lost_messages(self, stage: Stage, seeded: SeededPayment, mails: Mailbox) -> None:
         """With the broker away nothing is sent and nothing is lost: the sweep finds it."""
         stage.broker_is_up = False
@@ -281,6 +313,24 @@ class TestWebhook:
         ids = [headers["webhook-id"] for headers in cms.headers]
         assert len(ids) - len(set(ids)) == 3
         assert [event["type"] for event in cms.events].count("payment.completed") == 1
+
+    def test_failing_then_gone(self, stage: Stage, seeded: SeededPayment, cms: CmsInbox) -> None:
+        """500 for a while and then 410: tried again, then given up to the dead letters; the payment is untouched."""
+        cms.answers = [500, 500, 500, 410]
+        stage.paid(seeded)
+        before = stage.facts(seeded)
+        react(stage)
+        while deliveries(stage, "notify_cms")[0]["status"] == "waiting":
+            stage.clock.advance(200)
+            sweep(stage)
+        (row,) = deliveries(stage, "notify_cms")
+        assert (row["status"], row["attempts"], len(cms.headers)) == ("given_up", 4, 4)
+        assert len({headers["webhook-id"] for headers in cms.headers}) == 1
+        letter = stage.database["dead_letters"].find_one({"task": "events.handle"})
+        assert letter is not None
+        assert (letter["status"], letter["correlation_id"]) == ("waiting", "corr-1")
+        assert "410" in letter["text"]
+        assert (stage.state(seeded), stage.facts(seeded), contract(stage, seeded)) == ("PAID", before, "paid")
 
     def test_gone(self, stage: Stage, seeded: SeededPayment, cms: CmsInbox) -> None:
         """410 is final: a dead letter, and no further try."""

@@ -3,39 +3,30 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from payments.facts import PaymentCreated, ReviewRaised, TransactionObserved
 from payments.operations import Status, due_by
 from payments.store import Change
 from tests.integration.payments.stage import PAID, Stage
 from tests.support.cms import SeededPayment, seed_payment
+from tests.support.writers import Writers
 
 
 class TestStream:
     """A payment's events are one chain, whoever writes at the same time."""
 
-    def test_ten_writers(self, stage: Stage, seeded: SeededPayment) -> None:
-        """Ten writers in two workers, five facts each: no gap, no double, the chain of hashes whole."""
-        worlds = [stage.world, stage.another_world()]
+    def test_twenty_writers(self, stage: Stage, seeded: SeededPayment) -> None:
+        """20 writers in four workers, 10 appends each: no gap, none lost or doubled, the chain of hashes whole."""
         stage.create(seeded)
-
-        def write(number: int) -> None:
-            for step in range(5):
-                claim = ReviewRaised(reason=f"{number}-{step}", evidence="")
-
-                def work(change: Change, claim: ReviewRaised = claim) -> None:
-                    change.record(claim)
-
-                worlds[number % 2].store.change(seeded.payment_id, stage.context(), work)
-
-        with ThreadPoolExecutor(10) as threads:
-            list(threads.map(write, range(10)))
+        crowd = Writers([stage.world, *(stage.another_world() for _ in range(3))], seeded.payment_id)
+        crowd.write(writers=20, appends=10)
         history = stage.world.store.load(seeded.payment_id)
-        assert stage.facts(seeded).count("ReviewRaised") == 50
-        assert [event.version for event in history] == list(range(1, len(history) + 1))
+        assert crowd.gaps(history) == []
+        assert crowd.lost(history) == []
+        assert stage.facts(seeded).count("ReviewRaised") == 200
         assert stage.cms(seeded)["gateway"]["version"] == len(history)
-        assert len(stage.cms(seeded)["gateway"]["review"]) == 50
+        assert len(stage.cms(seeded)["gateway"]["review"]) == 200
 
     def test_known_fact(self, stage: Stage, seeded: SeededPayment) -> None:
         """What is known already adds no event and writes nothing to the CMS."""
@@ -64,6 +55,24 @@ class TestStream:
         assert seen[-1] >= 1
         assert stage.facts(seeded)[0] == "PaymentCreated"
         assert stage.facts(seeded).count("ReviewRaised") == 1
+
+    def test_rolled_back(self, stage: Stage, seeded: SeededPayment) -> None:
+        """What an earlier try has read and a new primary does not know is not built upon."""
+        stage.create(seeded)
+        events, seen = stage.database["payment_events"], []
+
+        def work(change: Change) -> None:
+            seen.append(len(change.history))
+            if len(seen) == 1:
+                assert events.delete_one({"payment_id": seeded.payment, "version": change.history[-1].version})
+                elected = OperationFailure("a new primary")
+                elected._add_error_label("TransientTransactionError")
+                raise elected
+            change.record(ReviewRaised(reason="mine", evidence=""))
+
+        stage.world.store.change(seeded.payment_id, stage.context(), work)
+        assert seen == [3, 2]
+        assert stage.facts(seeded) == ["PaymentCreated", "AttemptStarted", "ReviewRaised", "PaymentFlagged"]
 
     def test_concurrent_answers(self, stage: Stage, seeded: SeededPayment) -> None:
         """Query, notice and poll of one charge at the same moment book it once."""

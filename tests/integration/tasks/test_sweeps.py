@@ -13,9 +13,10 @@ from payments.delivery import Delivery
 from payments.errors import StreamContended
 from payments.events import Context
 from payments.inbox import Inbox
+from payments.retention import CHUNK
 from payments.service import PageTerms
 from paytabs.resilience import PARKED_WORK
-from tasks import maintenance, webhooks
+from tasks import events, maintenance, webhooks
 from tasks.wiring import World, build_world, ensure_indexes, use_world
 from tests.support.broker import Broker
 from tests.support.cms import seed_payment
@@ -202,17 +203,48 @@ class TestSealing:
         assert built.db["alerts"].count_documents({"name": "seals_differ"}) == 1
 
 
+class TestRedact:
+    """What has come of age is forgotten."""
+
+    def rejected(self, world: World, count: int) -> None:
+        """Keep so many deliveries that nobody could read."""
+        for number in range(count):
+            world.inbox.record_rejected(b"<Huda %d>" % number, {}, reason="body", correlation_id="c")
+
+    def test_in_time(self, world: World, clock: Clock) -> None:
+        """Deliveries and letters of the stated age, and none that is younger."""
+        self.rejected(world, 2)
+        clock.forward(world.settings.inbox_retention_days * 86_400 - 1)
+        assert run(maintenance.redact)["redacted"]["webhook_inbox"] == 0
+        clock.forward(1)
+        assert run(maintenance.redact) == {
+            "redacted": {"webhook_inbox": 2, "payment_operations": 0, "dead_letters": 0}, "held": 0, "finished": True,
+        }  # fmt: skip
+
+    def test_goes_on(self, world: World, clock: Clock, broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A run that has no more time enqueues the next one, as long as it gets on."""
+        monkeypatch.setattr(maintenance, "REDACT_SECONDS", -1.0)
+        self.rejected(world, CHUNK + 1)
+        clock.forward(world.settings.inbox_retention_days * 86_400)
+        done = [run(maintenance.redact)["redacted"]["webhook_inbox"] for _ in range(3)]
+        assert done == [CHUNK, 1, 0]
+        assert [message["task"] for message in broker.messages("maintenance")] == ["maintenance.redact"] * 2
+
+
 class TestSchedule:
     """Beat's entries are data about tasks that exist."""
 
     def test_entries(self, settings: Settings) -> None:
-        """Each names a registered task, runs every sweep period or minute, expires with it and leaves no result."""
+        """Each names a registered task, sweeps run every sweep period; each expires with its and leaves no result."""
         schedule = beat_schedule(settings)
         assert len(schedule) == len(ENTRIES) > 0
         for entry in schedule.values():
             assert entry["task"] in known_tasks()
-            assert entry["schedule"] in (settings.sweep_seconds, 60.0)
             assert entry["options"] == {"expires": entry["schedule"], "ignore_result": True}
+        sweeps = [entry for entry in schedule.values() if ".sweep_" in entry["task"] or ".dispatch" in entry["task"]]
+        assert {entry["schedule"] for entry in sweeps} == {settings.sweep_seconds}
+        assert events.dispatch.name in {entry["task"] for entry in sweeps}
+        assert schedule["redact"]["schedule"] == 3600
 
     def test_each_says_why(self) -> None:
         """Each says what would go wrong without it."""

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 
 from payments.assessment import Assessment, assess
-from payments.events import Context, seal
+from payments.events import Context, from_document, seal
 from payments.facts import (
     CartRetired,
     Fact,
@@ -13,7 +13,6 @@ from payments.facts import (
     PageOverridden,
     PaymentAdopted,
     TransactionObserved,
-    fact_from,
 )
 from payments.payment import AttemptStatus, State, fold
 from tests.unit.payments.stories import PROFILE, Row, opened, overridden, page, seen, sent
@@ -109,4 +108,4 @@ class TestFold:
                 datetime(2026, 8, 6, tzinfo=UTC),
                 Context(correlation_id="c", source="test"),
             )
-            assert fact_from(event.type, event.content["data"]) == fact
+            assert from_document(event.to_document()).fact == fact

@@ -1,0 +1,99 @@
+"""`nestcms-workers retention`: see what is kept about people and for how long, and forget what has come of age now.
+
+The schedule does the same by itself. The database is enough for it: no broker, no worker and no PayTabs.
+"""
+
+import contextlib
+import getpass
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+import structlog
+from pymongo.errors import PyMongoError
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+from config.addresses import hosts
+from config.logs import configure_logs
+from payments.retention import Retention
+from tasks.publishing import leave_to_sweeps
+from tasks.retaining import make_retention
+from tasks.wiring import build_world
+from workers.cli_enqueue import to_text
+from workers.cli_errors import ServerSilent
+from workers.cli_payment import wide
+from workers.cli_settings import client_settings
+
+Json = Mapping[str, Any]
+
+log = structlog.get_logger(__name__)
+
+
+@click.group()
+def retention() -> None:
+    """See how long what is about people is kept, and forget what has come of age."""
+
+
+@retention.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(*, as_json: bool) -> None:
+    """Show for each collection what has come of age, what is as old and still open, and the oldest that waits."""
+    with keeper() as kept:
+        rows = [{**row, "oldest": row["oldest"] and row["oldest"].isoformat()} for row in kept.status()]
+    if as_json:
+        click.echo(to_text(rows))
+    else:
+        wide(Console()).print(status_table(rows))
+
+
+@retention.command()
+@click.option("--reason", required=True, help="Why it is not left to the schedule; it is logged.")
+@click.option("--by", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", help="Who; you, when left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def run(*, reason: str, by: str, as_json: bool) -> None:
+    """Forget now what has come of age: bodies, headers and callers' words; references, amounts and times stay.
+
+    It can be stopped and run again at any time, also beside the schedule. What is forgotten is gone for good.
+    """
+    configure_logs(log_format="json")
+    log.info("retention_asked", by=by, reason=reason)
+    with keeper() as kept:
+        done = kept.run().to_json()
+    log.info("retention_done", by=by, **done["redacted"], held=done["held"])
+    if as_json:
+        click.echo(to_text(done))
+        return
+    counts = ", ".join(f"{count} in {name}" for name, count in done["redacted"].items())
+    click.echo(f"Redacted {counts}; {done['held']} held back for open cases.")
+
+
+@contextlib.contextmanager
+def keeper() -> Iterator[Retention]:
+    """Give who forgets.
+
+    Raises:
+        ServerSilent: the database does not answer.
+    """
+    settings = client_settings(["mongo_uri"])
+    world = build_world(settings, send=leave_to_sweeps)
+    try:
+        yield make_retention(world)
+    except PyMongoError as error:
+        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+    finally:
+        world.close()
+
+
+def status_table(rows: Sequence[Json]) -> RenderableType:
+    """Lay out what is kept, one collection a line."""
+    table = Table(title="What may be about people (UTC)", title_justify="left")
+    table.add_column("collection", no_wrap=True)
+    for name in ("kept for days", "come of age", "open", "redacted"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("oldest that waits", no_wrap=True)
+    for row in rows:
+        counts = (f"{row['age_days']:g}", *(str(row[name]) for name in ("due", "open", "redacted")))
+        table.add_row(row["collection"], *counts, str(row["oldest"] or "-")[:19])
+    return table
