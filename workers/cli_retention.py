@@ -4,31 +4,26 @@ The schedule does the same by itself. The database is enough for it: no broker, 
 """
 
 import contextlib
-import getpass
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import click
-import structlog
 from pymongo.errors import PyMongoError
 from rich.console import Console, RenderableType
 from rich.table import Table
 
 from config.addresses import hosts
-from config.logs import configure_logs
 from payments.retention import Retention
 from tasks.publishing import leave_to_sweeps
 from tasks.retaining import make_retention
 from tasks.wiring import build_world
+from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import to_text
 from workers.cli_errors import ServerSilent
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
 
 Json = Mapping[str, Any]
-
-log = structlog.get_logger(__name__)
 
 
 @click.group()
@@ -49,19 +44,21 @@ def status(*, as_json: bool) -> None:
 
 
 @retention.command()
-@click.option("--reason", required=True, help="Why it is not left to the schedule; it is logged.")
-@click.option("--by", default=lambda: f"{getpass.getuser()}@{socket.gethostname()}", help="Who; you, when left out.")
+@reason_option()
+@by_option()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def run(*, reason: str, by: str, as_json: bool) -> None:
     """Forget now what has come of age: bodies, headers and callers' words; references, amounts and times stay.
 
     It can be stopped and run again at any time, also beside the schedule. What is forgotten is gone for good.
     """
-    configure_logs(log_format="json")
-    log.info("retention_asked", by=by, reason=reason)
-    with keeper() as kept:
+    settings = client_settings(["mongo_uri"])
+    with (
+        operator_action(settings, command="retention run", by=by, reason=reason, arguments={}) as action,
+        keeper() as kept,
+    ):
         done = kept.run().to_json()
-    log.info("retention_done", by=by, **done["redacted"], held=done["held"])
+        action.outcome = f"redacted {done['redacted']}, held back {done['held']}"
     if as_json:
         click.echo(to_text(done))
         return

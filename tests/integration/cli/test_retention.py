@@ -34,13 +34,14 @@ class TestRetention:
         assert (datetime.now(UTC) - timedelta(days=100)).strftime("%Y-%m-%d") in told
 
     def test_run(self, command: Command, servers: dict[str, str], kept: Database[dict[str, Any]]) -> None:
-        """What has come of age is forgotten; who wanted that, and why, is in the log and not in the answer."""
+        """What has come of age is forgotten; who wanted that, and why, stands in the audit trail."""
         done = command("retention", "run", "--by", "omar", "--reason", "asked by a client", "--json", **servers)
         assert done.exit_code == 0, done.stderr
         answer = json.loads(done.stdout)
         assert (answer["redacted"]["webhook_inbox"], answer["held"], answer["finished"]) == (1, 0, True)
-        asked = json.loads(next(line for line in done.stderr.splitlines() if "retention_asked" in line))
-        assert (asked["by"], asked["reason"]) == ("omar", "asked by a client")
+        _, ended = kept["audit_entries"].find().sort("_id", 1)
+        assert (ended["by"], ended["reason"]) == ("omar", "asked by a client")
+        assert "'webhook_inbox': 1" in ended["outcome"]
         bodies = [bytes(row["body"]) for row in kept["webhook_inbox"].find().sort("received_at", 1)]
         assert bodies == [b"{}", b"<Huda of 10 days>"]
         again = command("retention", "run", "--reason", "once more", **servers)
