@@ -113,6 +113,10 @@ class Reconciler:
         self.apply(row.payment_id, answers, context)
         stored = self._ledger.get(row.operation_id) or row
         now = self._clock()
+        if stored.status is Status.NEW:
+            # It is to be sent, whatever its old carts come to: were it put off by their ladder and its sender died, or
+            # had no time left, it would wait for hours. As it is, the sweep that had it polled takes it up again.
+            return
         if is_overdue(stored, now - SILENCE):
             # Silence proves nothing, so it ends nothing either: operators are told, and PayTabs is asked on.
             unheard = f"{stored.kind} of payment {row.payment_id}: no query about cart {stored.cart_id} was answered"

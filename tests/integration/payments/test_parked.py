@@ -105,6 +105,27 @@ class TestSend:
         assert stage.row(seeded).attempts == 0
         assert stage.create(seeded).redirect_url
 
+    def test_resend_without_time(self, stage: Stage, seeded: SeededPayment) -> None:
+        """What is to be sent again stays due, though its old cart's query used up the time: hours later as at once."""
+        stage.sandbox.fault("/payment/request", "cut_after_accept")
+        with pytest.raises(NotYet):
+            stage.create(seeded)
+        operation_id = stage.row(seeded).operation_id
+        stage.clock.advance(7 * 3600)
+        assert stage.world.reconciler.poll(operation_id, stage.context())
+        stage.sandbox.fault("/payment/query", "http_500", times=0)
+        (row,) = stage.world.ledger.claim_due(stage.clock.now, 10)
+        assert stage.world.reconciler.poll(row.operation_id, stage.context())
+        task_begins(1.0)
+        try:
+            with pytest.raises(NotYet, match="no_time_left"):
+                stage.world.sender.send(operation_id, stage.context())
+        finally:
+            task_begins(None)
+        stage.live(30)
+        assert stage.state(seeded) == "AWAITING_PAYER"
+        assert len(stage.sent()) == 2
+
 
 class TestWrongKey:
     """A refused key stops sending: what comes after waits for a human instead of being refused one by one."""
