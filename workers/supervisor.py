@@ -52,6 +52,8 @@ class Supervisor:
         self._shown = None if quiet else LogFollower(console or Console(), max(map(len, [*self._children, OWN_LABEL])))
         self._context = contextlib.ExitStack()
         self._stopping = False
+        #: Whether the end was asked for by a signal.
+        self._asked = False
         self._hurry = False
 
     def __enter__(self) -> Self:
@@ -91,6 +93,7 @@ class Supervisor:
         """
         with contextlib.suppress(KeyboardInterrupt):
             while True:
+                self._heed()
                 for child in self._children.values():
                     if death := child.death():
                         self._give_up(child, death)
@@ -137,7 +140,13 @@ class Supervisor:
                 self._shown.follow(child.spec.name, child.log)
             child.launch()
         while children := [child for child in children if not self._settled(child, time.monotonic() - began)]:
+            self._heed()
             time.sleep(LOOK_SECONDS)
+
+    def _heed(self) -> None:
+        """Raise again what a signal raised where Python drops it: in a finalizer, for example."""
+        if self._asked:
+            raise KeyboardInterrupt
 
     def _settled(self, child: Child, seconds: float) -> bool:
         """Tell whether a started process needs no more waiting for: it is ready, or can be done without."""
@@ -182,7 +191,7 @@ class Supervisor:
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if not self._stopping:
-            self._stopping = True
+            self._stopping = self._asked = True
             self._say("stopping; once more to stop at once")
             raise KeyboardInterrupt
         self._hurry = True

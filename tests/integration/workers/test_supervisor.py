@@ -46,6 +46,35 @@ except ProcessDied as died:
 print("orderly end")
 """
 
+UNHEARD = """
+import os, signal, sys, threading, time, weakref
+from contextlib import suppress
+from pathlib import Path
+from workers.supervisor import Supervisor
+from workers.supervisor_spec import ProcessSpec
+home, code, moment = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+class Thing: pass
+def interrupt():
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)
+def in_finalizer():
+    thing = Thing()
+    weakref.finalize(thing, interrupt)
+    del thing
+def never(output):
+    if not asked:
+        asked.append(1)
+        in_finalizer()
+    return False
+asked = []
+spec = ProcessSpec("one", (sys.executable, "-c", code), ready=never if moment == "start" else None)
+with suppress(KeyboardInterrupt), Supervisor([spec], log_directory=home, quiet=True) as supervisor:
+    supervisor.start()
+    in_finalizer()
+    supervisor.wait()
+print("orderly end")
+"""
+
 
 def python(name: str, code: str, **options: Any) -> ProcessSpec:
     """Specify a small Python program."""
@@ -209,6 +238,14 @@ class TestForeground:
         code, output = program.result()
         assert (code, output.splitlines()[-1]) == (0, "orderly end")
         assert alive(started) == []
+
+    @pytest.mark.parametrize("moment", ["start", "wait"])
+    def test_unheard(self, tmp_path: Path, moment: str) -> None:
+        """A signal that arrives in a finalizer, where Python drops what is raised, ends the run all the same."""
+        program = Program(UNHEARD, tmp_path, TICKING, moment)
+        code, output = program.result(timeout_seconds=30)
+        assert (code, output.splitlines()[-1]) == (0, "orderly end")
+        assert "Exception ignored" in output
 
     def test_twice(self, tmp_path: Path) -> None:
         """The second Ctrl-C does not wait for those that take their time."""
