@@ -71,6 +71,8 @@ def sort_out(movements: Mapping[str, Movement], attempts: tuple[Attempt, ...], w
         top = chain[-1].previous or ""
         if top in {one.tran_ref for one in chain}:
             families.problems.append(f"{movement.tran_ref}: previous references run in a circle")
+            families.parked.add(movement.tran_ref)
+            continue
         root = roots.get(top)
         attempt = attempt_of(root, attempts) if root else pages.get(top)
         known = root is not None or attempt is not None

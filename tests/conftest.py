@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
@@ -20,6 +21,11 @@ from config.settings import Settings
 from tests.support.sandbox import PROFILE_ID, SERVER_KEY, Sandbox
 from workers import stack_ports
 from workers.stack import EmbeddedMongo, EmbeddedValkey
+
+
+# How long an example takes says how busy the machine is; pytest's own limit ends what hangs.
+hypothesis.settings.register_profile("nestcms", deadline=None)
+hypothesis.settings.load_profile("nestcms")
 
 
 @pytest.fixture(scope="session")

@@ -126,6 +126,20 @@ class TestOrder:
         assert sums_of(judged(before, rest)) == sums_of(verdict)
 
 
+class TestCircles:
+    """Transactions that act upon each other act upon nothing that is known."""
+
+    def test_through_the_page(self) -> None:
+        """A page that is said to have acted upon what acted upon it counts for nothing, and is a human's to look at."""
+        circle = [
+            seen("T1", "sale", "H", "40"), seen("T1", "capture", "P", None, previous_tran_ref="T4"),
+            seen("T4", "sale", "P", None, previous_tran_ref="T1"),
+        ]  # fmt: skip
+        verdict = judged(page(), circle)
+        assert (verdict.state, verdict.authorised, verdict.parked) == (State.REVIEW, 0, ("T1", "T4"))
+        assert any("in a circle" in reason for reason in verdict.review)
+
+
 class TestThinEntries:
     """An entry of a query by cart says less than other sources and contradicts none of them."""
 
