@@ -22,7 +22,6 @@ from tests.support.sandbox import PROFILE_ID, SERVER_KEY, Sandbox
 from workers import stack_ports
 from workers.stack import EmbeddedMongo, EmbeddedValkey
 
-
 # How long an example takes says how busy the machine is; pytest's own limit ends what hangs.
 hypothesis.settings.register_profile("nestcms", deadline=None)
 hypothesis.settings.load_profile("nestcms")
