@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.fire.money import Size, run_money
+from tests.chaos.fire.money import Size, run_money, too_few
 from tests.chaos.fire.plans import draw_plans
 from tests.support.sandbox import Sandbox
 from tests.support.system import report
@@ -37,3 +37,12 @@ class TestPlans:
         """More follow-ups than the payments can carry are refused."""
         with pytest.raises(ValueError, match="payments: expected at least"):
             draw_plans(10, 300, 1)
+
+
+class TestTooFew:
+    """When there was no fire, though one was set."""
+
+    @pytest.mark.parametrize(("number", "expected", "too_low"), [(0, 28.0, True), (1, 3.7, False), (400, 593.0, True)])
+    def test_chance(self, number: int, expected: float, too_low: bool) -> None:
+        """Only what chance does not explain is too few."""
+        assert too_few(number, expected) is too_low

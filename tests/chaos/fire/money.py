@@ -1,5 +1,6 @@
 """Payments and follow-ups of every shape while calls are cut, fail, come late and drip, and notices go astray."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -30,8 +31,8 @@ RATES = {
     "notice_drop_rate": 0.25, "notice_duplicate_rate": 0.15, "notice_reorder_rate": 0.15,
 }  # fmt: skip
 
-#: Which part of its share of calls a mishap has to befall at least.
-ENOUGH = 0.6
+#: By how many standard deviations a mishap may befall fewer calls than it was to: five are no chance.
+DEVIATIONS = 5.0
 
 #: How long the last notices may take, in seconds.
 SETTLE_SECONDS = 60.0
@@ -80,7 +81,7 @@ def run_money(directory: Path, sandbox: Sandbox, size: Size) -> Findings:
 
 
 def burned(books: Books, people: People, size: Size) -> Line:
-    """There was a fire: calls and notices had every mishap, nearly as often as they were to have it."""
+    """There was a fire: calls and notices had every mishap as often as they were to have it, give or take chance."""
     faults, fates = Counter(str(one["fault"]) for one in books.requests), people.sandbox.fates()
     calls = sum(faults.values())
     shares = {
@@ -89,12 +90,18 @@ def burned(books: Books, people: People, size: Size) -> Line:
         "slow": (faults["slow"], RATES["slow_rate"]),
         "drip": (faults["drip"], RATES["drip_rate"]),
     }
-    least = {name: ENOUGH * size.heat * rate * calls for name, (_, rate) in shares.items()}
-    missing = [f"{name}: {number} of {calls}" for name, (number, _) in shares.items() if number < int(least[name])]
+    shares["any"] = (sum(number for number, _ in shares.values()), sum(rate for _, rate in shares.values()))
+    expected = {name: calls * size.heat * rate for name, (_, rate) in shares.items()}
+    missing = [f"{name}: {some} of {calls}" for name, (some, _) in shares.items() if too_few(some, expected[name])]
     lost = sum(number for fate, number in fates.items() if fate != "sent")
     missing += [] if lost else [f"notices: {fates}"]
     measured = ", ".join(f"{name} {number}" for name, (number, _) in shares.items())
     return Line("the mishaps befell calls and notices", f"{measured} of {calls} calls; {lost} notices", missing)
+
+
+def too_few(number: int, expected: float) -> bool:
+    """Whether so few calls cannot be chance, where each is disturbed by itself and so many are expected to be."""
+    return number < expected - DEVIATIONS * math.sqrt(expected)
 
 
 def set_fire(sandbox: Sandbox, size: Size) -> None:
