@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -31,19 +32,31 @@ class Aggregation:
 
     Attributes:
         name: what callers ask for.
-        collection: where the pipeline starts.
+        about: what it answers, in one sentence.
         parameters: the model of its parameters.
-        build: the pipeline for given parameters; pure.
+        collections: what the pipeline reads; it starts at the first.
+        build: the pipeline for given parameters at a time (aware UTC); pure.
         answer: what callers get of the pipeline's documents; raises NotFound for an unknown subject.
+        tags: for given parameters, what has to change for an answer to be out of date, such as `contract:65f0…`.
+        indexes: the names of the declared indexes that it leans on; `_id` needs none.
+        soft_seconds: an answer older than this is served once more while a fresh one is made.
+        hard_seconds: an answer older than this is not served.
         budget_ms: the server stops the query after this many milliseconds.
+        read: where it may be read: from a secondary within its bound, or from the primary only.
     """
 
     name: str
-    collection: str
+    about: str
     parameters: type[Parameters]
-    build: Callable[[Any], list[Stage]]
+    collections: tuple[str, ...]
+    build: Callable[[Any, datetime], list[Stage]]
     answer: Callable[[list[dict[str, Any]]], Any]
+    tags: Callable[[Any], tuple[str, ...]]
+    indexes: tuple[str, ...]
+    soft_seconds: float
+    hard_seconds: float
     budget_ms: int
+    read: Literal["replica", "primary"] = "replica"
 
 
 def _employees(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -58,10 +71,15 @@ CATALOGUE: dict[str, Aggregation] = {
     for row in (
         Aggregation(
             name="contract_employees",
-            collection="contracts",
+            about="The employees of a contract, without anything secret.",
             parameters=ContractParameters,
-            build=lambda asked: contract_employees(asked.contract_id),
+            collections=("contracts", "users"),
+            build=lambda asked, _now: contract_employees(asked.contract_id),
             answer=_employees,
+            tags=lambda asked: (f"contract:{asked.contract_id}", "users"),
+            indexes=(),
+            soft_seconds=30.0,
+            hard_seconds=300.0,
             budget_ms=2_000,
         ),
     )

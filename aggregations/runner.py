@@ -35,7 +35,8 @@ class AggregationRunner:
         as_of = self._clock()
         # PyMongo derives the server's maxTimeMS from this, and overwrites one that is given beside it.
         with pymongo.timeout(row.budget_ms / 1000):
-            found = list(self._db[row.collection].aggregate(row.build(parameters), comment=f"aggregations.{name}"))
+            pipeline = row.build(parameters, as_of)
+            found = list(self._db[row.collections[0]].aggregate(pipeline, comment=f"aggregations.{name}"))
         data = row.answer(found)
         return {"data": to_json(data), "as_of": iso_utc(as_of), "source": "primary"}
 
