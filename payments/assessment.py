@@ -6,7 +6,7 @@ gateway contract.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from payments.families import SETTLING, Families, attempt_of, sort_out
@@ -76,10 +76,8 @@ def assess(payment: Payment) -> Assessment:
         review += differences(movement, payment.follow_ups, movements)
     review += paid_twice(legs)
     doubts = [reason for reason in review if reason not in payment.settled]
-    standing, aside = [leg for leg in legs if not leg.set_aside], tuple(leg for leg in legs if leg.set_aside)
-    verdict = _verdict(standing, doubts, [claim.reason for claim in payment.open_claims], families.parked)
-    waiting = sorted(one.tran_ref for one in pending_refunds(movements.values()))
-    return replace(verdict, pending=tuple(waiting), movements=tuple(movements.values()), set_aside=aside)
+    claims = [claim.reason for claim in payment.open_claims]
+    return _verdict(legs, doubts, claims, families.parked, tuple(movements.values()))
 
 
 def paid_twice(legs: Iterable[Leg]) -> Iterable[str]:
@@ -89,7 +87,10 @@ def paid_twice(legs: Iterable[Leg]) -> Iterable[str]:
         yield f"{PAID_TWICE}: {' and '.join(live)} both stand"
 
 
-def _verdict(legs: list[Leg], review: list[str], claims: list[str], parked: set[str]) -> Assessment:
+def _verdict(
+    judged: list[Leg], review: list[str], claims: list[str], parked: set[str], movements: tuple[Movement, ...]
+) -> Assessment:
+    legs = [leg for leg in judged if not leg.set_aside]
     base, current = _together(legs)
     doubtful = bool(review) or (bool(claims) and base not in CONFIRMED)
     return Assessment(
@@ -104,7 +105,10 @@ def _verdict(legs: list[Leg], review: list[str], claims: list[str], parked: set[
         flags=tuple(sorted({flag for leg in legs for flag in leg.flags})),
         review=tuple(sorted(set(review) | set(claims))),
         parked=tuple(sorted(parked)),
+        pending=tuple(sorted(one.tran_ref for one in pending_refunds(movements))),
         legs=tuple(legs),
+        set_aside=tuple(leg for leg in judged if leg.set_aside),
+        movements=movements,
     )
 
 

@@ -7,7 +7,7 @@ hash, and a member smuggled in breaks it. The chain shows everything but a cut t
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -87,8 +87,7 @@ def timestamp(moment: datetime) -> str:
     """
     if moment.utcoffset() is None:
         raise ValueError(f"an aware time was expected, not {moment.isoformat()}")
-    utc = moment.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return f"{moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def seal(payment_id: str, previous: Event | None, fact: Fact, recorded_at: datetime, context: Context) -> Event:
@@ -107,7 +106,7 @@ def seal(payment_id: str, previous: Event | None, fact: Fact, recorded_at: datet
         "schema_version": fact.SCHEMA_VERSION,
         "data": fact.to_data(),
         "recorded_at": timestamp(recorded_at),
-        **asdict(context),
+        **vars(context),
         "prev_hash": prev_hash,
     }
     return Event(

@@ -5,7 +5,8 @@ and references only: no personal data and no raw bodies. Amounts are decimal tex
 canonical bytes are hashed. What may change about a fact, and how, stands in `payments/upcasting.py`.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, Self
 
 
@@ -18,7 +19,7 @@ class Fact:
 
     def to_data(self) -> dict[str, Any]:
         """Return the fact's fields as plain JSON values, absent ones left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> Self:
@@ -27,7 +28,9 @@ class Fact:
         Raises:
             TypeError: a member is missing that may not be absent.
         """
-        known = {field.name for field in fields(cls)}
+        known = _members(cls)  # type: ignore[arg-type] # mypy does not know that classes are hashable
+        if data.keys() <= known:
+            return cls(**data)
         return cls(**{name: value for name, value in data.items() if name in known})
 
 
@@ -323,6 +326,11 @@ def _all_kinds(root: type[Fact]) -> dict[str, type[Fact]]:
         kinds[kind.__name__] = kind
         kinds.update(_all_kinds(kind))
     return kinds
+
+
+@cache
+def _members(kind: type[Fact]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))
 
 
 #: Every fact that may stand in `payment_events`, by its type name. `Milestone` itself is only what they have in common.

@@ -8,7 +8,6 @@ nothing.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import groupby
 
 from payments.facts import TransactionObserved
 
@@ -107,8 +106,14 @@ def merge(observations: Iterable[TransactionObserved]) -> dict[str, Movement]:
     Returns:
         Movements by `tran_ref`; the same for any order and any repetition of the observations.
     """
-    ordered = sorted(set(observations), key=_content)
-    return {ref: _merge_one(ref, list(group)) for ref, group in groupby(ordered, key=lambda seen: seen.tran_ref)}
+    by_ref: dict[str, list[TransactionObserved]] = {}
+    for one in frozenset(observations):
+        by_ref.setdefault(one.tran_ref, []).append(one)
+    return {ref: _merge_one(ref, _ordered(by_ref[ref])) for ref in sorted(by_ref)}
+
+
+def _ordered(seen: list[TransactionObserved]) -> list[TransactionObserved]:
+    return sorted(seen, key=_content) if len(seen) > 1 else seen
 
 
 def _content(seen: TransactionObserved) -> tuple[str, ...]:
@@ -118,7 +123,8 @@ def _content(seen: TransactionObserved) -> tuple[str, ...]:
 
 def _merge_one(tran_ref: str, seen: list[TransactionObserved]) -> Movement:
     ranked = [one for one in seen if one.status in RANK]
-    standing = max(ranked, key=lambda one: (RANK[one.status], _content(one))) if ranked else seen[-1]
+    # Of equal rank, the later in content stands.
+    standing = max(reversed(ranked), key=lambda one: RANK[one.status]) if ranked else seen[-1]
     status = standing.status if ranked else "?"
     previous = sorted({one.previous_tran_ref for one in seen if one.previous_tran_ref})
     amounts = _amounts(ranked, status)

@@ -5,12 +5,11 @@ A payment has attempts and follow-ups, one per cart, and a set of observations; 
 Source: section 7 of the gateway contract.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from itertools import groupby
-from typing import cast
+from typing import Any
 
 from payments import facts
 from payments.facts import Fact
@@ -72,7 +71,7 @@ IN_DOUBT = frozenset({AttemptStatus.STARTED, AttemptStatus.UNKNOWN})
 _GIVEN_UP = frozenset({AttemptStatus.RETIRED, AttemptStatus.OVERRIDDEN})
 
 #: Facts that say how the sending of an attempt or a follow-up ended.
-_SENDING = facts.AttemptNotSent | facts.AttemptRefused | facts.OutcomeUnknown | facts.CartRetired | facts.InvoiceOpened
+_Sending = facts.AttemptNotSent | facts.AttemptRefused | facts.OutcomeUnknown | facts.CartRetired | facts.InvoiceOpened
 _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
     facts.AttemptNotSent: AttemptStatus.NOT_SENT,
     facts.AttemptRefused: AttemptStatus.REFUSED,
@@ -153,103 +152,103 @@ def fold(history: Iterable[Fact], start: Payment | None = None) -> Payment:
         history: facts in stream order; among observations the order does not matter.
         start: what was known before them.
     """
-    payment = start or Payment()
-    for _, run in groupby(history, key=type):
-        payment = _apply_run(payment, tuple(run))
-    return payment
+    draft = _Draft(start or Payment())
+    for fact in history:
+        apply = _APPLY.get(type(fact))
+        if apply:
+            apply(draft, fact)
+    return draft.payment()
 
 
-def _apply_run(payment: Payment, run: tuple[Fact, ...]) -> Payment:
-    """Apply facts of one kind that follow each other: what is collected in sets is added to them at once."""
-    if isinstance(run[0], facts.TransactionObserved):
-        return replace(
-            payment, observations=payment.observations.union(cast("tuple[facts.TransactionObserved, ...]", run))
-        )
-    if isinstance(run[0], facts.ReviewRaised):
-        raised = cast("tuple[facts.ReviewRaised, ...]", run)
-        return replace(payment, claims=tuple(dict.fromkeys((*payment.claims, *raised))))
-    for fact in run:
-        payment = _apply(payment, fact)
-    return payment
+class _Draft:
+    """A payment to which facts are being applied."""
 
+    def __init__(self, start: Payment) -> None:
+        self.snapshot = start.snapshot
+        self.attempts = list(start.attempts)
+        self.observations = set(start.observations)
+        self.claims = dict.fromkeys(start.claims)
+        self.follow_ups = list(start.follow_ups)
+        self.settled = set(start.settled)
 
-def _apply(payment: Payment, fact: Fact) -> Payment:
-    if isinstance(fact, facts.ReviewSettled):
-        return _settle(payment, fact)
-    if isinstance(fact, facts.PaymentCreated | facts.PaymentAdopted):
-        return _begin(payment, fact)
-    if isinstance(fact, facts.PaymentAmended) and payment.snapshot:
-        terms = replace(payment.snapshot, amount=Decimal(fact.amount), currency=fact.currency)
-        return replace(payment, snapshot=terms)
-    return _advance(payment, fact)
+    def payment(self) -> Payment:
+        """Return what is known by now."""
+        return Payment(
+            self.snapshot, tuple(self.attempts), frozenset(self.observations), tuple(self.claims),
+            tuple(self.follow_ups), frozenset(self.settled),
+        )  # fmt: skip
 
+    def create(self, fact: facts.PaymentCreated | facts.PaymentAdopted) -> None:
+        self.snapshot = Snapshot(
+            Decimal(fact.amount), fact.currency, fact.profile_id, fact.client_id, fact.contract_id
+        )  # fmt: skip
 
-def _advance(payment: Payment, fact: Fact) -> Payment:
-    """Apply a fact about the sending of an attempt or a follow-up; milestones change nothing."""
-    if isinstance(fact, facts.AttemptStarted):
-        attempt = Attempt(
-            fact.operation_id,
-            fact.cart_id,
-            fact.transaction,
-            Decimal(fact.amount),
-            fact.currency,
-            AttemptStatus.STARTED,
-        )
-        return replace(payment, attempts=(*payment.attempts, attempt))
-    if isinstance(fact, facts.FollowUpStarted):
+    def adopt(self, fact: facts.PaymentAdopted) -> None:
+        self.create(fact)
+        money = (Decimal(fact.amount), fact.currency)
+        self.attempts.append(Attempt(fact.operation_id, None, "sale", *money, AttemptStatus.OPEN, fact.tran_ref))
+
+    def amend(self, fact: facts.PaymentAmended) -> None:
+        if self.snapshot:
+            self.snapshot = replace(self.snapshot, amount=Decimal(fact.amount), currency=fact.currency)
+
+    def start_attempt(self, fact: facts.AttemptStarted) -> None:
+        money = (Decimal(fact.amount), fact.currency)
+        started = (fact.operation_id, fact.cart_id, fact.transaction, *money, AttemptStatus.STARTED)
+        self.attempts.append(Attempt(*started))
+
+    def start_follow_up(self, fact: facts.FollowUpStarted) -> None:
         named = (fact.operation_id, fact.cart_id, fact.action, fact.tran_ref)
-        follow_up = FollowUp(*named, Decimal(fact.amount), fact.currency, AttemptStatus.STARTED)
-        return replace(payment, follow_ups=(*payment.follow_ups, follow_up))
-    if isinstance(fact, facts.PageOverridden):
-        return _override(payment, fact)
-    if isinstance(fact, facts.PageOpened):
-        return _update(payment, fact.cart_id, AttemptStatus.OPEN, fact.tran_ref)
-    if isinstance(fact, _SENDING):
-        return _update(payment, fact.cart_id, _SENDING_STATUS[type(fact)])
-    return payment
+        self.follow_ups.append(FollowUp(*named, Decimal(fact.amount), fact.currency, AttemptStatus.STARTED))
+
+    def open_page(self, fact: facts.PageOpened) -> None:
+        self._update(fact.cart_id, AttemptStatus.OPEN, fact.tran_ref)
+
+    def end_sending(self, fact: _Sending) -> None:
+        self._update(fact.cart_id, _SENDING_STATUS[type(fact)])
+
+    def override(self, fact: facts.PageOverridden) -> None:
+        """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
+        for place, attempt in enumerate(self.attempts):
+            if (attempt.operation_id, attempt.cart_id) == (fact.operation_id, fact.cart_id):
+                self.attempts[place] = replace(attempt, status=AttemptStatus.OVERRIDDEN)
+
+    def observe(self, fact: facts.TransactionObserved) -> None:
+        self.observations.add(fact)
+
+    def claim(self, fact: facts.ReviewRaised) -> None:
+        self.claims[fact] = None
+
+    def settle(self, fact: facts.ReviewSettled) -> None:
+        """Close a case: its claims, the reason wherever it is judged anew, and the operation it is about."""
+        self.settled |= {claim for claim in self.claims if claim.reason == fact.reason} | {fact.reason}
+        sends: tuple[Attempt | FollowUp, ...] = (*self.attempts, *self.follow_ups)
+        for send in sends:
+            about = fact.operation_id and send.operation_id == fact.operation_id
+            if about and send.status in IN_DOUBT and send.cart_id:
+                self._update(send.cart_id, AttemptStatus.RETIRED)
+
+    def _update(self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None) -> None:
+        for place, attempt in enumerate(self.attempts):
+            if attempt.cart_id == cart_id:
+                kept = attempt.status if attempt.status in _GIVEN_UP else status
+                self.attempts[place] = replace(attempt, status=kept, tran_ref=tran_ref or attempt.tran_ref)
+        for place, follow_up in enumerate(self.follow_ups):
+            if follow_up.cart_id == cart_id and follow_up.status not in _GIVEN_UP:
+                self.follow_ups[place] = replace(follow_up, status=status)
 
 
-def _begin(payment: Payment, fact: facts.PaymentCreated | facts.PaymentAdopted) -> Payment:
-    snapshot = Snapshot(Decimal(fact.amount), fact.currency, fact.profile_id, fact.client_id, fact.contract_id)
-    if isinstance(fact, facts.PaymentCreated):
-        return replace(payment, snapshot=snapshot)
-    adopted = Attempt(
-        fact.operation_id, None, "sale", snapshot.amount, snapshot.currency, AttemptStatus.OPEN, fact.tran_ref
-    )
-    return replace(payment, snapshot=snapshot, attempts=(*payment.attempts, adopted))
-
-
-def _update(payment: Payment, cart_id: str, status: AttemptStatus, tran_ref: str | None = None) -> Payment:
-    attempts = tuple(
-        replace(one, status=_kept(one, status), tran_ref=tran_ref or one.tran_ref) if one.cart_id == cart_id else one
-        for one in payment.attempts
-    )
-    follow_ups = tuple(
-        replace(one, status=_kept(one, status)) if one.cart_id == cart_id else one for one in payment.follow_ups
-    )
-    return replace(payment, attempts=attempts, follow_ups=follow_ups)
-
-
-def _override(payment: Payment, fact: facts.PageOverridden) -> Payment:
-    """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
-    overridden = (fact.operation_id, fact.cart_id)
-    attempts = tuple(
-        replace(one, status=AttemptStatus.OVERRIDDEN) if (one.operation_id, one.cart_id) == overridden else one
-        for one in payment.attempts
-    )
-    return replace(payment, attempts=attempts)
-
-
-def _settle(payment: Payment, fact: facts.ReviewSettled) -> Payment:
-    """Close a case: its claims as they stand, the reason wherever it is judged anew, and the operation it is about."""
-    claims = {claim for claim in payment.claims if claim.reason == fact.reason}
-    payment = replace(payment, settled=payment.settled | claims | {fact.reason})
-    sends: tuple[Attempt | FollowUp, ...] = (*payment.attempts, *payment.follow_ups)
-    for send in sends:
-        if fact.operation_id and send.operation_id == fact.operation_id and send.status in IN_DOUBT and send.cart_id:
-            payment = _update(payment, send.cart_id, AttemptStatus.RETIRED)
-    return payment
-
-
-def _kept(attempt: Attempt | FollowUp, status: AttemptStatus) -> AttemptStatus:
-    return attempt.status if attempt.status in _GIVEN_UP else status
+#: What each fact does to a payment; the others, milestones, change nothing.
+_APPLY: dict[type[Fact], Callable[[_Draft, Any], None]] = {
+    facts.PaymentCreated: _Draft.create,
+    facts.PaymentAdopted: _Draft.adopt,
+    facts.PaymentAmended: _Draft.amend,
+    facts.AttemptStarted: _Draft.start_attempt,
+    facts.FollowUpStarted: _Draft.start_follow_up,
+    facts.PageOpened: _Draft.open_page,
+    **dict.fromkeys(_SENDING_STATUS, _Draft.end_sending),
+    facts.PageOverridden: _Draft.override,
+    facts.TransactionObserved: _Draft.observe,
+    facts.ReviewRaised: _Draft.claim,
+    facts.ReviewSettled: _Draft.settle,
+}
