@@ -37,14 +37,10 @@ class FollowOperations:
     def __call__(self, change: Change, version: int) -> None:
         """Bring every open or watched row of the payment in line; nothing is written for what already fits."""
         del version
+        if _fits_already(change):
+            return
         rows = self._ledger.of_payment(change.payment_id, change.session)
-        for row in rows:
-            if not (row.open or row.due_at or _may_end_otherwise(row)):
-                continue
-            if row.kind in FOLLOW_UP_KINDS:
-                self._follow_up(row, change)
-            else:
-                self._attempt(row, change)
+        change.rows = [self._followed(row, change) if _may_move(row) else row for row in rows]
         waiting, known = _waiting_elsewhere(change.after), _waiting_elsewhere(change.before)
         if rows and waiting - known:
             # Something acted on a transaction nobody has heard of, or waits for an approval: it is asked about, also
@@ -52,31 +48,36 @@ class FollowOperations:
             looks = {"due_at": next_step(change.now, change.now), "poll_from": change.now}
             self._ledger.follow(rows[-1], looks, change.session)
 
-    def _attempt(self, row: Operation, change: Change) -> None:
+    def _followed(self, row: Operation, change: Change) -> Operation:
+        """Bring a row in line and return it as it stands then."""
+        return self._follow_up(row, change) if row.kind in FOLLOW_UP_KINDS else self._attempt(row, change)
+
+    def _attempt(self, row: Operation, change: Change) -> Operation:
         status = self._status(row, change)
         if status is None or (status is row.status and row.open):
-            return
+            return row
         if status is Status.PENDING and not row.open:
             # Another operation may be open by now; this one stays closed, and its next look keeps it watched.
-            return
-        self._close_or_keep(row, status, change)
+            return row
+        return self._close_or_keep(row, status, change)
 
-    def _follow_up(self, row: Operation, change: Change) -> None:
+    def _follow_up(self, row: Operation, change: Change) -> Operation:
         seen = found(row.operation_id, change.after.movements, change.payment.follow_ups)
         if not seen:
-            return
+            return row
         best = max(seen, key=lambda one: RANK.get(one.status, -1))
         status, is_open = follow_up_status(best, change.after.review)
         is_open = is_open and row.open
         if (status, is_open, best.tran_ref) == (row.status, row.open, row.tran_ref):
-            return
-        moved = replace(row, status=status, open=is_open)
+            return row
+        moved = replace(row, status=status, open=is_open, tran_ref=best.tran_ref, redirect_url=None)
         changes = {
             "status": status, "open": is_open, "lease": None, "updated_at": change.now,
             "error": refusal(best), "result": {"tran_ref": best.tran_ref, "redirect_url": None},
             "due_at": next_look(moved, change.after, change.now),
         }  # fmt: skip
         self._ledger.follow(row, changes, change.session)
+        return moved
 
     def _status(self, row: Operation, change: Change) -> Status | None:
         verdict = change.after
@@ -92,18 +93,19 @@ class FollowOperations:
             return Status.REFUSED
         return None
 
-    def _close_or_keep(self, row: Operation, status: Status, change: Change) -> None:
+    def _close_or_keep(self, row: Operation, status: Status, change: Change) -> Operation:
         keeps_open = status is Status.PENDING
+        moved = replace(row, open=keeps_open, status=status)
         changes = {"status": status, "open": keeps_open, "error": None, "updated_at": change.now}
         if not keeps_open:
-            closed = replace(row, open=False, status=status)
-            changes |= {"due_at": next_look(closed, change.after, change.now), "lease": None}
+            changes |= {"due_at": next_look(moved, change.after, change.now), "lease": None}
         self._ledger.follow(row, changes, change.session)
+        return moved
 
 
-def _may_end_otherwise(row: Operation) -> bool:
-    """Return whether a closed row's end may still be another one: an attempt that failed may take money late."""
-    return row.status is Status.REFUSED and row.kind not in FOLLOW_UP_KINDS
+def _may_move(row: Operation) -> bool:
+    """Return whether a row may still move: one that is open or watched, and a failed attempt that may take money late."""
+    return row.open or bool(row.due_at) or (row.status is Status.REFUSED and row.kind not in FOLLOW_UP_KINDS)
 
 
 def follow_up_status(seen: Movement, review: Sequence[str]) -> tuple[Status, bool]:
@@ -127,6 +129,22 @@ def refusal(seen: Movement) -> str | None:
         return None
     codes = sorted(code for status, code in seen.codes if status == seen.status and code)
     return " ".join([f"PayTabs answered {seen.status}", *codes])
+
+
+def _fits_already(change: Change) -> bool:
+    """Tell whether rows that fitted before this change still do, so that none has to be read.
+
+    They follow the legs, what is in review and what waits; without new facts they are looked at all the same, and so
+    are those of a payment with follow-ups, and those that this transaction may have written itself.
+    """
+    if not change.new_facts or change.session_lent or change.payment.follow_ups:
+        return False
+    return _followed_by_rows(change.before) == _followed_by_rows(change.after)
+
+
+def _followed_by_rows(verdict: Assessment) -> tuple[object, ...]:
+    legs = {(leg.operation_id, leg.state) for leg in (*verdict.legs, *verdict.set_aside)}
+    return legs, verdict.review, verdict.parked, verdict.pending
 
 
 def _waiting_elsewhere(verdict: Assessment) -> set[str]:

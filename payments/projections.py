@@ -12,8 +12,9 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from payments.cms_fields import cms_fields, shows_page
 from payments.operations import OperationsLedger
-from payments.payment import LIVE, State
+from payments.payment import LIVE
 from payments.store import Change
 
 Document = dict[str, Any]
@@ -58,10 +59,12 @@ class ProjectToCms:
         """Write the fields when the change added facts."""
         if not change.new_facts:
             return
-        fields = self._fields(change, version)
+        fields = cms_fields(change.payment, change.after, version, self._redirect_url(change))
         older = {"$or": [{"gateway.version": {"$exists": False}}, {"gateway.version": {"$lt": version}}]}
         found = self._payments.update_one(
-            {"_id": ObjectId(change.payment_id), **older}, {"$set": fields}, session=change.session
+            {"_id": ObjectId(change.payment_id), **older},
+            {"$set": fields | {"updatedAt": change.now}},
+            session=change.session,
         )
         if found.matched_count == 0:
             detail = "the CMS's document is gone or newer; the events stand"
@@ -92,24 +95,11 @@ class ProjectToCms:
         self._alert(name, change.payment_id, detail, change.session)
         change.after_commit.append(partial(self._announce, name, change.payment_id, detail))
 
-    def _fields(self, change: Change, version: int) -> Document:
-        verdict = change.after
-        terms = change.payment.snapshot
-        row = self._ledger.open_of(change.payment_id, change.session)
-        gateway: Document = {
-            "version": version,
-            "state": verdict.state,
-            "amount": str(terms.amount) if terms else None,
-            "currency": terms.currency if terms else None,
-            "tran_ref": verdict.tran_ref,
-            "redirect_url": row.redirect_url if row and verdict.state is State.AWAITING_PAYER else None,
-            "authorised": str(verdict.authorised),
-            "captured": str(verdict.captured),
-            "released": str(verdict.released),
-            "refunded": str(verdict.refunded),
-            "refund_pending": str(verdict.refund_pending),
-            "flags": list(verdict.flags),
-            "review": list(verdict.review),
-        }
-        fields: Document = {"status": verdict.cms_status, "gateway": gateway, "updatedAt": change.now}
-        return fields | ({"transR": verdict.tran_ref} if verdict.tran_ref else {})
+    def _redirect_url(self, change: Change) -> str | None:
+        if not shows_page(change.after):
+            return None
+        if change.rows is None:
+            row = self._ledger.open_of(change.payment_id, change.session)
+        else:
+            row = next((one for one in change.rows if one.open), None)
+        return row.redirect_url if row else None

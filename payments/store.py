@@ -4,7 +4,7 @@ Writers of one payment race for its next version; the loser reads again and deci
 with the facts registers as a companion and runs in the same transaction.
 
 A writer that tries again reads only what has been added since: on a busy payment it would lose race after race over
-reading the whole history each time.
+reading the whole history each time. What the process remembers of a payment need not be read at all: see `remembered`.
 """
 
 import random
@@ -19,18 +19,20 @@ from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
 from payments import events
 from payments.assessment import Assessment, assess
-from payments.errors import StreamContended
+from payments.errors import PaymentsError, StreamContended
 from payments.events import Context, Event
 from payments.facts import Fact
 from payments.milestones import milestone
+from payments.operations import Operation
 from payments.payment import Payment, fold
+from payments.remembered import NOTHING, Known, Reading, Remembered
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
@@ -43,22 +45,8 @@ MAX_RACES = 60
 RACE_PAUSE_SECONDS = 0.05
 
 
-class Known:
-    """A payment's history as far as it was read, and what it folds to."""
-
-    def __init__(self) -> None:
-        """Know nothing yet."""
-        self.history: list[Event] = []
-        self.payment = Payment()
-
-    def forget(self) -> None:
-        """Know nothing any more."""
-        self.history, self.payment = [], Payment()
-
-    def learn(self, newer: Sequence[Event]) -> None:
-        """Add what follows."""
-        self.history += newer
-        self.payment = fold((event.fact for event in newer), self.payment)
+class NothingToProve(Exception):
+    """Raised to end a transaction that was decided upon what is only remembered and that appends nothing."""
 
 
 class Change:
@@ -67,7 +55,6 @@ class Change:
     def __init__(self, payment_id: str, known: Known, now: datetime, session: ClientSession) -> None:
         """Start from a payment's stored history."""
         self.payment_id = payment_id
-        self.session = session
         self.now = now
         self.history = list(known.history)
         self.new_facts: list[Fact] = []
@@ -75,13 +62,32 @@ class Change:
         self.appended: list[Event] = []
         #: What is told to others once the transaction has committed; forgotten when it has not.
         self.after_commit: list[Callable[[], None]] = []
-        self.payment = known.payment
-        self.before: Assessment = assess(self.payment)
+        self.payment: Payment = known.payment
+        self.before: Assessment = known.verdict
+        #: Whether somebody has asked for the session, and may have written with it.
+        self.session_lent = False
+        #: The payment's operations as they stand after this change, once a companion has read them.
+        self.rows: Sequence[Operation] | None = None
+        self._session = session
+        self._after, self._judged = self.before, self.payment
+
+    @property
+    def known(self) -> Known:
+        """Return what is known of the payment once this change is committed."""
+        return Known((*self.history, *self.appended), self.payment, self.after)
+
+    @property
+    def session(self) -> ClientSession:
+        """Return the transaction's session, for whatever is to be read or written in it."""
+        self.session_lent = True
+        return self._session
 
     @property
     def after(self) -> Assessment:
         """Return the verdict with the new facts counted."""
-        return assess(self.payment)
+        if self._judged is not self.payment:
+            self._after, self._judged = assess(self.payment), self.payment
+        return self._after
 
     def record(self, *new: Fact) -> None:
         """Add facts; an observation or claim that is already known adds nothing."""
@@ -113,6 +119,7 @@ class PaymentStore:
         """Use a client whose writes are acknowledged by a majority."""
         self._client = client
         self._clock = clock
+        self._remembered = Remembered()
         self._companions = tuple(companions)
         self.events = database.get_collection("payment_events", read_preference=ReadPreference.PRIMARY)
 
@@ -156,18 +163,26 @@ class PaymentStore:
         Raises:
             StreamContended: other writers won every race.
         """
-        known = Known()
+        reading = Reading(self._remembered.take(payment_id))
+        if not reading.due:
+            with suppress(DuplicateKeyError, PaymentsError, NothingToProve):
+                return self._transaction(payment_id, context, work, reading)
         for _ in range(MAX_RACES):
             with suppress(DuplicateKeyError):
-                return self._transaction(payment_id, context, work, known)
+                return self._transaction(payment_id, context, work, reading)
             time.sleep(random.uniform(0, RACE_PAUSE_SECONDS))  # noqa: S311 - jitter, not a secret
         raise StreamContended(payment_id)
 
-    def _transaction(self, payment_id: str, context: Context, work: Callable[[Change], T], known: Known) -> T:
+    def _transaction(self, payment_id: str, context: Context, work: Callable[[Change], T], reading: Reading) -> T:
         def body(session: ClientSession) -> tuple[T, Change]:
-            change = Change(payment_id, self._caught_up(payment_id, known, session), self._clock(), session)
+            unread, reading.due = not reading.due, True
+            if not unread:
+                reading.known = self._caught_up(payment_id, reading.known, session)
+            change = Change(payment_id, reading.known, self._clock(), session)
             result = work(change)
-            version = self._append(change, context)
+            if unread and not change.new_facts:
+                raise NothingToProve
+            version = self._append(change, context, session)
             for companion in self._companions:
                 companion(change, version)
             return result, change
@@ -180,26 +195,25 @@ class PaymentStore:
                 write_concern=WriteConcern("majority", j=True),
                 read_preference=ReadPreference.PRIMARY,
             )
+        self._remembered.keep(payment_id, committed.known)
         for tell in committed.after_commit:
             tell()
         return result
 
     def _caught_up(self, payment_id: str, known: Known, session: ClientSession) -> Known:
-        """Read what has been added since an earlier try.
+        """Read what has been added to what is known.
 
-        What that try read was never committed by it and may have been rolled back since. So its last event is read
-        once more: the hash stands for everything before it.
+        An earlier try of this change may have read what was rolled back since. So the last event that is known is read
+        once more: its hash stands for everything before it.
         """
         last = known.history[-1] if known.history else None
         query = {"payment_id": ObjectId(payment_id), "version": {"$gte": last.version if last else 1}}
         found = [events.from_document(one) for one in self.events.find(query, session=session).sort("version", 1)]
         if last and not (found and found[0].hash == last.hash):
-            known.forget()
-            return self._caught_up(payment_id, known, session)
-        known.learn(found[1:] if last else found)
-        return known
+            return self._caught_up(payment_id, NOTHING, session)
+        return known.plus(found[1:] if last else found)
 
-    def _append(self, change: Change, context: Context) -> int:
+    def _append(self, change: Change, context: Context, session: ClientSession) -> int:
         facts = [*change.new_facts, *milestone(change.before, change.after, change.payment)]
         previous = change.history[-1] if change.history else None
         chain: list[Event] = []
@@ -207,6 +221,19 @@ class PaymentStore:
             previous = events.seal(change.payment_id, previous, fact, change.now, context)
             chain.append(previous)
         change.appended = chain
-        if chain:
-            self.events.insert_many([event.to_document() for event in chain], session=change.session)
+        self._insert([event.to_document() for event in chain], session)
         return previous.version if previous else 0
+
+    def _insert(self, documents: list[Document], session: ClientSession) -> None:
+        """Insert events.
+
+        Raises:
+            DuplicateKeyError: the payment has events that were not known.
+        """
+        if len(documents) == 1:
+            self.events.insert_one(documents[0], session=session)
+        elif documents:
+            try:
+                self.events.insert_many(documents, session=session)
+            except BulkWriteError as error:
+                raise DuplicateKeyError(str(error), details=error.details) from error
