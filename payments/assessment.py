@@ -22,6 +22,9 @@ CMS_STATUS = {
     State.EXPIRED: "failed",
 }  # fmt: skip
 
+#: Legs that decide the payment's state when none holds or took money, the latest of them.
+_ENDED = OPEN | {State.REFUNDED, State.VOIDED}
+
 #: How the case of two successful attempts begins; their references follow.
 PAID_TWICE = "paid twice"
 
@@ -69,11 +72,11 @@ def assess(payment: Payment) -> Assessment:
     legs = [leg for attempt in attempts for leg in attempt_legs(attempt, attempts, families)]
     strays = [root for root in families.roots.values() if attempt_of(root, attempts) is None]
     legs += [judge(root, families.below(root.tran_ref)) for root in strays]
-    review = [*families.problems, *(problem for leg in legs for problem in leg.problems)]
+    review = [*families.problems, *[problem for leg in legs for problem in leg.problems]]
     for movement in movements.values():
         review += movement.problems
         review += _mismatches(movement, families, attempts, terms) if terms else ()
-        review += differences(movement, payment.follow_ups, movements)
+        review += differences(movement, payment.follow_ups, movements) if payment.follow_ups else ()
     review += paid_twice(legs)
     doubts = [reason for reason in review if reason not in payment.settled]
     claims = [claim.reason for claim in payment.open_claims]
@@ -97,12 +100,12 @@ def _verdict(
         state=State.REVIEW if doubtful else base,
         base_state=base,
         tran_ref=current.tran_ref if current else None,
-        authorised=sum((leg.authorised for leg in legs), ZERO),
-        captured=sum((leg.captured for leg in legs), ZERO),
-        released=sum((leg.released for leg in legs), ZERO),
-        refunded=sum((leg.refunded for leg in legs), ZERO),
-        refund_pending=sum((leg.refund_pending for leg in legs), ZERO),
-        flags=tuple(sorted({flag for leg in legs for flag in leg.flags})),
+        authorised=sum([leg.authorised for leg in legs], ZERO),
+        captured=sum([leg.captured for leg in legs], ZERO),
+        released=sum([leg.released for leg in legs], ZERO),
+        refunded=sum([leg.refunded for leg in legs], ZERO),
+        refund_pending=sum([leg.refund_pending for leg in legs], ZERO),
+        flags=tuple(sorted(frozenset().union(*[leg.flags for leg in legs]))),
         review=tuple(sorted(set(review) | set(claims))),
         parked=tuple(sorted(parked)),
         pending=tuple(sorted(one.tran_ref for one in pending_refunds(movements))),
@@ -157,6 +160,6 @@ def _together(legs: list[Leg]) -> tuple[State, Leg | None]:
     Money that is held or taken decides; then the latest attempt that is open or whose money went back; then the last.
     """
     live = [leg for leg in legs if leg.state in LIVE]
-    ended = [leg for leg in legs if leg.state in OPEN | {State.REFUNDED, State.VOIDED}]
+    ended = [leg for leg in legs if leg.state in _ENDED]
     current = next(iter(live or ended[-1:] or legs[-1:]), None)
     return (current.state, current) if current else (State.NEW, None)

@@ -64,23 +64,41 @@ class Contracts:
         contract = self._contracts.find_one_and_update({"_id": contract_id}, touched, session=session)
         if contract is None:
             return None
-        mark = self._marks.find_one({"_id": contract_id}, session=session)
-        before = contract.get("status")
-        # What the CMS has changed since we set it is the CMS's own again.
-        original = mark["before"] if mark and before == mark["set"] else before
-        new = contract_status(self._statuses(contract, session)) or (original if mark else None)
-        if new is None or new == before:
+        due = self._due(contract, session)
+        if due is None:
             return None
+        new, original = due
         self._contracts.update_one({"_id": contract_id}, {"$set": {"status": new, "updatedAt": now}}, session=session)
         noted = {"$set": {"set": new, "before": original}}
         self._marks.update_one({"_id": contract_id}, noted, upsert=True, session=session)
         return new
+
+    def due(self, contract_id: ObjectId, session: ClientSession) -> tuple[str | None, str] | None:
+        """Return the status that a contract has and the one it should have; None when it has that one.
+
+        Raises:
+            LookupError: there is no such contract.
+        """
+        contract = self._contracts.find_one({"_id": contract_id}, session=session)
+        if contract is None:
+            raise LookupError(f"contract {contract_id}")
+        due = self._due(contract, session)
+        return (contract.get("status"), due[0]) if due else None
 
     def activate_projects(self, contract_id: ObjectId, now: datetime, session: ClientSession) -> int:
         """Set a contract's projects to `active`, those apart that are over; return how many were set."""
         waiting = {"contract": contract_id, "status": {"$nin": list(NOT_STARTED_AGAIN)}}
         set_to = {"$set": {"status": "active", "updatedAt": now}}
         return self._projects.update_many(waiting, set_to, session=session).modified_count
+
+    def _due(self, contract: Document, session: ClientSession) -> tuple[str, str | None] | None:
+        """Return a contract's new status and the one it had before any payment; None when nothing changes."""
+        mark = self._marks.find_one({"_id": contract["_id"]}, session=session)
+        before = contract.get("status")
+        # What the CMS has changed since we set it is the CMS's own again.
+        original = mark["before"] if mark and before == mark["set"] else before
+        new = contract_status(self._statuses(contract, session)) or (original if mark else None)
+        return None if new is None or new == before else (new, original)
 
     def _statuses(self, contract: Document, session: ClientSession) -> list[str | None]:
         named = contract.get("paymentsIds")

@@ -180,3 +180,18 @@ class NotDelivered(PaymentsError):
 
 class SealsDiffer(PaymentsError):
     """Raised when the seals in the database are not those outside it: a person has to look before there are more."""
+
+
+class ReplayTaken(PaymentsError):
+    """Raised when somebody else goes on with the same replay at the same time.
+
+    Attributes:
+        replay_id: The replay.
+    """
+
+    def __init__(self, replay_id: str) -> None:
+        super().__init__(replay_id)
+        self.replay_id = replay_id
+
+    def __str__(self) -> str:
+        return f"replay {self.replay_id}: somebody else goes on with it"

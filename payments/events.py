@@ -143,7 +143,7 @@ def from_document(document: dict[str, Any], schemas: Schemas = SCHEMAS) -> Event
     return Event(
         payment_id=content["payment_id"],
         version=document["version"],
-        fact=schemas.read(document["type"], document["schema_version"], document["data"]),
+        fact=fact_of(document, schemas),
         schema_version=document["schema_version"],
         recorded_at=document["recorded_at"],
         context=Context(**{name: document[name] for name in _CONTEXT}),
@@ -163,6 +163,16 @@ def stored_content(document: Mapping[str, Any]) -> dict[str, Any]:
     """
     own = {"payment_id": str(document["payment_id"]), "recorded_at": timestamp(document["recorded_at"])}
     return {name: value for name, value in document.items() if name not in ("_id", "hash")} | own
+
+
+def fact_of(document: Mapping[str, Any], schemas: Schemas = SCHEMAS) -> Fact:
+    """Return what a stored event says happened, brought up to date; its place in the chain is not looked at.
+
+    Raises:
+        EventUnreadable: this version does not know the fact, or misses a member of it.
+        KeyError: the document is no event.
+    """
+    return schemas.read(document["type"], document["schema_version"], document["data"])
 
 
 def broken_link(events: Iterable[Event]) -> Event | None:

@@ -109,11 +109,7 @@ def merge(observations: Iterable[TransactionObserved]) -> dict[str, Movement]:
     by_ref: dict[str, list[TransactionObserved]] = {}
     for one in frozenset(observations):
         by_ref.setdefault(one.tran_ref, []).append(one)
-    return {ref: _merge_one(ref, _ordered(by_ref[ref])) for ref in sorted(by_ref)}
-
-
-def _ordered(seen: list[TransactionObserved]) -> list[TransactionObserved]:
-    return sorted(seen, key=_content) if len(seen) > 1 else seen
+    return {ref: said_of(by_ref[ref]) if len(by_ref[ref]) > 1 else said_once(*by_ref[ref]) for ref in sorted(by_ref)}
 
 
 def _content(seen: TransactionObserved) -> tuple[str, ...]:
@@ -121,7 +117,37 @@ def _content(seen: TransactionObserved) -> tuple[str, ...]:
     return (seen.tran_ref, seen.occurred_at or "", *(repr(value) for value in seen.to_data().items()))
 
 
-def _merge_one(tran_ref: str, seen: list[TransactionObserved]) -> Movement:
+def said_once(one: TransactionObserved) -> Movement:
+    """Return what one observation amounts to: what `said_of` would, without merging, since most stand alone."""
+    known = one.status in RANK
+    told = known and one.amount is not None
+    amounts = [Decimal(one.amount)] if told and one.amount is not None else []
+    if one.status == "V" and not any(amounts):
+        amounts = []
+    status = one.status if known else "?"
+    previous = [one.previous_tran_ref] if one.previous_tran_ref else []
+    problems = (*_contradictions([one], previous), *_amount_problems(one.tran_type, status, amounts))
+    at = one.occurred_at or ""
+    return Movement(
+        tran_ref=one.tran_ref,
+        previous=one.previous_tran_ref or None,
+        kind=one.tran_type,
+        status=status,
+        codes=frozenset([(one.status, one.code)] if known else ()),
+        amount=amounts[0] if amounts else ZERO,
+        carts=frozenset([one.cart_id] if one.cart_id else ()),
+        currencies=frozenset([one.currency] if one.currency else ()),
+        profiles=frozenset(() if one.profile_id is None else [one.profile_id]),
+        occurred_at=at if one.status == "A" else "",
+        expired_at=at if one.status == "X" else "",
+        problems=tuple([f"{one.tran_ref}: {problem}" for problem in problems]),
+    )
+
+
+def said_of(observations: Iterable[TransactionObserved]) -> Movement:
+    """Return what observations of one transaction amount to."""
+    seen = sorted(observations, key=_content)
+    tran_ref = seen[0].tran_ref
     ranked = [one for one in seen if one.status in RANK]
     # Of equal rank, the later in content stands.
     standing = max(reversed(ranked), key=lambda one: RANK[one.status]) if ranked else seen[-1]
@@ -129,22 +155,20 @@ def _merge_one(tran_ref: str, seen: list[TransactionObserved]) -> Movement:
     previous = sorted({one.previous_tran_ref for one in seen if one.previous_tran_ref})
     amounts = _amounts(ranked, status)
     kind = _kind(seen, standing)
+    problems = (*_contradictions(seen, previous), *_amount_problems(kind, status, amounts))
     return Movement(
         tran_ref=tran_ref,
         previous=previous[-1] if previous else None,
         kind=kind,
         status=status,
-        codes=frozenset((one.status, one.code) for one in ranked),
-        amount=max(amounts, default=ZERO),
-        carts=frozenset(one.cart_id for one in seen if one.cart_id),
-        currencies=frozenset(one.currency for one in seen if one.currency),
-        profiles=frozenset(one.profile_id for one in seen if one.profile_id is not None),
-        occurred_at=max((one.occurred_at or "" for one in ranked if one.status == "A"), default=""),
-        expired_at=max((one.occurred_at or "" for one in ranked if one.status == "X"), default=""),
-        problems=tuple(
-            f"{tran_ref}: {problem}"
-            for problem in (*_contradictions(seen, previous), *_amount_problems(kind, status, amounts))
-        ),
+        codes=frozenset([(one.status, one.code) for one in ranked]),
+        amount=amounts[-1] if amounts else ZERO,
+        carts=frozenset([one.cart_id for one in seen if one.cart_id]),
+        currencies=frozenset([one.currency for one in seen if one.currency]),
+        profiles=frozenset([one.profile_id for one in seen if one.profile_id is not None]),
+        occurred_at=max([one.occurred_at or "" for one in ranked if one.status == "A"], default=""),
+        expired_at=max([one.occurred_at or "" for one in ranked if one.status == "X"], default=""),
+        problems=tuple([f"{tran_ref}: {problem}" for problem in problems]),
     )
 
 

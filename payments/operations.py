@@ -121,6 +121,12 @@ class OperationsLedger:
         found = self.rows.find_one({"payment_id": ObjectId(payment_id), "open": True}, session=session)
         return _read(found) if found else None
 
+    def open_pages(self, payment_ids: Sequence[ObjectId]) -> dict[ObjectId, str | None]:
+        """Return where the open operations of some payments lead a payer to."""
+        wanted = {"payment_id": {"$in": list(payment_ids)}, "open": True}
+        found = self.rows.find(wanted, {"payment_id": 1, "result.redirect_url": 1}) if payment_ids else ()
+        return {row["payment_id"]: row["result"]["redirect_url"] for row in found}
+
     def of_payment(self, payment_id: str, session: ClientSession | None = None) -> list[Operation]:
         """Return all operations of a payment, oldest first."""
         found = self.rows.find({"payment_id": ObjectId(payment_id)}, session=session).sort("created_at", 1)

@@ -152,12 +152,16 @@ def fold(history: Iterable[Fact], start: Payment | None = None) -> Payment:
         history: facts in stream order; among observations the order does not matter.
         start: what was known before them.
     """
-    draft = _Draft(start or Payment())
+    draft = _Draft(start or _NOTHING)
     for fact in history:
         apply = _APPLY.get(type(fact))
         if apply:
             apply(draft, fact)
     return draft.payment()
+
+
+#: What is known before the first fact.
+_NOTHING = Payment()
 
 
 class _Draft:
@@ -232,7 +236,8 @@ class _Draft:
         for place, attempt in enumerate(self.attempts):
             if attempt.cart_id == cart_id:
                 kept = attempt.status if attempt.status in _GIVEN_UP else status
-                self.attempts[place] = replace(attempt, status=kept, tran_ref=tran_ref or attempt.tran_ref)
+                known = vars(attempt) | {"status": kept, "tran_ref": tran_ref or attempt.tran_ref}
+                self.attempts[place] = Attempt(**known)
         for place, follow_up in enumerate(self.follow_ups):
             if follow_up.cart_id == cart_id and follow_up.status not in _GIVEN_UP:
                 self.follow_ups[place] = replace(follow_up, status=status)

@@ -1,5 +1,6 @@
 """What each task takes: closed models, strict types, JSON only. A mistake names its field and is never retried."""
 
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -20,6 +21,19 @@ def _web_address(value: str) -> str:
         return value
     raise PydanticCustomError("url", "an http(s) address")
 
+
+def _moment(value: object) -> object:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        moment = None
+    if moment is None or moment.utcoffset() is None:
+        raise PydanticCustomError("moment", "a time in ISO-8601 with its zone, such as 2026-08-06T10:15:30Z")
+    return moment
+
+
+#: A time as JSON has it.
+Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 #: A MongoDB id: 24 lower-case hexadecimal digits.
 ObjectIdText = Annotated[str, BeforeValidator(_hex_id)]
@@ -102,6 +116,31 @@ class Handle(Arguments):
 
     event_id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}-[1-9][0-9]{0,8}$")]
     handler: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,63}$")]
+
+
+class Stretch(BaseModel):
+    """A stretch of time, by when events were recorded: from one moment on and before another, both optional."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    since: Moment | None = Field(None, alias="from")
+    until: Moment | None = Field(None, alias="to")
+
+
+class Replay(Arguments):
+    """A projection to be replayed, or a replay to go on with; `range` leaves out payments without an event in it."""
+
+    projection: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,63}$")] | None = None
+    range: Stretch = Stretch()
+    dry_run: bool = False
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+    replay_id: Annotated[str, StringConstraints(pattern=r"^replay-[0-9a-zA-Z-]{1,64}$")] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if (self.projection is None) == (self.replay_id is None):
+            raise PydanticCustomError("one_of", "exactly one of projection and replay_id")
+        return self
 
 
 class Invalidate(Arguments):

@@ -32,6 +32,8 @@ from payments.outbox import Outbox
 from payments.projections import ProjectToCms
 from payments.reactions import Reactor
 from payments.reconcile import Reconciler
+from payments.replay_pieces import ReplayParts
+from payments.replaying import Replayer
 from payments.review import ReviewDesk
 from payments.sealing import Sealer
 from payments.sending import Sender, Senders
@@ -74,6 +76,7 @@ class World:
     notices: Notices
     outbox: Outbox
     reactor: Reactor
+    replayer: Replayer
     invalidator: Invalidator
     sealer: Sealer
     aggregations: AggregationRunner
@@ -166,6 +169,7 @@ def build_world(
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), cards=CardService(door), invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
+        replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
         aggregations=AggregationRunner(db, clock=clock), gateway=door,
         owner=owner, send=send,

@@ -8,7 +8,11 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
-PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
+LINTER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+PACKAGES = LINTER["root_packages"]
+
+#: The contract that keeps replays from telling anybody anything.
+REPLAYS = next(one for one in LINTER["contracts"] if one["name"].startswith("A replay reaches no reaction"))
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +73,27 @@ class TestImports:
             wrong.unlink()
         assert result.returncode != 0
         assert f"{package}.wrong" in result.stdout
+
+    def test_replays_are_named(self) -> None:
+        """Every module of the replays is held to their contract, and the reactions are what it keeps away."""
+        modules = {f"payments.{path.stem}" for path in (ROOT / "payments").glob("replay*.py")}
+        assert set(REPLAYS["source_modules"]) == modules
+        assert set(REPLAYS["forbidden_modules"]) >= {
+            f"payments.{name}" for name in ("handlers", "reactions", "outbox", "mail", "cms_webhook")
+        }
+
+    @pytest.mark.parametrize(
+        ("module", "forbidden"),
+        [("replaying", "payments.outbox"), ("replay_scan", "smtplib"), ("contracts", "payments.handlers")],
+    )
+    def test_replays_reach_nobody(self, copied: Path, module: str, forbidden: str) -> None:
+        """One import in a module of the replays, or in one that they use, makes the check fail."""
+        path = copied / "payments" / f"{module}.py"
+        before = path.read_text()
+        path.write_text(f"{before}\n\nimport {forbidden}  # noqa\n")
+        try:
+            result = lint(copied)
+        finally:
+            path.write_text(before)
+        assert result.returncode != 0
+        assert REPLAYS["name"] in result.stdout

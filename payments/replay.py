@@ -1,0 +1,112 @@
+"""What a payment's stored events come to: the CMS's fields, exactly as they are written together with the events.
+
+Pure: nothing is read, written or sent here. Nothing that reacts to events can be reached from here either; the house's
+import contracts see to that.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import bson
+from bson import ObjectId
+
+from payments.assessment import Assessment, assess
+from payments.cms_fields import cms_fields
+from payments.events import fact_of
+from payments.facts import Fact, Milestone
+from payments.payment import Payment, fold
+
+Document = dict[str, Any]
+
+#: Events that the fold passes over; they need not even be read.
+SILENT = frozenset(kind.__name__ for kind in Milestone.__subclasses__())
+
+#: Stands for a member that is not there.
+ABSENT = "(absent)"
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a payment's history comes to.
+
+    Attributes:
+        payment_id: Whose history it is.
+        version: The version of its last event.
+        payment: What is known.
+        verdict: Its assessment.
+        tran_ref: The last reference that the CMS was ever given, if it was given one.
+    """
+
+    payment_id: ObjectId
+    version: int
+    payment: Payment
+    verdict: Assessment
+    tran_ref: str | None
+
+    def fields(self, redirect_url: str | None) -> Document:
+        """Return the CMS's fields, `updatedAt` apart.
+
+        Args:
+            redirect_url: Where the payment's open operation leads a payer to, if it leads one anywhere.
+        """
+        fields = cms_fields(self.payment, self.verdict, self.version, redirect_url)
+        return fields | ({"transR": self.tran_ref} if self.tran_ref else {})
+
+
+def replayed(history: Sequence[Mapping[str, Any]]) -> Replayed:
+    """Fold a payment's history.
+
+    Args:
+        history: Its stored events in order, at least one.
+
+    Raises:
+        KeyError: An event is of a kind that this version does not know.
+    """
+    facts = [fact_of(event) for event in history if event["type"] not in SILENT]
+    payment = fold(facts)
+    verdict = assess(payment)
+    tran_ref = verdict.tran_ref or _last_ref(facts)
+    return Replayed(history[-1]["payment_id"], history[-1]["version"], payment, verdict, tran_ref)
+
+
+def is_same(expected: Document, found: Mapping[str, Any]) -> bool:
+    """Tell whether a document has exactly these members, byte for byte as MongoDB keeps them."""
+    return bson.encode({name: found.get(name, ABSENT) for name in expected}) == bson.encode(expected)
+
+
+def differences(expected: Document, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Name each member that differs, such as `gateway.captured`, with what is found and what is expected."""
+    if is_same(expected, found):
+        return {}
+    wanted, there = _flat(expected), _flat({name: found.get(name, ABSENT) for name in expected})
+    differing = {
+        name: (there.get(name, ABSENT), wanted.get(name, ABSENT))
+        for name in dict.fromkeys((*wanted, *there))
+        if not _equal(there.get(name, ABSENT), wanted.get(name, ABSENT))
+    }
+    return differing or {"gateway": ("its members in another order", "in the order they are written in")}
+
+
+def _last_ref(facts: Sequence[Fact]) -> str | None:
+    """Return the last reference that was ever current; a payment whose page was given up keeps showing that page's."""
+    for end in range(len(facts) - 1, 0, -1):
+        if tran_ref := assess(fold(facts[:end])).tran_ref:
+            return tran_ref
+    return None
+
+
+def _flat(fields: Mapping[str, Any]) -> Document:
+    return dict(_leaves(fields))
+
+
+def _leaves(fields: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    for name, value in fields.items():
+        if name == "gateway" and isinstance(value, Mapping):
+            yield from ((f"gateway.{member}", within) for member, within in value.items())
+        else:
+            yield name, value
+
+
+def _equal(one: object, other: object) -> bool:
+    return bson.encode({"": one}) == bson.encode({"": other})
