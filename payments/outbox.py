@@ -31,6 +31,10 @@ SWEPT_AFTER = timedelta(seconds=10)
 ENQUEUED_FOR = timedelta(seconds=20)
 
 
+#: What a row is when nobody does anything about it any more.
+ENDED = ("done", "given_up")
+
+
 @dataclass(frozen=True)
 class Owed:
     """One reaction that a worker has taken on.
@@ -41,7 +45,7 @@ class Owed:
         payment_id: Whose event it is.
         handler: The reaction's name.
         attempts: How often it was begun, this time included.
-        created_at: When the event was committed.
+        owed_since: When the event was committed, or when it was decided to have it done once more.
         correlation_id: What everything about it is found under.
         fence: What tells this worker's hold from a later one's.
     """
@@ -51,7 +55,7 @@ class Owed:
     payment_id: str
     handler: str
     attempts: int
-    created_at: datetime
+    owed_since: datetime
     correlation_id: str
     fence: int
 
@@ -145,10 +149,35 @@ class Outbox:
                 return
             yield found["event_id"], found["handler"], found["correlation_id"]
 
+    def ended(
+        self, handler: str, since: datetime, until: datetime, payment_id: str | None = None
+    ) -> list[tuple[str, str]]:
+        """List event and correlation id of what was done or given up, of events committed in a span, oldest first.
+
+        Args:
+            handler: The reaction's name.
+            since: From when on.
+            until: Before when.
+            payment_id: Of which payment; of all when left out.
+        """
+        wanted: Document = {
+            "handler": handler, "created_at": {"$gte": since, "$lt": until}, "status": {"$in": list(ENDED)},
+        }  # fmt: skip
+        wanted |= {"payment_id": payment_id} if payment_id else {}
+        found = self.rows.find(wanted, {"event_id": 1, "correlation_id": 1}).sort("created_at", 1)
+        return [(row["event_id"], row["correlation_id"]) for row in found]
+
     def owe_again(self, event_id: str, handler: str, now: datetime) -> bool:
-        """Have a reaction that is done or given up done once more, on purpose; False when there is no such row."""
-        again = {"status": "waiting", "done_at": None, "due_at": now, "lease_until": None, "error": None}
-        return self.rows.update_one({"_id": delivery_id(event_id, handler)}, {"$set": again}).matched_count == 1
+        """Have a reaction that is done or given up done once more, on purpose; False when there is no such row.
+
+        It is tried as often and for as long as if its event had been committed now.
+        """
+        ended = {"_id": delivery_id(event_id, handler), "status": {"$in": list(ENDED)}}
+        again = {
+            "status": "waiting", "done_at": None, "due_at": now, "lease_until": None, "error": None, "attempts": 0,
+            "owed_again_at": now,
+        }  # fmt: skip
+        return self.rows.update_one(ended, {"$set": again}).matched_count == 1
 
     def _tell(self, owed: Sequence[Document]) -> None:
         """Announce rows up to the first that cannot be: every further one would wait for the broker too."""
@@ -178,6 +207,6 @@ class Outbox:
 def _read(found: Document) -> Owed:
     return Owed(
         delivery_id=found["_id"], event_id=found["event_id"], payment_id=found["payment_id"],
-        handler=found["handler"], attempts=found["attempts"], created_at=found["created_at"],
-        correlation_id=found["correlation_id"], fence=found["fence"],
+        handler=found["handler"], attempts=found["attempts"], correlation_id=found["correlation_id"],
+        owed_since=found.get("owed_again_at") or found["created_at"], fence=found["fence"],
     )  # fmt: skip

@@ -129,7 +129,7 @@ class Reactor:
     def _failed(self, owed: Owed, error: Exception) -> str:
         policy, now = self._parts.policy, self._parts.clock()
         reason = _told(error)
-        age = (now - owed.created_at).total_seconds()
+        age = (now - owed.owed_since).total_seconds()
         if isinstance(error, NeverAgain) or not policy.allows(owed.attempts, age):
             if self._parts.outbox.give_up(owed, reason):
                 self._parts.give_up(owed, reason)

@@ -11,6 +11,7 @@ from workers.cli_audit_entry import by_option, reason_option
 from workers.cli_dead_letters import dead_letters
 from workers.cli_enqueue import answer, caller, read_arguments, require_known, send, to_text
 from workers.cli_enqueue_acts import NO_REASON, acts, recorded
+from workers.cli_events import events
 from workers.cli_explain import explain_payment, story
 from workers.cli_payment import check_id, payment_tables, read_payment, read_payment_at, wide
 from workers.cli_policy import policy
@@ -153,6 +154,7 @@ def explain(*, payment_id: str, as_json: bool) -> None:
 
 cli.add_command(audit)
 cli.add_command(dead_letters)
+cli.add_command(events)
 cli.add_command(policy)
 cli.add_command(rebuild_queues)
 cli.add_command(review)

@@ -51,11 +51,11 @@ class UnknownTask(WorkersError):
         known: Every task's name.
     """
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
+    def __init__(self, name: str, known: Sequence[str], *, kind: str = "task") -> None:
         close = get_close_matches(name, known, n=1)
         hint = f" (did you mean {close[0]}?)" if close else ""
         super().__init__(
-            f"there is no task {name}{hint}; the known ones are:\n" + "\n".join(f"  {one}" for one in known)
+            f"there is no {kind} {name}{hint}; the known ones are:\n" + "\n".join(f"  {one}" for one in known)
         )
         self.name = name
         self.known = tuple(known)
@@ -125,6 +125,21 @@ class SealsApart(WorkersError):
             f"nothing was sealed: {reason}. 'nestcms-workers audit verify' says more; what to do is in "
             "docs/operations.md, “The audit trail”."
         )
+
+
+class UnknownReaction(UnknownTask):
+    """Raised when no reaction to events has that name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(name, known, kind="reaction")
+
+
+class ReplayUnusable(WorkersError):
+    """Raised when a replay cannot be gone on with."""
+
+    def __init__(self, replay_id: str, reason: str) -> None:
+        super().__init__(f"{replay_id} cannot be gone on with: {reason}")
+        self.replay_id = replay_id
 
 
 class NoAnswer(WorkersError):

@@ -1,0 +1,149 @@
+"""`nestcms-workers events replay`: the difference between what stands and what the events come to, and its mending."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from payments.errors import InvalidArgument, ReplayTaken
+from payments.replay_pieces import Piece
+from payments.replay_scan import Span
+from payments.replay_views import differs, view_replay
+from payments.replaying import PROJECTIONS, Replayer, ReplayTerms
+from tasks.wiring import World
+from workers.cli_audit_entry import Action, by_option, operator_action
+from workers.cli_dead_letters import moment
+from workers.cli_enqueue import to_text
+from workers.cli_errors import ReplayUnusable
+from workers.cli_payment import wide
+from workers.cli_settings import client_settings
+from workers.cli_shell import FAILED
+from workers.cli_times import Moment
+from workers.cli_world import opened_world
+
+Json = Mapping[str, Any]
+
+#: How counts are told, in this order.
+COUNTED = {
+    "payments": "payments", "events": "events", "differing": "differing", "mended": "mended",
+    "missing": "without a document", "newer": "newer than the events", "unreadable": "with an unknown event",
+    "busy": "still being changed",
+}  # fmt: skip
+
+
+@click.command()
+@click.argument("projection", metavar="PROJECTION", type=click.Choice(list(PROJECTIONS)))
+@click.option("--from", "since", type=Moment(), metavar="TIME", help="Only payments with an event recorded since then.")
+@click.option("--to", "until", type=Moment(), metavar="TIME", help="Only payments with an event recorded before then.")
+@click.option("--dry-run", is_flag=True, help="Show the difference and mend nothing.")
+@click.option("--resume", "replay_id", metavar="ID", help="Go on with a replay that was interrupted.")
+@by_option()
+@click.option("--reason", help="Why; it is kept. Needed unless --dry-run or --resume.")
+@click.option("--json", "as_json", is_flag=True, help="Print the replay as JSON, without a progress bar.")
+@click.pass_context
+def replay(
+    ctx: click.Context, *, projection: str, since: datetime | None, until: datetime | None, dry_run: bool,
+    replay_id: str | None, by: str, reason: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Compute PROJECTION again from the stored events, show the difference, and mend it.
+
+    Projections: `cms_payments` (status, transR and gateway of the CMS's payments), `contracts` (their statuses).
+    Documents are mended one by one and only where they differ; nobody is told anything. Payments may be made
+    meanwhile. Ends with 0 when all is as the events have it, with 1 when something is not.
+    """
+    if replay_id and (since or until or dry_run):
+        raise click.UsageError("--resume goes on with the replay as it was begun: leave out --from, --to and --dry-run")
+    if not (reason or dry_run or replay_id):
+        raise click.UsageError("mending changes documents: expected --reason TEXT, which is kept, or --dry-run")
+    with opened_world(client_settings(["mongo_uri"])) as world:
+        terms = ReplayTerms(projection, Span(since, until), dry_run, by, reason)
+        named = _named(world.replayer, terms, replay_id)
+        with _written_down(world, terms, named) as action:
+            row = _gone_through(world.replayer, named, quiet=as_json)
+            action.outcome = _told(row)
+    _print(row, as_json=as_json)
+    ctx.exit(FAILED if differs(row) else 0)
+
+
+def _named(replayer: Replayer, terms: ReplayTerms, replay_id: str | None) -> str:
+    """Begin a replay, or find the one to go on with; return its id."""
+    try:
+        if replay_id is None:
+            return replayer.begin(terms)
+        begun = replayer.row(replay_id)["projection"]
+    except InvalidArgument as error:
+        raise click.UsageError(str(error)) from error
+    if begun != terms.projection:
+        raise click.UsageError(f"{replay_id} is a replay of {begun}, not of {terms.projection}")
+    return replay_id
+
+
+def _written_down(world: World, terms: ReplayTerms, replay_id: str) -> AbstractContextManager[Action]:
+    """Have what mends written down as what its operator did."""
+    row = world.replayer.row(replay_id)
+    if row["dry_run"]:
+        return nullcontext(Action(entry=0))
+    ends = {name: row[name] and moment(row[name]) for name in ("from", "to")}
+    about = {"projection": terms.projection, "replay_id": replay_id, **ends}
+    why = terms.reason or row["reason"] or "gone on with"
+    return operator_action(world.db, command="events replay", by=terms.by or "", reason=why, arguments=about)
+
+
+def _gone_through(replayer: Replayer, replay_id: str, *, quiet: bool) -> dict[str, Any]:
+    """Replay to the end under a progress bar.
+
+    Raises:
+        ReplayUnusable: it was interrupted, or somebody else goes on with it; says how to go on.
+    """
+    columns = (TextColumn("Replaying events"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        done = replayer.row(replay_id)["counts"].get("events", 0)
+        step = bar.add_task("", total=replayer.total(replay_id), completed=done)
+
+        def watch(piece: Piece) -> None:
+            bar.advance(step, piece.events)
+
+        try:
+            return replayer.go_on(replay_id, watch=watch)
+        except ReplayTaken as error:
+            raise ReplayUnusable(replay_id, "somebody else goes on with it at this moment") from error
+        except KeyboardInterrupt:
+            click.echo(f"Interrupted; to go on: --resume {replay_id}", err=True)
+            raise
+
+
+def _print(row: Json, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(to_text(view_replay(row)))
+        return
+    if row["samples"]:
+        wide(Console()).print(_table(row))
+    click.echo(f"Replay {row['_id']} of {row['projection']}: {_told(row)}.")
+
+
+def _told(row: Json) -> str:
+    """Say what was found, and up to when that is complete."""
+    counts = view_replay(row)["counts"]
+    found = {words: counts.get(name, 0) for name, words in COUNTED.items()}
+    shown = [f"{number} {words}" for words, number in found.items() if number or words == "payments"]
+    complete = f"; complete up to {moment(row['complete_to'])}" if row["complete_to"] else ""
+    return ", ".join(shown) + complete
+
+
+def _table(row: Json) -> Table:
+    """Lay out the first differences, one member a line."""
+    what = "would be mended" if row["dry_run"] else "was mended"
+    title = f"What {what} (the first {len(row['samples'])} documents)"
+    table = Table("document", "member", "found", "expected", title=title, title_justify="left")
+    for one in row["samples"]:
+        name = str(one["document_id"])
+        for member, found, expected in one["fields"]:
+            table.add_row(name, Text(member), Text(found), Text(expected))
+            name = ""
+    return table
