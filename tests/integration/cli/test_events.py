@@ -14,10 +14,10 @@ from payments.replaying import COLLECTION, ReplayTerms
 from tasks.publishing import leave_to_sweeps
 from tasks.wiring import World, build_world, ensure_indexes
 from tests.integration.cli.conftest import Command
-from tests.integration.payments.replays import damage, live, ours, stored
 from tests.support.broker import Broker
 from tests.support.cms import seed_payment
 from tests.support.histories import Group, tellings
+from tests.support.replays import damage, live, ours, stored
 
 Documents = Database[dict[str, Any]]
 

@@ -11,10 +11,10 @@ from payments.outbox import COLLECTION as DELIVERIES
 from payments.replay_pieces import Piece
 from payments.replay_scan import Span, ahead
 from payments.replaying import Phase, Replayer, ReplayTerms
-from tests.integration.payments.replays import EVERYTHING, damage, live, no_way_out, ours, replay, stored, theirs
 from tests.integration.payments.stage import DECLINED, Stage
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.histories import LONG_AGO, tellings
+from tests.support.replays import EVERYTHING, damage, live, no_way_out, ours, replay, stored, theirs
 
 Documents = Database[dict[str, Any]]
 

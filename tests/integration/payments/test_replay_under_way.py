@@ -17,10 +17,10 @@ from payments.replaying import Phase, ReplayTerms
 from payments.store import Change, PaymentStore
 from tasks.publishing import leave_to_sweeps
 from tasks.wiring import World, build_world, utc_now
-from tests.integration.payments.replays import EVERYTHING, damage, live, ours, replay, stored
 from tests.integration.payments.stage import ALOOF, Stage
 from tests.support.cms import seed_payment
 from tests.support.histories import Telling, tellings
+from tests.support.replays import EVERYTHING, damage, live, ours, replay, stored
 from tests.support.waiting import eventually
 
 Documents = Database[dict[str, Any]]

@@ -10,9 +10,9 @@ from payments.replaying import COLLECTION
 from tasks import events
 from tasks.errors import InvalidArguments
 from tasks.wiring import World, build_world, ensure_indexes, use_world
-from tests.integration.payments.replays import damage, ours, stored
 from tests.support.broker import Broker
 from tests.support.histories import LONG_AGO
+from tests.support.replays import damage, ours, stored
 from tests.support.system import serving
 
 Documents = Database[dict[str, Any]]

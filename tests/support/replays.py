@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import bson
@@ -12,7 +11,6 @@ from pymongo.database import Database
 
 from payments.cms_fields import OURS
 from payments.events import Context
-from payments.operations import OperationsLedger
 from payments.payment import State
 from payments.replay import replayed
 from payments.replay_scan import Span
@@ -40,11 +38,16 @@ def replay(
 def live(store: PaymentStore, payment_id: str, groups: Sequence[Group]) -> None:
     """Have a payment live through what is recorded of it, group by group."""
     for group in groups:
-        store.change(payment_id, Context(correlation_id="life", source="test"), partial(_record, group))
+        record(store, payment_id, group)
 
 
-def _record(group: Group, change: Change) -> None:
-    change.record(*group)
+def record(store: PaymentStore, payment_id: str, group: Group) -> None:
+    """Record facts in one change."""
+
+    def work(change: Change) -> None:
+        change.record(*group)
+
+    store.change(payment_id, Context(correlation_id="life", source="test"), work)
 
 
 def stored(database: Documents, least_events: int) -> list[History]:
@@ -110,9 +113,3 @@ def no_way_out(monkeypatch: pytest.MonkeyPatch, database: Documents) -> list[Any
     for way in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, way, guarded(getattr(socket.socket, way)))
     return tried
-
-
-def open_row(ledger: OperationsLedger, payment_id: str, url: str) -> None:
-    """Insert the open operation that leads a payer to a page."""
-    row = {"_id": f"page-{payment_id}", "payment_id": ObjectId(payment_id), "open": True, "kind": "create_page"}
-    ledger.rows.insert_one(row | {"result": {"tran_ref": None, "redirect_url": url}, "due_at": None})
