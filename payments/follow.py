@@ -104,7 +104,7 @@ class FollowOperations:
 
 
 def _may_move(row: Operation) -> bool:
-    """Return whether a row may still move: one that is open or watched, and a failed attempt that may take money late."""
+    """Return whether a row may move: an open or watched one, and a failed attempt, which may take money late."""
     return row.open or bool(row.due_at) or (row.status is Status.REFUSED and row.kind not in FOLLOW_UP_KINDS)
 
 

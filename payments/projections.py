@@ -14,7 +14,7 @@ from pymongo.database import Database
 
 from payments.cms_fields import cms_fields, shows_page
 from payments.operations import OperationsLedger
-from payments.payment import LIVE
+from payments.payment import LIVE, State
 from payments.store import Change
 
 Document = dict[str, Any]
