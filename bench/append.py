@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import truediv
 from pathlib import Path
@@ -73,11 +73,11 @@ class Bench:
         """Append one event at a time to paid payments: PayTabs says once more what is known, at another time."""
         work: list[Callable[[], object]] = []
         while len(work) < writes:
-            telling = next(one for one in self.stories if len(one.groups) == 4)  # noqa: PLR2004 - paid at once
+            telling, said = next(paid for paid in map(paid_at_once, self.stories) if paid)
             payment_id = self._paid(telling)
-            said = telling.groups[-1][0]
-            again = (self._again(said, second) for second in range(APPENDS))
-            work += [partial(record, self.world.store, payment_id, [fact]) for fact in again]
+            for second in range(APPENDS):
+                again = replace(said, occurred_at=f"2026-03-01T08:01:{second:02d}.000Z")
+                work.append(partial(record, self.world.store, payment_id, [again]))
         return work
 
     def lives(self, writes: int) -> Work:
@@ -114,10 +114,12 @@ class Bench:
         self.world.db["payments"].insert_one({"_id": history.payment_id, "amount": "115.00", "currency": "SAR"})
         return str(history.payment_id)
 
-    @staticmethod
-    def _again(said: object, second: int) -> TransactionObserved:
-        known = vars(said) | {"occurred_at": f"2026-03-01T08:01:{second:02d}.000Z"}
-        return TransactionObserved(**known)
+
+def paid_at_once(telling: Telling) -> tuple[Telling, TransactionObserved] | None:
+    """Return a telling with its last fact, when that says that the payment is paid and nothing else came between."""
+    last = telling.groups[-1][0]
+    paid = len(telling.groups) == 4 and isinstance(last, TransactionObserved)  # noqa: PLR2004 - created, sent, opened
+    return (telling, last) if paid and isinstance(last, TransactionObserved) else None
 
 
 def rate(shares: Sequence[Work]) -> float:

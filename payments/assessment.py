@@ -6,7 +6,7 @@ gateway contract.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 
 from payments.families import SETTLING, Families, attempt_of, sort_out
@@ -14,6 +14,7 @@ from payments.follow_ups import differences, refunds_in_flight, with_our_word
 from payments.legs import Leg, attempt_legs, judge, pending_refunds
 from payments.movements import FAILED, MOVES_NOTHING, ZERO, Movement, merge
 from payments.payment import CONFIRMED, LIVE, OPEN, Attempt, Payment, Snapshot, State
+from payments.values import value
 
 #: What the CMS reads in `payments.status`; every state not named is "pending".
 CMS_STATUS = {
@@ -29,7 +30,7 @@ _ENDED = OPEN | {State.REFUNDED, State.VOIDED}
 PAID_TWICE = "paid twice"
 
 
-@dataclass(frozen=True)
+@value
 class Assessment:
     """The verdict over a payment: its state, sums, flags, and why a human is needed, if one is.
 

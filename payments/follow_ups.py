@@ -44,7 +44,7 @@ def found(operation_id: str, movements: Iterable[Movement], follow_ups: Sequence
 def with_our_word(movements: Mapping[str, Movement], follow_ups: Sequence[FollowUp]) -> dict[str, Movement]:
     """Return movements of which those that answer a follow-up of ours say what they act upon."""
     told = dict(movements)
-    for ref, movement in movements.items():
+    for ref, movement in movements.items() if follow_ups else ():
         asked = ours(movement, follow_ups)
         if asked and movement.previous is None and ref != asked.tran_ref:
             told[ref] = replace(movement, previous=asked.tran_ref)
@@ -53,9 +53,9 @@ def with_our_word(movements: Mapping[str, Movement], follow_ups: Sequence[Follow
 
 def refunds_in_flight(movements: Mapping[str, Movement], follow_ups: Sequence[FollowUp]) -> dict[str, Movement]:
     """Return a pending movement for every refund that was sent and of which nothing is heard yet, by its cart."""
-    heard = {cart for movement in movements.values() for cart in movement.carts}
-    silent = [one for one in follow_ups if one.action == "refund" and one.in_doubt and one.cart_id not in heard]
-    return {one.cart_id: _pending(one) for one in silent}
+    sent = [one for one in follow_ups if one.action == "refund" and one.in_doubt]
+    heard = {cart for movement in movements.values() for cart in movement.carts} if sent else set()
+    return {one.cart_id: _pending(one) for one in sent if one.cart_id not in heard}
 
 
 def differences(movement: Movement, follow_ups: Sequence[FollowUp], movements: Mapping[str, Movement]) -> Iterable[str]:

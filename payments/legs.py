@@ -4,13 +4,14 @@ Nothing here knows the order in which observations arrived. Source: section 7 of
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from payments.families import SETTLING, Families, attempt_of
 from payments.movements import FAILED, FREEING, ZERO, Movement
 from payments.payment import FAILED_STATES, OPEN, Attempt, AttemptStatus, State
+from payments.values import value
 
 _FAILED_STATE = {"D": State.DECLINED, "E": State.ERROR, "C": State.CANCELLED, "X": State.EXPIRED}
 
@@ -30,7 +31,7 @@ TAKING = ("capture", "sale")
 _MEANINGLESS_WHEN_RETIRED = FAILED_STATES | {State.AWAITING_PAYER, State.SENT}
 
 
-@dataclass(frozen=True)
+@value
 class Leg:
     """One attempt's outcome: its state and sums in major units, and what each transaction can still give back.
 

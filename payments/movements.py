@@ -6,10 +6,10 @@ nothing.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from payments.facts import TransactionObserved
+from payments.values import named_value
 
 #: P < H < C, X, D, E < A < V.
 RANK = {"P": 0, "H": 1, "C": 2, "X": 2, "D": 2, "E": 2, "A": 3, "V": 4}
@@ -41,7 +41,7 @@ BANK_CHECK = frozenset({("E", "400"), ("E", "401"), ("D", "300")})
 ZERO = Decimal(0)
 
 
-@dataclass(frozen=True, kw_only=True)
+@named_value
 class Movement:
     """One transaction at PayTabs as far as it is known; amounts in major units of its currency.
 

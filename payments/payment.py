@@ -6,13 +6,14 @@ Source: section 7 of the gateway contract.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
 from payments import facts
 from payments.facts import Fact
+from payments.values import value
 
 
 class State(StrEnum):
@@ -81,7 +82,7 @@ _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
 }
 
 
-@dataclass(frozen=True)
+@value
 class Attempt:
     """One try at the payment under its own cart."""
 
@@ -94,7 +95,7 @@ class Attempt:
     tran_ref: str | None = None
 
 
-@dataclass(frozen=True)
+@value
 class FollowUp:
     """One capture, void, release or refund of ours under its own cart; `tran_ref` is what it acts upon."""
 
@@ -117,7 +118,7 @@ class FollowUp:
         return self.status is AttemptStatus.RETIRED
 
 
-@dataclass(frozen=True)
+@value
 class Snapshot:
     """What the CMS asked for, as it stood when the payment was taken over."""
 
@@ -128,7 +129,7 @@ class Snapshot:
     contract_id: str | None
 
 
-@dataclass(frozen=True)
+@value
 class Payment:
     """Everything known of one payment, not yet judged."""
 

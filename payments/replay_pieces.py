@@ -57,21 +57,23 @@ class Piece:
 
     Attributes:
         position: The payment up to which, by ascending id, everything was looked at.
-        payment_ids: The payments that were looked at.
+        payments: How many payments were looked at.
         events: How many events they have.
         found: What was looked at more closely.
+        once_more: The payments that were asked for by their ids.
     """
 
     position: ObjectId
-    payment_ids: tuple[ObjectId, ...]
+    payments: int
     events: int
     found: tuple[Difference, ...]
+    once_more: tuple[ObjectId, ...] = ()
 
     @property
     def counts(self) -> Counter[str]:
         """Return how many payments and events there were, and how many documents were found how."""
         found = Counter(str(one.found) for one in self.found if one.found not in _NOT_COUNTED)
-        return found + Counter(payments=len(self.payment_ids), events=self.events)
+        return found + Counter(payments=self.payments, events=self.events)
 
     @property
     def differing(self) -> Iterator[Difference]:
@@ -85,12 +87,33 @@ class Piece:
 
 
 @dataclass(frozen=True)
+class Survey:
+    """What a survey found: the last payment it came to, how much it looked at, and the payments to look at again."""
+
+    last: ObjectId | None
+    payments: int
+    events: int
+    suspects: tuple[ObjectId, ...]
+
+
+class Helping(Protocol):
+    """Makes surveys for a replay."""
+
+    def surveys(self, queries: Iterable[Document], left_out: Span) -> Iterator[Survey]:
+        """Give a survey of the payments that each query finds, in the order of the queries."""
+
+
+@dataclass(frozen=True)
 class ReplayParts:
-    """What a projection needs: the CMS's database, written with a majority, the ledger, and aware UTC time."""
+    """What a projection needs: the CMS's database, written with a majority, the ledger, and aware UTC time.
+
+    Without helpers, surveys are made in this process.
+    """
 
     database: Database[Document]
     ledger: OperationsLedger
     clock: Callable[[], datetime]
+    helpers: Helping | None = None
 
 
 class Projection(Protocol):

@@ -1,19 +1,16 @@
 """Stored histories as a stream, each whole, in the order of the index that makes versions unique.
 
-Whole batches are decoded as they arrive, and the next one is on its way meanwhile: a replay of everything should cost
-little more than reading everything.
+Whole batches are decoded as they arrive, and where a stretch of all payments ends is told by the index alone: a replay
+of everything should cost little more than reading everything.
 """
 
-import contextlib
-import queue
-import threading
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import bson
 from bson import ObjectId
@@ -36,8 +33,8 @@ BATCH = 1_000
 #: How many payments are asked for by their ids at once.
 SLICE = 500
 
-#: How many batches may wait to be worked on.
-AHEAD = 2
+#: About how many events a stretch of all payments has.
+STRETCH = 4_000
 
 
 @dataclass(frozen=True)
@@ -72,17 +69,28 @@ class EventScan:
         """Read from the primary: who mends by what he reads must not read what is late."""
         self._events = database.get_collection("payment_events", read_preference=ReadPreference.PRIMARY)
 
-    def histories(self, span: Span, after: ObjectId | None) -> Iterator[History]:
-        """Give the whole history of every payment with an event in a span, by ascending id, those after one id."""
-        if span.everything:
-            yield from self._stream({"payment_id": {"$gt": after}} if after else {})
-            return
-        for ids in sliced(self.touched(span, after), SLICE):
-            yield from self.of(ids)
+    def queries(self, span: Span, after: ObjectId | None) -> Iterator[Document]:
+        """Give queries, each for some whole histories, that together find every payment with an event in a span.
 
-    def of(self, payment_ids: Sequence[ObjectId]) -> Iterator[History]:
-        """Give the whole histories of some payments, by ascending id."""
-        return self._stream({"payment_id": {"$in": list(payment_ids)}})
+        Args:
+            span: When the event was recorded.
+            after: The id after which to begin; payments come by ascending id.
+        """
+        if span.everything:
+            return self._stretches(after)
+        return (self.query_of(ids) for ids in sliced(self.touched(span, after), SLICE))
+
+    def query_of(self, payment_ids: Sequence[ObjectId]) -> Document:
+        """Return the query for the whole histories of some payments."""
+        return {"payment_id": {"$in": list(payment_ids)}}
+
+    def histories(self, query: Document) -> Iterator[History]:
+        """Give the histories that a query finds, by ascending id of their payments."""
+        cursor = self._events.find_raw_batches(query, sort=ORDER, batch_size=BATCH, comment="replay: events")
+        with closing(cursor):
+            events = (event for batch in cursor for event in decoded(batch))
+            for _, history in groupby(events, key=itemgetter("payment_id")):
+                yield list(history)
 
     def touched(self, span: Span, after: ObjectId | None, *, types: Sequence[str] = ()) -> Iterator[ObjectId]:
         """Give the payments with an event in a span, by ascending id, those after one id.
@@ -110,12 +118,17 @@ class EventScan:
             return self._events.estimated_document_count()
         return self._events.count_documents(span.query())
 
-    def _stream(self, query: Document) -> Iterator[History]:
-        cursor = self._events.find_raw_batches(query, sort=ORDER, batch_size=BATCH, comment="replay: events")
-        with closing(cursor), closing(ahead(cursor, AHEAD)) as batches:
-            events = (event for batch in batches for event in decoded(batch))
-            for _, history in groupby(events, key=itemgetter("payment_id")):
-                yield list(history)
+    def _stretches(self, after: ObjectId | None) -> Iterator[Document]:
+        """Cut all payments after one id into stretches of about as many events."""
+        while True:
+            within: Document = {"$gt": after} if after else {}
+            left = self._events.find({"payment_id": within} if within else {}, {"_id": 0, "payment_id": 1})
+            end = next(iter(left.sort(ORDER).skip(STRETCH).limit(1)), None)
+            if end is None:
+                yield {"payment_id": within} if within else {}
+                return
+            after = end["payment_id"]
+            yield {"payment_id": within | {"$lte": after}}
 
 
 def _naive(moment: datetime | None) -> datetime | None:
@@ -133,40 +146,3 @@ def sliced(items: Iterable[T], size: int) -> Iterator[list[T]]:
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
-
-
-def ahead(items: Iterable[T], count: int) -> Generator[T]:
-    """Give items that another thread fetches, up to so many before they are asked for."""
-    fetched: queue.Queue[_Fetched[T]] = queue.Queue(count)
-    given_up = threading.Event()
-
-    def fetch() -> None:
-        end = _Fetched[T](None, None)
-        try:
-            for item in items:
-                fetched.put(_Fetched(item, None))
-                if given_up.is_set():
-                    return
-        except BaseException as error:  # noqa: BLE001 - raised again where the items are taken
-            end = _Fetched(None, error)
-        fetched.put(end)
-
-    thread = threading.Thread(target=fetch, name="replay-ahead", daemon=True)
-    thread.start()
-    try:
-        while (one := fetched.get()).item is not None:
-            yield one.item
-        if one.error is not None:
-            raise one.error
-    finally:
-        given_up.set()
-        while thread.is_alive():
-            with contextlib.suppress(queue.Empty):
-                fetched.get(timeout=0.01)
-            thread.join(timeout=0.01)
-
-
-@dataclass(frozen=True)
-class _Fetched(Generic[T]):
-    item: T | None
-    error: BaseException | None

@@ -173,7 +173,7 @@ class Replayer:
         counts = Counter(row["counts"]) + piece.counts
         members = Counter(dict(row["members"])) + differing_members(piece.found)
         samples = [*row["samples"], *map(_sample, piece.differing)][:SAMPLES]
-        settled = set(piece.payment_ids) - set(piece.busy)
+        settled = set(piece.once_more) - set(piece.busy)
         busy = [one for one in dict.fromkeys((*row["busy"], *piece.busy)) if one not in settled]
         in_vain = 0 if len(busy) < len(row["busy"]) else row["in_vain"]
         found = {"counts": counts, "members": [[name, times] for name, times in members.items()], "samples": samples}

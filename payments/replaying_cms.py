@@ -6,6 +6,7 @@ commits meanwhile makes the mending begin again, and what is newer is never over
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,15 +14,13 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.read_preferences import ReadPreference
 
-from payments.cms_fields import OURS, shows_page
-from payments.replay import Replayed, differences, is_same, replayed
-from payments.replay_pieces import Difference, Found, Piece, ReplayParts, looked_at
-from payments.replay_scan import SLICE, EventScan, History, Span, decoded, sliced
+from payments.cms_fields import shows_page
+from payments.replay import Replayed, differences, replayed
+from payments.replay_pieces import Difference, Found, Piece, ReplayParts, Survey, looked_at
+from payments.replay_scan import EventScan, Span
+from payments.replay_survey import READ, Surveyor
 
 Document = dict[str, Any]
-
-#: What is read of a document.
-_READ = dict.fromkeys(OURS, 1)
 
 
 class CmsPayments:
@@ -29,9 +28,8 @@ class CmsPayments:
 
     def __init__(self, parts: ReplayParts) -> None:
         """Work on the CMS's database."""
-        self._parts = parts
+        self._parts, self._scan, self._surveyor = parts, EventScan(parts.database), Surveyor(parts)
         self._payments = parts.database.get_collection("payments", read_preference=ReadPreference.PRIMARY)
-        self._scan = EventScan(parts.database)
 
     def total(self, span: Span) -> int:
         """Return about how many events there are to go through."""
@@ -39,9 +37,10 @@ class CmsPayments:
 
     def pieces(self, span: Span, after: ObjectId | None, *, young: Span, dry_run: bool) -> Iterator[Piece]:
         """Go through every payment with an event in a span, by ascending id, beginning after one id."""
-        for histories in sliced(self._scan.histories(span, after), SLICE):
-            grown = [history for history in histories if not young.meets(history)]
-            yield self._piece(histories[-1][0]["payment_id"], grown, dry_run=dry_run)
+        surveys = (self._parts.helpers or self._surveyor).surveys(self._scan.queries(span, after), young)
+        for survey in surveys:
+            if survey.last is not None:
+                yield self._piece(survey.last, survey, dry_run=dry_run)
 
     def touched(self, span: Span, after: ObjectId | None) -> Iterator[ObjectId]:
         """Give the payments with an event in a span, by ascending id, those after one id."""
@@ -49,35 +48,12 @@ class CmsPayments:
 
     def again(self, span: Span, payment_ids: Sequence[ObjectId], *, dry_run: bool) -> Piece:
         """Look at some payments, whatever their age, if they have an event in a span."""
-        within = [history for history in self._scan.of(payment_ids) if span.meets(history)]
-        return self._piece(payment_ids[-1], within, dry_run=dry_run)
+        survey = self._surveyor.survey(self._scan.query_of(payment_ids), within=span)
+        return replace(self._piece(payment_ids[-1], survey, dry_run=dry_run), once_more=tuple(payment_ids))
 
-    def _piece(self, position: ObjectId, histories: Sequence[History], *, dry_run: bool) -> Piece:
-        found = tuple(self._look(payment_id, dry_run=dry_run) for payment_id in self._suspects(histories))
-        payment_ids = tuple(history[0]["payment_id"] for history in histories)
-        return Piece(position, payment_ids, sum(map(len, histories)), found)
-
-    def _suspects(self, histories: Sequence[History]) -> list[ObjectId]:
-        """Return the payments whose documents are not what their events come to, or cannot be told."""
-        suspects: list[ObjectId] = []
-        known: list[Replayed] = []
-        for history in histories:
-            try:
-                known.append(replayed(history))
-            except KeyError:
-                suspects.append(history[0]["payment_id"])
-        documents = self._documents([one.payment_id for one in known])
-        pages = self._parts.ledger.open_pages([one.payment_id for one in known if shows_page(one.verdict)])
-        for one in known:
-            document, expected = documents.get(one.payment_id), one.fields(pages.get(one.payment_id))
-            if document is None or not is_same(expected, document):
-                suspects.append(one.payment_id)
-        return suspects
-
-    def _documents(self, payment_ids: Sequence[ObjectId]) -> dict[ObjectId, Document]:
-        wanted = {"_id": {"$in": list(payment_ids)}}
-        batches = self._payments.find_raw_batches(wanted, _READ, batch_size=SLICE, comment="replay: documents")
-        return {found["_id"]: found for batch in batches for found in decoded(batch)}
+    def _piece(self, position: ObjectId, survey: Survey, *, dry_run: bool) -> Piece:
+        found = tuple(self._look(payment_id, dry_run=dry_run) for payment_id in survey.suspects)
+        return Piece(position, survey.payments, survey.events, found)
 
     def _look(self, payment_id: ObjectId, *, dry_run: bool) -> Difference:
         busy = Difference(payment_id, payment_id, Found.BUSY)
@@ -86,7 +62,7 @@ class CmsPayments:
     def _within(self, payment_id: ObjectId, session: ClientSession, *, dry_run: bool) -> Difference:
         """Compare one document within a snapshot, and mend it there."""
         told = partial(Difference, payment_id, payment_id)
-        document = self._payments.find_one({"_id": payment_id}, _READ, session=session)
+        document = self._payments.find_one({"_id": payment_id}, READ, session=session)
         if document is None:
             return told(Found.MISSING)
         try:

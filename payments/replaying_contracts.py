@@ -4,6 +4,7 @@ A contract is written only where its status is another than its payments make of
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from bson import ObjectId
@@ -36,7 +37,7 @@ class ContractStatuses:
     def pieces(self, span: Span, after: ObjectId | None, *, young: Span, dry_run: bool) -> Iterator[Piece]:
         """Go through every payment with a milestone in a span, by ascending id, beginning after one id."""
         for payment_ids in sliced(self.touched(span, after), PIECE):
-            grown = [history for history in self._scan.of(payment_ids) if not young.meets(history)]
+            grown = [history for history in self._histories(payment_ids) if not young.meets(history)]
             yield self._piece(payment_ids[-1], grown, dry_run=dry_run)
 
     def touched(self, span: Span, after: ObjectId | None) -> Iterator[ObjectId]:
@@ -45,8 +46,8 @@ class ContractStatuses:
 
     def again(self, span: Span, payment_ids: Sequence[ObjectId], *, dry_run: bool) -> Piece:
         """Look at the contracts of some payments, whatever their age, if they have an event in a span."""
-        within = [history for history in self._scan.of(payment_ids) if span.meets(history)]
-        return self._piece(payment_ids[-1], within, dry_run=dry_run)
+        within = [history for history in self._histories(payment_ids) if span.meets(history)]
+        return replace(self._piece(payment_ids[-1], within, dry_run=dry_run), once_more=tuple(payment_ids))
 
     def _piece(self, position: ObjectId, histories: Sequence[History], *, dry_run: bool) -> Piece:
         contracts: dict[ObjectId, ObjectId] = {}
@@ -55,8 +56,10 @@ class ContractStatuses:
                 payment_id: ObjectId = history[0]["payment_id"]
                 contracts |= dict.fromkeys(self._of(payment_id, history, session), payment_id)
         found = tuple(self._look(payment_id, contract, dry_run=dry_run) for contract, payment_id in contracts.items())
-        payment_ids = tuple(history[0]["payment_id"] for history in histories)
-        return Piece(position, payment_ids, sum(map(len, histories)), found)
+        return Piece(position, len(histories), sum(map(len, histories)), found)
+
+    def _histories(self, payment_ids: Sequence[ObjectId]) -> Iterator[History]:
+        return self._scan.histories(self._scan.query_of(payment_ids))
 
     def _of(self, payment_id: ObjectId, history: History, session: ClientSession) -> list[ObjectId]:
         try:

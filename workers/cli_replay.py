@@ -1,6 +1,8 @@
 """`nestcms-workers events replay`: the difference between what stands and what the events come to, and its mending."""
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
@@ -12,11 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from payments.errors import InvalidArgument, ReplayTaken
-from payments.replay_pieces import Piece
+from payments.replay_pieces import Piece, ReplayParts
 from payments.replay_scan import Span
 from payments.replay_views import differs, view_replay
 from payments.replaying import PROJECTIONS, Replayer, ReplayTerms
-from tasks.wiring import World
+from tasks.replaying import helpers
+from tasks.wiring import World, utc_now
 from workers.cli_audit_entry import Action, by_option, operator_action
 from workers.cli_dead_letters import moment
 from workers.cli_enqueue import to_text
@@ -28,6 +31,9 @@ from workers.cli_times import Moment
 from workers.cli_world import opened_world
 
 Json = Mapping[str, Any]
+
+#: The most processes that are used unasked.
+MOST_PROCESSES = 4
 
 #: How counts are told, in this order.
 COUNTED = {
@@ -43,13 +49,15 @@ COUNTED = {
 @click.option("--to", "until", type=Moment(), metavar="TIME", help="Only payments with an event recorded before then.")
 @click.option("--dry-run", is_flag=True, help="Show the difference and mend nothing.")
 @click.option("--resume", "replay_id", metavar="ID", help="Go on with a replay that was interrupted.")
+@click.option("--processes", default=min(os.cpu_count() or 1, MOST_PROCESSES), show_default=True, metavar="NUMBER",
+              type=click.IntRange(1, 32), help="How many processes fold and compare.")  # fmt: skip
 @by_option()
 @click.option("--reason", help="Why; it is kept. Needed unless --dry-run or --resume.")
 @click.option("--json", "as_json", is_flag=True, help="Print the replay as JSON, without a progress bar.")
 @click.pass_context
 def replay(
     ctx: click.Context, *, projection: str, since: datetime | None, until: datetime | None, dry_run: bool,
-    replay_id: str | None, by: str, reason: str | None, as_json: bool,
+    replay_id: str | None, processes: int, by: str, reason: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Compute PROJECTION again from the stored events, show the difference, and mend it.
 
@@ -61,11 +69,15 @@ def replay(
         raise click.UsageError("--resume goes on with the replay as it was begun: leave out --from, --to and --dry-run")
     if not (reason or dry_run or replay_id):
         raise click.UsageError("mending changes documents: expected --reason TEXT, which is kept, or --dry-run")
-    with opened_world(client_settings(["mongo_uri"])) as world:
+    settings = client_settings(["mongo_uri"])
+    # Helpers come first: they must not inherit a connection.
+    helping = helpers(settings, processes, utc_now) if processes > 1 else nullcontext()
+    with helping as helpers_or_none, opened_world(settings) as world:
+        replayer = Replayer(ReplayParts(world.db, world.ledger, world.clock, helpers_or_none))
         terms = ReplayTerms(projection, Span(since, until), dry_run, by, reason)
-        named = _named(world.replayer, terms, replay_id)
-        with _written_down(world, terms, named) as action:
-            row = _gone_through(world.replayer, named, quiet=as_json)
+        named = _named(replayer, terms, replay_id)
+        with _written_down(world, terms, replayer.row(named)) as action:
+            row = _gone_through(replayer, named, quiet=as_json)
             action.outcome = _told(row)
     _print(row, as_json=as_json)
     ctx.exit(FAILED if differs(row) else 0)
@@ -84,13 +96,12 @@ def _named(replayer: Replayer, terms: ReplayTerms, replay_id: str | None) -> str
     return replay_id
 
 
-def _written_down(world: World, terms: ReplayTerms, replay_id: str) -> AbstractContextManager[Action]:
+def _written_down(world: World, terms: ReplayTerms, row: Json) -> AbstractContextManager[Action]:
     """Have what mends written down as what its operator did."""
-    row = world.replayer.row(replay_id)
     if row["dry_run"]:
         return nullcontext(Action(entry=0))
     ends = {name: row[name] and moment(row[name]) for name in ("from", "to")}
-    about = {"projection": terms.projection, "replay_id": replay_id, **ends}
+    about = {"projection": terms.projection, "replay_id": row["_id"], **ends}
     why = terms.reason or row["reason"] or "gone on with"
     return operator_action(world.db, command="events replay", by=terms.by or "", reason=why, arguments=about)
 
@@ -99,7 +110,7 @@ def _gone_through(replayer: Replayer, replay_id: str, *, quiet: bool) -> dict[st
     """Replay to the end under a progress bar.
 
     Raises:
-        ReplayUnusable: it was interrupted, or somebody else goes on with it; says how to go on.
+        ReplayUnusable: somebody else goes on with it, or a helper has died; says how to go on.
     """
     columns = (TextColumn("Replaying events"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
@@ -113,6 +124,9 @@ def _gone_through(replayer: Replayer, replay_id: str, *, quiet: bool) -> dict[st
             return replayer.go_on(replay_id, watch=watch)
         except ReplayTaken as error:
             raise ReplayUnusable(replay_id, "somebody else goes on with it at this moment") from error
+        except BrokenExecutor as error:
+            how = f"one of its processes was killed; to go on: --resume {replay_id}"
+            raise ReplayUnusable(replay_id, how) from error
         except KeyboardInterrupt:
             click.echo(f"Interrupted; to go on: --resume {replay_id}", err=True)
             raise

@@ -82,7 +82,7 @@ def theirs(database: Documents) -> dict[ObjectId, bytes]:
 def damage(database: Documents, payment_ids: Sequence[ObjectId]) -> None:
     """Change what was projected, in one way after the other."""
     ways: list[Document] = [
-        {"$set": {"status": "refunded"}},
+        {"$set": {"status": "lost"}},
         {"$set": {"gateway.captured": "1.00"}},
         {"$set": {"gateway.state": State.VOIDED, "gateway.flags": ["late_success"]}},
         {"$unset": {"gateway": 1}},

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,9 +12,10 @@ from config.settings import Settings
 from payments.outbox import COLLECTION as DELIVERIES
 from payments.replay_scan import Span
 from payments.replaying import COLLECTION, ReplayTerms
+from payments.replaying_cms import CmsPayments
 from tasks.publishing import leave_to_sweeps
 from tasks.wiring import World, build_world, ensure_indexes
-from tests.integration.cli.conftest import Command
+from tests.integration.cli.conftest import Command, Shell
 from tests.support.broker import Broker
 from tests.support.cms import seed_payment
 from tests.support.histories import Group, tellings
@@ -23,6 +25,9 @@ Documents = Database[dict[str, Any]]
 
 #: Who mends, and why.
 SIGNED = ("--by", "omar", "--reason", "a restored backup")
+
+#: In this process alone, which has connections that helpers must not inherit.
+ALONE = ("--processes", "1")
 
 HOUR_AGO = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 
@@ -54,18 +59,18 @@ class TestReplay:
         before = ours(database)
         damage(database, [one.payment_id for one in made[:2]])
         damaged = ours(database)
-        look = command("events", "replay", "cms_payments", "--dry-run", **servers)
+        look = command("events", "replay", "cms_payments", *ALONE, "--dry-run", **servers)
         assert look.exit_code == 1, look.output
         assert f"{len(made)} payments, {sum(len(one.events) for one in made)} events, 2 differing" in look.stdout
-        for words in ("would be mended", str(made[0].payment_id), "status", "refunded", "gateway.captured", "1.00"):
+        for words in ("would be mended", str(made[0].payment_id), "status", "lost", "gateway.captured", "1.00"):
             assert words in look.stdout
         assert ours(database) == damaged
-        mended = command("events", "replay", "cms_payments", *SIGNED, **servers)
+        mended = command("events", "replay", "cms_payments", *ALONE, *SIGNED, **servers)
         assert mended.exit_code == 0, mended.output
         assert "2 mended" in mended.stdout
         assert "Replaying events" in mended.stderr
         assert ours(database) == before
-        assert command("events", "replay", "cms_payments", "--dry-run", **servers).exit_code == 0
+        assert command("events", "replay", "cms_payments", *ALONE, "--dry-run", **servers).exit_code == 0
         begun, ended = database["audit_entries"].find().sort("_id", 1)
         assert (begun["command"], begun["by"], begun["reason"]) == ("events replay", *SIGNED[1::2])
         assert "2 mended" in ended["outcome"]
@@ -74,7 +79,7 @@ class TestReplay:
         """A stretch of time confines it; as JSON everything is there."""
         made = stored(database, 100)
         span = ("--from", "2026-03-01T08:00:03Z", "--to", "2026-03-01T08:00:06Z")
-        done = command("events", "replay", "cms_payments", "--dry-run", "--json", *span, **servers)
+        done = command("events", "replay", "cms_payments", *ALONE, "--dry-run", "--json", *span, **servers)
         assert done.exit_code == 0, done.output
         told = json.loads(done.stdout)
         assert 0 < told["counts"]["payments"] < len(made)
@@ -83,7 +88,7 @@ class TestReplay:
     def test_resumed(self, command: Command, servers: dict[str, str], database: Documents, world: World,
                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
         """What was interrupted goes on where it was, with the reason that it was begun with."""
-        monkeypatch.setattr("payments.replaying_cms.SLICE", 10)
+        monkeypatch.setattr("payments.replay_scan.STRETCH", 100)
         made = stored(database, 300)
         damage(database, [made[-1].payment_id])
         terms = ReplayTerms("cms_payments", Span(), dry_run=False, by="omar", reason="a restored backup")
@@ -91,13 +96,41 @@ class TestReplay:
         assert world.replayer.go_on(replay_id, 0)["phase"] == "scan"
         wrong = command("events", "replay", "contracts", "--resume", replay_id, **servers)
         assert (wrong.exit_code, "is a replay of cms_payments" in wrong.stderr) == (2, True)
-        done = command("events", "replay", "cms_payments", "--resume", replay_id, **servers)
+        done = command("events", "replay", "cms_payments", *ALONE, "--resume", replay_id, **servers)
         assert done.exit_code == 0, done.output
         assert f"{len(made)} payments" in done.stdout
         assert database[COLLECTION].count_documents({}) == 1
         entry = database["audit_entries"].find_one({"phase": "begun"})
         assert entry is not None
         assert (entry["reason"], entry["arguments"]["replay_id"]) == ("a restored backup", replay_id)
+
+    def test_processes(self, shell: Shell, servers: dict[str, str], database: Documents) -> None:
+        """Several processes find and mend the same."""
+        made = stored(database, 9_000)
+        before = ours(database)
+        damage(database, [one.payment_id for one in made[::100]])
+        done = shell("events", "replay", "cms_payments", "--processes", "2", *SIGNED, **servers)
+        assert (done.returncode, done.stderr.count("Traceback")) == (0, 0), done.stderr
+        told = f"{len(made)} payments, {sum(len(one.events) for one in made)} events, {len(made[::100])} mended"
+        assert told in done.stdout
+        assert ours(database) == before
+
+    def test_killed_helper(self, command: Command, servers: dict[str, str], database: Documents,
+                           monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+        """When one of its processes is killed, a replay says how to go on."""
+        stored(database, 20)
+
+        def broken(*_: object, **__: object) -> None:
+            raise BrokenExecutor
+
+        with monkeypatch.context() as patch:
+            patch.setattr(CmsPayments, "pieces", broken)
+            done = command("events", "replay", "cms_payments", *ALONE, *SIGNED, **servers)
+        row = database[COLLECTION].find_one()
+        assert row is not None
+        assert (done.exit_code, f"--resume {row['_id']}" in done.stderr) == (1, True)
+        again = command("events", "replay", "cms_payments", *ALONE, "--resume", row["_id"], **servers)
+        assert again.exit_code == 0, again.output
 
     @pytest.mark.parametrize(
         ("words", "said"),
@@ -111,7 +144,7 @@ class TestReplay:
     )
     def test_senseless(self, command: Command, servers: dict[str, str], words: tuple[str, ...], said: str) -> None:
         """What makes no sense is told before anything is done."""
-        done = command("events", "replay", *words, **servers)
+        done = command("events", "replay", *words, *ALONE, **servers)
         assert done.exit_code == 2
         assert said in " ".join(done.stderr.split())
 

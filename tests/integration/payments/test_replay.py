@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -9,7 +8,7 @@ from pymongo.database import Database
 from payments.errors import InvalidArgument, NotYet, ReplayTaken
 from payments.outbox import COLLECTION as DELIVERIES
 from payments.replay_pieces import Piece
-from payments.replay_scan import Span, ahead
+from payments.replay_scan import Span
 from payments.replaying import Phase, Replayer, ReplayTerms
 from tests.integration.payments.stage import DECLINED, Stage
 from tests.support.cms import SeededPayment, seed_payment
@@ -174,7 +173,7 @@ class TestGoingOn:
         self, stage: Stage, replayer: Replayer, database: Documents, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Piece by piece, each in another process, it comes to the same, and reads nothing twice."""
-        monkeypatch.setattr("payments.replaying_cms.SLICE", 20)
+        monkeypatch.setattr("payments.replay_scan.STRETCH", 100)
         made = stored(database, 500)
         before = ours(database)
         damage(database, [one.payment_id for one in made[::5]])
@@ -184,7 +183,7 @@ class TestGoingOn:
             stage.another_world().replayer.go_on(replay_id, 0)
             runs += 1
         counts = replayer.row(replay_id)["counts"]
-        assert runs >= len(made) / 20
+        assert runs >= 5
         assert counts["events"] == sum(len(one.events) for one in made)
         assert counts["payments"] == len(made)
         assert counts["mended"] == len(made[::5])
@@ -276,34 +275,3 @@ class TestContracts:
         assert {name: after[name] for name in (right.contract, unpaid.contract)} == {
             name: before[name] for name in (right.contract, unpaid.contract)
         }
-
-
-class TestAhead:
-    """Batches are fetched while others are worked on."""
-
-    def test_all(self) -> None:
-        """Everything comes, in order, and an error comes where it happened."""
-
-        def broken() -> Iterator[int]:
-            yield 1
-            raise LookupError
-
-        assert list(ahead(range(1, 100), 2)) == list(range(1, 100))
-        items = ahead(broken(), 2)
-        assert next(items) == 1
-        with pytest.raises(LookupError):
-            next(items)
-
-    def test_left(self) -> None:
-        """Who stops taking stops the fetching."""
-        fetched: list[int] = []
-
-        def noted() -> Iterator[int]:
-            for number in range(1, 1_000):
-                fetched.append(number)
-                yield number
-
-        items = ahead(noted(), 2)
-        assert next(items) == 1
-        items.close()
-        assert len(fetched) < 10
