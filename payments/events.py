@@ -75,8 +75,7 @@ def canonical_bytes(content: dict[str, Any]) -> bytes:
 
     JSON with sorted keys, no spaces, UTF-8 unescaped; numbers are integers only. A golden vector in the tests fixes it.
     """
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _CANONICAL.encode(content).encode()
 
 
 def timestamp(moment: datetime) -> str:
@@ -196,6 +195,9 @@ def _is_whole(event: Event) -> bool:
     except (TypeError, ValueError):
         return False
 
+
+#: Writes canonical JSON.
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 #: The members of an event that say who asked and from where.
 _CONTEXT = tuple(field.name for field in fields(Context))

@@ -146,11 +146,10 @@ def said_once(one: TransactionObserved) -> Movement:
 
 def said_of(observations: Iterable[TransactionObserved]) -> Movement:
     """Return what observations of one transaction amount to."""
-    seen = sorted(observations, key=_content)
+    seen = list(observations)
     tran_ref = seen[0].tran_ref
     ranked = [one for one in seen if one.status in RANK]
-    # Of equal rank, the later in content stands.
-    standing = max(reversed(ranked), key=lambda one: RANK[one.status]) if ranked else seen[-1]
+    standing = _standing(ranked or seen)
     status = standing.status if ranked else "?"
     previous = sorted({one.previous_tran_ref for one in seen if one.previous_tran_ref})
     amounts = _amounts(ranked, status)
@@ -172,10 +171,22 @@ def said_of(observations: Iterable[TransactionObserved]) -> Movement:
     )
 
 
+def _standing(seen: Sequence[TransactionObserved]) -> TransactionObserved:
+    """Return an observation with the status and the type that stand: of equal rank, those of the latest in content."""
+    most = max([RANK.get(one.status, -1) for one in seen])
+    best = [one for one in seen if RANK.get(one.status, -1) == most]
+    alike = len({(one.status, one.tran_type) for one in best}) == 1
+    return best[0] if alike else max(best, key=_content)
+
+
 def _amounts(ranked: Sequence[TransactionObserved], status: str) -> list[Decimal]:
     """Return the distinct amounts said with a status; a void may leave out what was voided, so an A or H tells it."""
     for telling in (status, *("AH" if status == "V" else "")):
-        said = {Decimal(one.amount) for one in ranked if one.status == telling and one.amount is not None}
+        ones = [one for one in ranked if one.status == telling and one.amount is not None]
+        if len({one.amount for one in ones}) > 1:
+            # Of equal amounts that were written in different ways, the first in content is kept.
+            ones.sort(key=_content)
+        said = {Decimal(one.amount or 0) for one in ones}
         if any(said) or (said and status != "V"):
             return sorted(said)
     return []

@@ -60,7 +60,7 @@ class ProjectToCms:
         if not change.new_facts:
             return
         fields = cms_fields(change.payment, change.after, version, self._redirect_url(change))
-        older = {"$or": [{"gateway.version": {"$exists": False}}, {"gateway.version": {"$lt": version}}]}
+        older = {"gateway.version": {"$not": {"$gte": version}}}
         found = self._payments.update_one(
             {"_id": ObjectId(change.payment_id), **older},
             {"$set": fields | {"updatedAt": change.now}},

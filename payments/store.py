@@ -45,6 +45,10 @@ MAX_RACES = 60
 RACE_PAUSE_SECONDS = 0.05
 
 
+#: How every transaction reads and is acknowledged.
+_SNAPSHOT, _MAJORITY = ReadConcern("snapshot"), WriteConcern("majority", j=True)
+
+
 class NothingToProve(Exception):
     """Raised to end a transaction that was decided upon what is only remembered and that appends nothing."""
 
@@ -190,10 +194,7 @@ class PaymentStore:
         # Without an end of its own, a transaction is tried for two minutes: longer than any task may run.
         with pymongo.timeout(self._client.options.timeout), self._client.start_session() as session:
             result, committed = session.with_transaction(
-                body,
-                read_concern=ReadConcern("snapshot"),
-                write_concern=WriteConcern("majority", j=True),
-                read_preference=ReadPreference.PRIMARY,
+                body, read_concern=_SNAPSHOT, write_concern=_MAJORITY, read_preference=ReadPreference.PRIMARY
             )
         self._remembered.keep(payment_id, committed.known)
         for tell in committed.after_commit:
