@@ -7,6 +7,7 @@ bodies are removed when they are old enough.
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
 from payments.audit_chains import Chains
-from payments.audit_entries import AuditEntries, entry_findings
+from payments.audit_entries import AuditEntries, EntryChain
 from payments.audit_seals import Copies, SealChain
 from payments.events import timestamp
 from payments.findings import Finding, Report, of_event, of_seal
@@ -54,10 +55,11 @@ class Audit:
         report = Report()
         copies = self._copies(report)
         self._chains(report)
-        hashes = self._operators(report)
+        entries = self._operators(report)
         chain = SealChain()
-        for finding in chain.findings(copies, hashes):
+        for finding in chain.findings(copies, entries.hashes):
             report.add(finding)
+        self._late(report, chain, entries)
         for finding in self._sealed(copies, chain.late):
             report.add(finding)
         report.count({"seals": chain.seals})
@@ -85,12 +87,22 @@ class Audit:
             report.add(finding)
         report.count({"payments": chains.payments, "events": chains.events})
 
-    def _operators(self, report: Report) -> dict[int, str]:
-        hashes: dict[int, str] = {}
-        for finding in entry_findings(self._entries.all(), hashes):
+    def _operators(self, report: Report) -> EntryChain:
+        chain = EntryChain()
+        for finding in chain.findings(self._entries.all()):
             report.add(finding)
-        report.count({"entries": len(hashes)})
-        return hashes
+        report.count({"entries": len(chain.hashes)})
+        return chain
+
+    def _late(self, report: Report, chain: SealChain, entries: EntryChain) -> None:
+        """Report what came later than it can have, until a person has accepted it."""
+        for mark, number in chain.late.values():
+            finding = of_event(mark.payment_id, mark.version, f"came late, and seal {number} names it", seal=number)
+            if (accepted := entries.accepted.get(str(mark))) is not None:
+                report.notes.append(f"{finding}; {accepted}")
+            else:
+                words = f"was put in, or committed later than a transaction can be; seal {number} names it as late"
+                report.add(replace(finding, words=words))
 
     def _sealed(self, copies: Copies, late: dict[str, tuple[Mark, int]]) -> Iterator[Finding]:
         """Give a finding for each place at which the events differ from their seals."""
@@ -123,9 +135,6 @@ class Audit:
         self._progress(name, count % BATCH)
 
     def _remark(self, report: Report, chain: SealChain) -> None:
-        for mark, number in list(chain.late.values())[:BATCH]:
-            words = f"was committed later than a transaction can be; seal {number} names it"
-            report.notes.append(f"payment {mark.payment_id}, version {mark.version} {words}")
         if chain.last is None:
             report.notes.append("nothing is sealed yet")
             return

@@ -24,6 +24,9 @@ Document = dict[str, Any]
 #: The collection.
 COLLECTION = "audit_entries"
 
+#: The command by which an operator accepts an event that came late.
+ACCEPT = "audit accept"
+
 #: How often a writer that lost a race tries again, and its longest pause in between.
 MAX_RACES, RACE_PAUSE_SECONDS = 60, 0.05
 
@@ -78,20 +81,32 @@ class AuditEntries:
         yield from in_order(self.rows, ("_id",), "_id_")
 
 
-def entry_findings(entries: Iterable[Document], hashes: dict[int, str]) -> Iterator[Finding]:
-    """Give a finding for each entry that does not follow from the one before.
+class EntryChain:
+    """Follows the chain of entries.
 
-    Args:
-        entries: In order.
-        hashes: Is filled with each entry's hash by its number.
+    Attributes:
+        hashes: Each entry's hash by its number.
+        accepted: Who accepted an event that came late, and why, by the event's mark.
     """
-    number, prev_hash = 0, GENESIS_HASH
-    for entry in entries:
-        if (words := _why_it_does_not_follow(entry, number, prev_hash)) is not None:
-            yield of_entry(number + 1, words)
-        number = entry["_id"] if isinstance(entry["_id"], int) else number + 1
-        prev_hash = str(entry.get("hash"))
-        hashes[number] = prev_hash
+
+    def __init__(self) -> None:
+        """Begin before the first entry."""
+        self.hashes: dict[int, str] = {}
+        self.accepted: dict[str, str] = {}
+
+    def findings(self, entries: Iterable[Document]) -> Iterator[Finding]:
+        """Give a finding for each entry that does not follow from the one before; they come in order."""
+        number, prev_hash = 0, GENESIS_HASH
+        for entry in entries:
+            if (words := _why_it_does_not_follow(entry, number, prev_hash)) is not None:
+                yield of_entry(number + 1, words)
+            elif entry.get("command") == ACCEPT and entry.get("phase") == "ended" and entry.get("outcome") == "done":
+                given = entry.get("arguments")
+                mark = given.get("mark") if isinstance(given, dict) else None
+                self.accepted[str(mark)] = f"{entry.get('by')} accepted it: {entry.get('reason')}"
+            number = entry["_id"] if isinstance(entry["_id"], int) else number + 1
+            prev_hash = str(entry.get("hash"))
+            self.hashes[number] = prev_hash
 
 
 def _why_it_does_not_follow(entry: Document, number: int, prev_hash: str) -> str | None:

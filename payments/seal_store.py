@@ -10,6 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.read_preferences import ReadPreference
 
 from payments.errors import SealsDiffer
+from payments.marks import Mark
 from payments.seals import Seal
 
 Document = dict[str, Any]
@@ -71,6 +72,11 @@ class SealStore:
         """Give the seals after a number in order."""
         for found in self.rows.find({"_id": {"$gt": number}}).sort("_id", 1):
             yield read(found)
+
+    def late(self, event_id: str) -> Mark | None:
+        """Return the mark of an event that a seal names as late; None when none does."""
+        found = self.rows.find_one({"late": {"$regex": f"^{event_id} "}})
+        return read(found).late_marks[event_id] if found else None
 
     def newest(self, limit: int) -> list[Document]:
         """List seals as they stand, newest first."""

@@ -1,6 +1,7 @@
 """`nestcms-workers audit`: verify the trail, seal it now, and look at what it holds."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,23 +17,34 @@ from config.connections import database, mongo_client
 from config.settings import Settings
 from observability.alerts import Alerts
 from payments.audit import Audit
-from payments.audit_entries import AuditEntries
+from payments.audit_entries import ACCEPT, AuditEntries
 from payments.errors import SealsDiffer
 from payments.seal_file import SealFile
 from payments.seal_store import OWN, SealStore
 from tasks.auditing import make_sealer, seal_file
 from tasks.wiring import utc_now
+from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_audit_tables import entries_table, seals_table, told
 from workers.cli_enqueue import to_text
-from workers.cli_errors import SealsApart, ServerSilent
+from workers.cli_errors import EventNotLate, SealsApart, ServerSilent
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
 from workers.cli_shell import FAILED
 
 Json = dict[str, Any]
 
+#: An event's id.
+EVENT_ID = re.compile(r"[0-9a-f]{24}-[1-9][0-9]*")
+
 #: How long `audit seal` goes on sealing a backlog, in seconds.
 SEALING_SECONDS = 600.0
+
+
+def check_event(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Take an event's id only."""
+    if not EVENT_ID.fullmatch(value):
+        raise click.BadParameter(f"expected a payment's id, a dash and a version, got {value!r}")
+    return value
 
 
 @click.group()
@@ -83,6 +95,26 @@ def seal_now(*, as_json: bool) -> None:
             click.echo(f"Seal {seal.n} covers {seal.count} events up to {seal.horizon}: {seal.hash}")
         if not made:
             click.echo("Nothing is old enough to be sealed.")
+
+
+@audit.command()
+@click.argument("event_id", metavar="EVENT", callback=check_event)
+@reason_option()
+@by_option()
+def accept(*, event_id: str, reason: str, by: str) -> None:
+    """Accept EVENT, such as 65f0c0ffee65f0c0ffee65f0-3, which came late, so that `audit verify` only notes it.
+
+    An event comes late when it was committed after it should have been sealed, or when somebody has put it in: accept
+    it only once you know which.
+    """
+    with trail(client_settings(["mongo_uri"])) as db:
+        mark = SealStore(db).late(event_id)
+        if mark is None:
+            raise EventNotLate(event_id)
+        given = {"mark": str(mark), "payment_id": mark.payment_id}
+        with operator_action(db, command=ACCEPT, by=by, reason=reason, arguments=given):
+            pass  # that it is written down is the act
+    click.echo(f"Accepted {event_id}.")
 
 
 @audit.command("list")

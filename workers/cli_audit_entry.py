@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+import pymongo
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
@@ -25,6 +26,9 @@ from workers.cli_errors import ServerSilent
 from workers.cli_world import whoever_types
 
 Json = dict[str, Any]
+
+#: How long the database has for one entry, in seconds.
+WRITE_SECONDS = 8.0
 
 #: The longest text of an outcome, in characters.
 LONGEST_OUTCOME = 1_000
@@ -111,7 +115,8 @@ def _trail(where: Settings | Database[Json]) -> Iterator[AuditEntries]:
 
 def _append(entries: AuditEntries, members: Json, where: Settings | Database[Json]) -> int:
     try:
-        return entries.append(members, datetime.now(UTC))
+        with pymongo.timeout(WRITE_SECONDS):
+            return entries.append(members, datetime.now(UTC))
     except (PyMongoError, StreamContended) as error:
         address = hosts(where.mongo_uri or "") if isinstance(where, Settings) else str(where.client.address)
         raise ServerSilent("MongoDB", address, type(error).__name__) from error

@@ -40,11 +40,10 @@ def entries_table(entries: Sequence[Json]) -> RenderableType:
     for name in ("arguments", "reason", "outcome"):
         table.add_column(name, overflow="fold")
     for entry in entries:
-        given = " ".join(f"{name}={value}" for name, value in entry["arguments"].items())
-        end = entry["outcome"] if entry["phase"] == "ended" else "begun"
-        about = f"{end} (#{entry['began']})" if entry["began"] else end
-        words = (str(entry["n"]), entry["at"], entry["by"], entry["command"], given, entry["reason"], about)
-        table.add_row(*map(Text, words))
+        given = " ".join(f"{name}={value}" for name, value in dict(entry.get("arguments") or {}).items())
+        end = f"{entry.get('outcome')} (#{entry['began']})" if entry.get("began") else "begun"
+        told = [entry.get(name) for name in ("n", "at", "by", "command")]
+        table.add_row(*(Text(str(word)) for word in (*told, given, entry.get("reason"), end)))
     return table
 
 
@@ -56,7 +55,7 @@ def seals_table(seals: Sequence[Json]) -> RenderableType:
     for name in ("#", "horizon", "events", "late", "all events", "audit entries", "hash"):
         table.add_column(name, no_wrap=name != "hash", overflow="fold")
     for seal in seals:
-        late = str(len(seal["late"]))
-        words = (seal["n"], seal["horizon"], seal["count"], late, seal["total"], seal["entries"], seal["hash"])
+        known = {**seal, "late": len(seal.get("late") or ())}
+        words = (known.get(name) for name in ("n", "horizon", "count", "late", "total", "entries", "hash"))
         table.add_row(*(Text(str(word)) for word in words))
     return table

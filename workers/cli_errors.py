@@ -142,6 +142,14 @@ class ReplayUnusable(WorkersError):
         self.replay_id = replay_id
 
 
+class EventNotLate(WorkersError):
+    """Raised when an event is to be accepted that no seal names as late."""
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__(f"event {event_id} cannot be accepted: no seal names it as late")
+        self.event_id = event_id
+
+
 class NoAnswer(WorkersError):
     """Raised when a task has not ended within the time that its caller had."""
 

@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from config.settings import Settings
 from payments.audit_entries import AuditEntries
-from payments.events import Context
+from payments.events import Context, content_hash, stored_content
 from payments.service import PageTerms
 from tasks.webhooks import apply
 from tasks.wiring import World, build_world, ensure_indexes
@@ -287,3 +287,30 @@ class TestActs:
         _, ended = self.entries(database)
         assert ended["outcome"].startswith("enqueued 0 operations, 0 deliveries, ")
         assert "the broker was lost" in command("audit", "list", **servers).stdout
+
+
+class TestAccept:
+    """`audit accept`."""
+
+    def test_late(
+        self, command: Command, servers: dict[str, str], paid: SeededPayment, database: Documents, world: World
+    ) -> None:
+        """An event that was there too late is named until somebody accepts it with a reason; then it is noted."""
+        last = world.store.load(paid.payment_id)[-1]
+        database["payment_events"].delete_one({"_id": last.event_id})
+        assert command("audit", "seal", **servers).exit_code == 0
+        late = {**last.to_document(), "recorded_at": datetime.now(UTC) - timedelta(seconds=100)}
+        late["hash"] = content_hash(stored_content(late))
+        database["payment_events"].insert_one(late)
+        assert command("audit", "seal", **servers).exit_code == 0
+        done = command("audit", "verify", **servers)
+        assert (done.exit_code, f"version {last.version}" in done.stdout) == (1, True)
+        accepted = command("audit", "accept", last.event_id, "--reason", "a slow disk", "--by", "omar", **servers)
+        assert accepted.exit_code == 0, accepted.output
+        done = command("audit", "verify", **servers)
+        assert (done.exit_code, "omar accepted it: a slow disk" in done.stdout) == (0, True)
+
+    def test_not_late(self, command: Command, servers: dict[str, str], paid: SeededPayment) -> None:
+        """What no seal names as late is not accepted, and neither is what is no event."""
+        assert command("audit", "accept", f"{paid.payment_id}-1", "--reason", "x", **servers).exit_code == 1
+        assert command("audit", "accept", paid.payment_id, "--reason", "x", **servers).exit_code == 2

@@ -4,6 +4,7 @@ These tests share one database, emptied between them: making collections and ind
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,9 +37,10 @@ def database(client: MongoClient[dict[str, Any]], database_name: str) -> Iterato
 
 
 @pytest.fixture
-def stage(settings: Settings, database: Database[dict[str, Any]], sandbox: Sandbox) -> Iterator[Stage]:
-    """A world on real servers whose clock the test moves."""
-    built = Stage(settings, database, sandbox)
+def stage(settings: Settings, database: Database[dict[str, Any]], sandbox: Sandbox, tmp_path: Path) -> Iterator[Stage]:
+    """A world on real servers whose clock the test moves; the copy of its seals is the test's own."""
+    own = settings.model_copy(update={"audit_seal_file": tmp_path / "audit" / "seals.jsonl"})
+    built = Stage(own, database, sandbox)
     yield built
     built.close()
 

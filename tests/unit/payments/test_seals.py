@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -23,6 +23,9 @@ NOW = datetime(2026, 8, 6, 10, 15, 30, tzinfo=UTC)
 PAYMENTS = tuple(f"64b00000000000000000000{number}" for number in range(1, 4))
 
 Document = dict[str, Any]
+
+#: How fast a busy machine is, is not the subject.
+UNHURRIED = settings(deadline=None)
 
 #: What happens, in order: whose payment grows, and how many seconds after the event before.
 steps = st.lists(st.tuples(st.sampled_from(PAYMENTS), st.integers(0, 2)), min_size=2, max_size=12)
@@ -102,6 +105,7 @@ def chain_findings(documents: list[Document]) -> list[Finding]:
 class TestDigest:
     """Any single change under a seal is found, however well its chain was forged."""
 
+    @UNHURRIED
     @given(told=steps, place=st.integers(0, 11), change=st.sampled_from([changed, dropped, inserted, swapped]))
     def test_any_change(
         self, told: list[tuple[str, int]], place: int, change: Callable[[list[Document], int], list[Document]]
@@ -116,12 +120,14 @@ class TestDigest:
         touched = {told[place][0], told[(place + 1) % len(told)][0] if change is swapped else told[place][0]}
         assert {finding.payment_id for finding in differences(seal_made, span)} == touched
 
+    @UNHURRIED
     @given(told=steps)
     def test_no_change(self, told: list[tuple[str, int]]) -> None:
         """The same events give the same digest, and nothing is found."""
         assert list(differences(sealed(happened(told)), taken(happened(told)))) == []
         assert chain_findings(happened(told)) == []
 
+    @UNHURRIED
     @given(told=steps, place=st.integers(0, 11))
     def test_gone(self, told: list[tuple[str, int]], place: int) -> None:
         """An event that is gone is found although the newest of its payment is there."""
@@ -133,6 +139,7 @@ class TestDigest:
 class TestChains:
     """What was changed without the forger's art is named by payment and version."""
 
+    @UNHURRIED
     @given(
         told=steps, place=st.integers(0, 11), member=st.sampled_from(["data", "type", "source", "causation_id", "_id"])
     )  # fmt: skip
