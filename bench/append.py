@@ -134,7 +134,9 @@ def rate(shares: Sequence[Work]) -> float:
     threads = [threading.Thread(target=run, args=(share,)) for share in shares]
     for thread in threads:
         thread.start()
+    # What was prepared for the measurement is not looked through again and again by Python's collector.
     gc.collect()
+    gc.freeze()
     gate.wait()
     began = time.perf_counter()
     for thread in threads:
