@@ -78,6 +78,11 @@ class Alerts:
         found = self.rows.find({"name": name, "closed_at": None}, {"key": 1}).sort("opened_at", 1)
         return [str(row["key"]) for row in found]
 
+    def newest(self, *, closed: bool, limit: int) -> list[dict[str, Any]]:
+        """Return open alerts, and closed ones too when asked for, those seen last first."""
+        wanted: dict[str, Any] = {} if closed else {"closed_at": None}
+        return list(self.rows.find(wanted).sort("last_seen_at", -1).limit(limit))
+
     def announce(self, name: str, key: str, detail: str) -> None:
         """Log and count an alert that stands."""
         ALERTS_RAISED.labels(name=name).inc()

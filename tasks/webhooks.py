@@ -61,6 +61,8 @@ def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context)
         put_back(world, delivery, delay, verdict.reason or "waiting", context, counts=lagging)
     else:
         world.inbox.finish(delivery, {**answer, "reason": verdict.reason})
+        if delivery.attempts > 1:
+            world.alerts.resolve("delivery_fails", delivery.delivery_id)
     return answer
 
 

@@ -91,6 +91,14 @@ class LetterUnusable(WorkersError):
         self.letter_id = letter_id
 
 
+class AlertUnusable(WorkersError):
+    """Raised when an alert cannot be closed."""
+
+    def __init__(self, alert: str, reason: str) -> None:
+        super().__init__(f"alert {alert} cannot be closed: {reason}")
+        self.alert = alert
+
+
 class CaseUnusable(WorkersError):
     """Raised when a case cannot be found or settled."""
 

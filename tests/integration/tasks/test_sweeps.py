@@ -171,19 +171,23 @@ class TestProcess:
         row = world.db["webhook_inbox"].find_one({"_id": recorded.delivery_id}) or {}
         assert (row["status"], row["owner"]) == ("processing", "a faster worker")
 
-    def test_error_of_ours(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An error that does not pass fails the task and alerts, and the delivery is still there to be tried again."""
-        recorded = world.inbox.record(notice(), {}, correlation_id="delivery-1")
+    def test_error_of_ours(self, world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An error that does not pass fails the task and alerts until the delivery, tried again, is applied."""
+        recorded = world.inbox.record(notice(tran_ref="TSTNOBODYS"), {}, correlation_id="delivery-1")
 
         def broken(*_: Any, **__: Any) -> None:
             raise KeyError("a mistake of ours")
 
-        monkeypatch.setattr(type(world.notices), "apply", broken)
-        with pytest.raises(KeyError):
-            run(webhooks.process, delivery_id=recorded.delivery_id)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(world.notices), "apply", broken)
+            with pytest.raises(KeyError):
+                run(webhooks.process, delivery_id=recorded.delivery_id)
         row = world.db["webhook_inbox"].find_one({"_id": recorded.delivery_id}) or {}
         assert (row["status"], row["reason"]) == ("received", "KeyError")
-        assert world.db["alerts"].count_documents({"name": "delivery_fails", "key": recorded.delivery_id}) == 1
+        assert world.alerts.open_keys("delivery_fails") == [recorded.delivery_id]
+        clock.forward(3600)
+        assert run(webhooks.process, delivery_id=recorded.delivery_id)["result"] != "waiting"
+        assert world.alerts.open_keys("delivery_fails") == []
 
 
 class TestSealing:
