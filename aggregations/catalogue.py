@@ -43,6 +43,7 @@ class Aggregation:
         hard_seconds: an answer older than this is not served.
         budget_ms: the server stops the query after this many milliseconds.
         read: where it may be read: from a secondary within its bound, or from the primary only.
+        version: counted up when the same parameters give another answer than before: older entries are not served.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Aggregation:
     hard_seconds: float
     budget_ms: int
     read: Literal["replica", "primary"] = "replica"
+    version: int = 1
 
 
 def _employees(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -37,3 +37,49 @@ class NotFound(AggregationError, LookupError):
 
     def __str__(self) -> str:
         return f"{self.field}: expected {self.expected}"
+
+
+class BudgetExceeded(AggregationError):
+    """Raised when the database has stopped a read at its time budget.
+
+    Attributes:
+        name: The aggregation.
+        budget_ms: The milliseconds it had.
+    """
+
+    def __init__(self, name: str, budget_ms: int) -> None:
+        self.name = name
+        self.budget_ms = budget_ms
+        super().__init__(name, budget_ms)
+
+    def __str__(self) -> str:
+        return f"{self.name}: the database stopped it at its time budget of {self.budget_ms} ms; ask for less"
+
+
+class MayPass(AggregationError):
+    """Raised when the same read may be answered a moment later; the root of what is worth another try."""
+
+
+class ReadsBusy(MayPass):
+    """Raised when a caller has waited long enough for a build of another, or for a place to read in.
+
+    Attributes:
+        name: The aggregation.
+        seconds: How long it waited.
+    """
+
+    def __init__(self, name: str, seconds: float) -> None:
+        self.name = name
+        self.seconds = seconds
+        super().__init__(name, seconds)
+
+    def __str__(self) -> str:
+        return f"{self.name}: not answered within {self.seconds:g} s, too many reads are under way; ask again"
+
+
+class ReplicaBehind(MayPass):
+    """Raised when a secondary has not reached, in time, the change that a read must not miss."""
+
+
+class CacheAway(AggregationError):
+    """Raised when the cache cannot be used now; callers are answered without it and never see this."""

@@ -1,18 +1,15 @@
 """Saying that reads are out of date: every tag has a random token, and an entry holds those it was built under.
 
 Giving a tag another token makes every entry that was built before a miss, wherever it is; nothing has to be found or
-deleted.
+deleted. With the token goes the database's time of the change, which no later build may read before.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
-from uuid import uuid4
 
-#: Before every tag's key.
-PREFIX = "nestcms:tag:"
+from bson import Timestamp
 
-#: How long a token is kept, in seconds: longer than any entry lives. A missing one is a miss as well.
-KEPT_SECONDS = 7 * 86_400
+from aggregations.tokens import KEPT_SECONDS, PREFIX, new_token
 
 
 class Pipeline(Protocol):
@@ -39,10 +36,15 @@ class Invalidator:
         """Write to the cache."""
         self._store = store
 
-    def invalidate(self, tags: Sequence[str]) -> int:
-        """Make every entry a miss that was built under one of these tags; return how many tags there were."""
+    def invalidate(self, tags: Sequence[str], *, at: Timestamp | None = None) -> int:
+        """Make every entry a miss that was built under one of these tags; return how many tags there were.
+
+        Args:
+            tags: what has changed.
+            at: the database's time of the change or later: builds from now on read at it or after it.
+        """
         together = self._store.pipeline(transaction=True)
         for tag in dict.fromkeys(tags):
-            together.set(f"{PREFIX}{tag}", uuid4().hex, ex=KEPT_SECONDS)
+            together.set(f"{PREFIX}{tag}", new_token(at), ex=KEPT_SECONDS)
         together.execute()
         return len(set(tags))

@@ -1,27 +1,71 @@
-"""Runs an aggregation on the database and gives its answer as plain JSON with the time it stands for."""
+"""Answers aggregations as plain JSON with the time they stand for: from the cache, or from the database."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-from decimal import Decimal
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
-import pymongo
-from bson import Decimal128, ObjectId
 from pymongo.database import Database
 
-from aggregations.catalogue import Parameters, find
+from aggregations.cache import Cache, Turn
+from aggregations.catalogue import CATALOGUE, Aggregation, Parameters
+from aggregations.errors import UnknownAggregation
+from aggregations.memory import Answer, Limits, Memory, Question
+from aggregations.performance import PerformanceLog, Run
+from aggregations.plain import iso_utc, to_json
+from aggregations.readers import DatabaseReader, ReaderOf
+from observability.metrics import AGGREGATION_SECONDS
+
+__all__ = ["AggregationRunner", "iso_utc", "to_json"]
+
+#: Asks for a refresh elsewhere, by the aggregation's name and its parameters as plain JSON.
+AskRefresh = Callable[[str, dict[str, Any]], object]
 
 
 class AggregationRunner:
-    """Answers aggregations from the primary."""
+    """Answers aggregations.
 
-    def __init__(self, database: Database[dict[str, Any]], *, clock: Callable[[], datetime]) -> None:
-        """Read from the CMS's database."""
-        self._db = database
-        self._clock = clock
+    Args:
+        database: the CMS's.
+        clock: aware UTC time.
+        cache: where answers are remembered; None remembers nothing.
+        ask_refresh: has an answer past its soft age built anew elsewhere.
+        readers: chooses where each aggregation is read; the primary unless given.
+        watch: tells of slow and scanning reads.
+        limits: how long callers wait and how much is kept.
+        catalogue: the aggregations there are, by name.
+    """
 
-    def run(self, name: str, parameters: Parameters) -> dict[str, Any]:
-        """Run one aggregation.
+    def __init__(
+        self,
+        database: Database[dict[str, Any]],
+        *,
+        clock: Callable[[], datetime],
+        cache: Cache | None = None,
+        ask_refresh: AskRefresh = lambda _name, _params: None,
+        readers: ReaderOf | None = None,
+        watch: PerformanceLog | None = None,
+        limits: Limits | None = None,
+        catalogue: Mapping[str, Aggregation] = CATALOGUE,
+    ) -> None:
+        primary = DatabaseReader(database)
+        self._reader_of: ReaderOf = readers or (lambda _row: primary)
+        self._clock, self._watch, self._catalogue = clock, watch, catalogue
+        self._memory = Memory(
+            cache,
+            self._build,
+            ask_refresh=lambda asked: ask_refresh(asked.row.name, asked.parameters.model_dump(mode="json")),
+            clock=clock,
+            limits=limits or Limits(),
+        )
+
+    def run(self, name: str, parameters: Parameters, max_age_seconds: float | None = None) -> dict[str, Any]:
+        """Run one aggregation, or give its remembered answer.
+
+        Args:
+            name: the aggregation's.
+            parameters: its own.
+            max_age_seconds: how old an answer may be; the aggregation's own hard age when left out or longer.
 
         Returns:
             `data`, `as_of` (ISO-8601 UTC: nothing older than this was read) and `source`.
@@ -29,31 +73,49 @@ class AggregationRunner:
         Raises:
             UnknownAggregation: there is none of that name.
             NotFound: its subject does not exist.
-            ExecutionTimeout: the server stopped it at its time budget; NetworkTimeout: it did not answer by then.
+            BudgetExceeded: the database stopped it at its time budget.
+            MayPass: too many reads are under way, or a secondary lags.
         """
-        row = find(name)
-        as_of = self._clock()
-        # PyMongo derives the server's maxTimeMS from this, and overwrites one that is given beside it.
-        with pymongo.timeout(row.budget_ms / 1000):
-            pipeline = row.build(parameters, as_of)
-            found = list(self._db[row.collections[0]].aggregate(pipeline, comment=f"aggregations.{name}"))
-        data = row.answer(found)
-        return {"data": to_json(data), "as_of": iso_utc(as_of), "source": "primary"}
+        row = self.find(name)
+        began = time.perf_counter()
+        answer = self._memory.answer(self._question(row, parameters, max_age_seconds))
+        AGGREGATION_SECONDS.labels(name=name, source=answer.source).observe(time.perf_counter() - began)
+        return answer.members
 
+    def refresh(self, name: str, parameters: Parameters) -> dict[str, Any]:
+        """Have a remembered answer built anew when it has reached its soft age and nobody else builds it.
 
-def to_json(value: object) -> object:
-    """Return MongoDB values as plain JSON: ids and exact decimals as text, times as ISO-8601 UTC."""
-    if isinstance(value, dict):
-        return {str(name): to_json(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [to_json(member) for member in value]
-    if isinstance(value, ObjectId | Decimal128 | Decimal):
-        return str(value)
-    if isinstance(value, datetime):
-        return iso_utc(value)
-    return value
+        Returns:
+            `refreshed`, and `as_of` of the new answer.
+        """
+        row = self.find(name)
+        answer = self._memory.refresh(self._question(row, parameters, row.soft_seconds))
+        return {"refreshed": answer is not None, "as_of": answer.as_of if answer else None}
 
+    def find(self, name: str) -> Aggregation:
+        """Return the row of an aggregation.
 
-def iso_utc(moment: datetime) -> str:
-    """Return an aware time as ISO-8601 UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        Raises:
+            UnknownAggregation: there is none of that name.
+        """
+        if name not in self._catalogue:
+            raise UnknownAggregation(name, tuple(sorted(self._catalogue)))
+        return self._catalogue[name]
+
+    def _question(self, row: Aggregation, parameters: Parameters, max_age_seconds: float | None) -> Question:
+        now = self._clock()
+        oldest_seconds = min(row.hard_seconds, row.hard_seconds if max_age_seconds is None else max_age_seconds)
+        return Question(row, parameters, asked_at=now, not_before=now - timedelta(seconds=oldest_seconds))
+
+    def _build(self, asked: Question, turn: Turn | None) -> Answer:
+        row, reader, as_of = asked.row, self._reader_of(asked.row), self._clock()
+        pipeline = row.build(asked.parameters, as_of)
+        began, returned = time.perf_counter(), None
+        try:
+            reading = reader.read(row, pipeline, as_of, turn.read_after if turn else None)
+            returned = len(reading.documents)
+        finally:
+            if self._watch is not None:
+                seconds = time.perf_counter() - began
+                self._watch.note(Run(row, asked.parameters, pipeline, reader, seconds, returned))
+        return Answer(to_json(row.answer(reading.documents)), iso_utc(reading.as_of), reading.source)

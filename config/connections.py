@@ -55,9 +55,18 @@ def database(client: MongoClient[Document], settings: Settings) -> Database[Docu
 
 def redis_client(url: str, *, timeout_seconds: float = 1.0) -> redis.Redis:
     """Return a client that speaks text and never waits longer than ``timeout_seconds`` for an answer."""
+    return _redis_client(url, timeout_seconds, text=True)
+
+
+def bytes_client(url: str, *, timeout_seconds: float) -> redis.Redis:
+    """Return the same client, answers as the bytes they are: what is compressed is no text."""
+    return _redis_client(url, timeout_seconds, text=False)
+
+
+def _redis_client(url: str, timeout_seconds: float, *, text: bool) -> redis.Redis:
     return redis.Redis.from_url(
         url,
-        decode_responses=True,
+        decode_responses=text,
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         health_check_interval=25,

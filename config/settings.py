@@ -122,6 +122,19 @@ class Settings(BaseSettings):
     )
     mongo_timeout_ms: Milliseconds = Field(15_000, description="milliseconds for one database operation in a task")
 
+    # How heavy reads are remembered.
+    cache_timeout_ms: Annotated[int, Field(ge=10, le=2_000)] = Field(
+        200, description="milliseconds after which a read goes on without the cache"
+    )
+    cache_largest_kib: Annotated[int, Field(ge=1, le=65_536)] = Field(
+        1_024, description="KiB that an answer may have in the cache, compressed; a larger one is not kept"
+    )
+    cache_compress_kib: Annotated[int, Field(ge=1, le=65_536)] = Field(
+        16, description="KiB above which an answer is compressed in the cache"
+    )
+    reads_at_once: Count = Field(4, description="how many heavy reads one process has under way in MongoDB")
+    slow_read_ms: Milliseconds = Field(500, description="milliseconds from which a heavy read is logged as slow")
+
     # Who is told what has happened. Unset, nobody is.
     smtp_host: str | None = Field(None, description="the host of the mail server that confirmations are handed in to")
     smtp_port: Port = Field(587, description="the mail server's port")

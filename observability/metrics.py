@@ -5,6 +5,9 @@ from prometheus_client import Counter, Histogram
 #: Seconds of a write that a majority must confirm: from one node at rest to the receiver's own time limit.
 WRITE_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
+#: Seconds of a read: from the cache's to the longest wait.
+READ_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20)
+
 WEBHOOK_DELIVERIES = Counter(
     "nestcms_webhook_deliveries",
     "Deliveries to /webhooks/paytabs by how they were answered: accepted, repeated, rejected, bad_signature, "
@@ -92,4 +95,25 @@ DEAD_LETTERS = Counter(
     "nestcms_dead_letters",
     "Tasks that will not be tried again by themselves, by task and kind: given_up, lost_workers or failed.",
     ["task", "kind"],
+)
+
+AGGREGATION_SECONDS = Histogram(
+    "nestcms_aggregation_seconds",
+    "Seconds until an aggregation was answered, waiting included, by name and source: cache, primary or replica.",
+    ["name", "source"],
+    buckets=READ_BUCKETS,
+)
+
+AGGREGATION_CACHE = Counter(
+    "nestcms_aggregation_cache",
+    "How the cache served aggregations, by name and result: hit, stale (served, and a refresh asked for), waited (for "
+    "another's build), miss (built here), too_large (built and not kept), fenced (built and not kept, since a later "
+    "build has begun) or unavailable (answered without the cache).",
+    ["name", "result"],
+)
+
+AGGREGATION_PLANS = Counter(
+    "nestcms_aggregation_plans",
+    "Reads told of in the performance log, by name and finding: slow or scans.",
+    ["name", "finding"],
 )

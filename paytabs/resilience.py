@@ -96,9 +96,24 @@ PARKED_WORK = BackoffPolicy(
     reason="waits in MongoDB through an outage of hours; a day later a human decides",
 )
 
+#: Saying that remembered reads are out of date: tried until whatever they could make wrong is too old to be served.
+INVALIDATION = BackoffPolicy(
+    base_seconds=1,
+    factor=2,
+    cap_seconds=20,
+    horizon_seconds=7_200,
+    max_attempts=400,
+    reason="waits in the broker until every entry it could make a miss is past its hard age",
+)
+
 #: Every named policy, in the order of the waits' length.
 POLICIES: Mapping[str, BackoffPolicy] = MappingProxyType(
-    {"query_inside_call": QUERY_INSIDE_CALL, "task_retry": TASK_RETRY, "parked_work": PARKED_WORK}
+    {
+        "query_inside_call": QUERY_INSIDE_CALL,
+        "task_retry": TASK_RETRY,
+        "invalidation": INVALIDATION,
+        "parked_work": PARKED_WORK,
+    }
 )
 
 #: Too many requests: the one client error that passes by itself.

@@ -2,25 +2,37 @@
 
 from typing import Any
 
+from bson import Timestamp
 from pydantic import ValidationError
+from pymongo.errors import PyMongoError
 
-from aggregations.catalogue import ContractParameters, find
+from aggregations.catalogue import ContractParameters, Parameters
+from aggregations.readers import operation_time
+from aggregations.tokens import cluster_time, written
 from payments.events import Context
-from tasks.arguments import Invalidate, OfContract, RunAggregation
+from paytabs.resilience import INVALIDATION
+from tasks.arguments import Invalidate, OfContract, RefreshAggregation, RunAggregation
 from tasks.base import domain_task
 from tasks.errors import InvalidArguments
 from tasks.wiring import World
+
+#: How far a told time of the database may be ahead of what the primary says, in seconds: while the set elects, the node
+#: that is asked may not have heard of it yet.
+AHEAD_SECONDS = 60
 
 
 @domain_task("aggregations.run", RunAggregation)
 def run(world: World, asked: RunAggregation, context: Context) -> dict[str, Any]:
     """Answer the aggregation of that name."""
     del context
-    try:
-        parameters = find(asked.name).parameters.model_validate(asked.params)
-    except ValidationError as error:
-        raise InvalidArguments.from_validation(error, under=("params",)) from None
-    return world.aggregations.run(asked.name, parameters)
+    return world.aggregations.run(asked.name, parameters(world, asked), asked.max_age_seconds)
+
+
+@domain_task("aggregations.refresh", RefreshAggregation)
+def refresh(world: World, asked: RefreshAggregation, context: Context) -> dict[str, Any]:
+    """Build a remembered answer anew that has reached its soft age, unless somebody does."""
+    del context
+    return world.aggregations.refresh(asked.name, parameters(world, asked))
 
 
 @domain_task("aggregations.contract_employees", OfContract)
@@ -30,8 +42,37 @@ def contract_employees(world: World, asked: OfContract, context: Context) -> dic
     return world.aggregations.run("contract_employees", ContractParameters(contract_id=asked.contract_id))
 
 
-@domain_task("aggregations.invalidate", Invalidate)
+@domain_task("aggregations.invalidate", Invalidate, policy=INVALIDATION)
 def invalidate(world: World, asked: Invalidate, context: Context) -> dict[str, Any]:
-    """Make every cached read a miss that was built under one of these tags."""
+    """Make every cached read a miss that was built under one of these tags, and have later builds read the change."""
     del context
-    return {"invalidated": world.invalidator.invalidate(asked.tags)}
+    return {"invalidated": world.invalidator.invalidate(asked.tags, at=changed_at(world, asked.cluster_time))}
+
+
+def parameters(world: World, asked: RunAggregation | RefreshAggregation) -> Parameters:
+    """Return what an aggregation is asked with.
+
+    Raises:
+        UnknownAggregation: there is none of that name.
+        InvalidArguments: every mistake, each naming its field.
+    """
+    try:
+        return world.aggregations.find(asked.name).parameters.model_validate(asked.params)
+    except ValidationError as error:
+        raise InvalidArguments.from_validation(error, under=("params",)) from None
+
+
+def changed_at(world: World, told: str | None) -> Timestamp | None:
+    """Return the database's time of a change: as told, else now, which is later; None while the database is away.
+
+    Raises:
+        InvalidArguments: the time lies in the database's future; every read would wait for it.
+    """
+    try:
+        now = operation_time(world.db)
+    except PyMongoError:
+        now = None  # what is remembered must be a miss all the same
+    at = cluster_time(told) if told is not None else now
+    if at is not None and now is not None and at.time > now.time + AHEAD_SECONDS:
+        raise InvalidArguments(f"cluster_time: expected a time of the database, which is at {written(now)} now")
+    return at

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
+from aggregations.tokens import cluster_time
 from paytabs.card_data import refuse_card_data
 from paytabs.errors import InvalidRequest
 
@@ -43,6 +44,19 @@ OperationId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,64}$
 
 #: An address PayTabs may call or send the payer to.
 WebAddress = Annotated[str, StringConstraints(max_length=255), AfterValidator(_web_address)]
+
+#: What aggregations are called.
+AggregationName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
+def _cluster_time(value: str) -> str:
+    if cluster_time(value) is None:
+        raise PydanticCustomError("cluster_time", "MongoDB's time as seconds.increment, such as 1767225600.3")
+    return value
+
+
+#: A time of the database, as text: JSON has no word for MongoDB's timestamps.
+ClusterTime = Annotated[str, AfterValidator(_cluster_time)]
 
 TranRef = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,64}$")]
 
@@ -144,12 +158,13 @@ class Replay(Arguments):
 
 
 class Invalidate(Arguments):
-    """Tags of reads that are out of date, such as `contract:65f0…`."""
+    """Tags of reads that are out of date, such as `contract:65f0…`, and MongoDB's time of the change, if known."""
 
     tags: Annotated[
         list[Annotated[str, StringConstraints(pattern=r"^[a-z_]+(:[A-Za-z0-9._-]{1,64})?$")]],
         Field(min_length=1, max_length=1_000),
     ]
+    cluster_time: ClusterTime | None = None
 
 
 class OfContract(Arguments):
@@ -161,5 +176,13 @@ class OfContract(Arguments):
 class RunAggregation(Arguments):
     """An aggregation by name; its parameters are checked by its own model."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    name: AggregationName
+    params: dict[str, object] = Field(default_factory=dict)
+    max_age_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = None
+
+
+class RefreshAggregation(Arguments):
+    """An aggregation by name, whose remembered answer has grown old."""
+
+    name: AggregationName
     params: dict[str, object] = Field(default_factory=dict)

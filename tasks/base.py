@@ -25,7 +25,7 @@ from pymongo.errors import (
 )
 from redis.exceptions import RedisError
 
-from aggregations.errors import NotFound, UnknownAggregation
+from aggregations.errors import BudgetExceeded, MayPass, NotFound, UnknownAggregation
 from config.logs import bind_task, clear_task
 from config.queues import CORRELATION_HEADER
 from observability.metrics import TASK_RETRIES
@@ -50,12 +50,19 @@ PASSING: tuple[type[Exception], ...] = (
     WriteConcernError,
     InboxUnavailable,
     StreamContended,
+    MayPass,
     RedisError,
     SoftTimeLimitExceeded,
 )
 
 #: Errors that are the caller's to mend and stand in its answer: here they are one line without a traceback.
-CALLERS_MISTAKES: tuple[type[Exception], ...] = (InvalidArguments, InvalidArgument, NotFound, UnknownAggregation)
+CALLERS_MISTAKES: tuple[type[Exception], ...] = (
+    InvalidArguments,
+    InvalidArgument,
+    NotFound,
+    UnknownAggregation,
+    BudgetExceeded,
+)
 
 #: Server errors that MongoDB itself says may be tried again.
 RETRYABLE_LABELS = ("TransientTransactionError", "RetryableWriteError", "RetryableReadError")
@@ -233,7 +240,7 @@ def bind_ids(asked: Arguments) -> None:
     structlog.contextvars.bind_contextvars(**ids)
 
 
-def domain_task(name: str, arguments: type[A]) -> Callable[[Body[A]], Task]:  # type: ignore[type-arg] # as above
+def domain_task(name: str, arguments: type[A], *, policy: BackoffPolicy = TASK_RETRY) -> Callable[[Body[A]], Task]:  # type: ignore[type-arg] # as above
     """Register a body as a Celery task under its public name."""
 
     def register(body: Body[A]) -> Task:  # type: ignore[type-arg] # as above
@@ -241,7 +248,7 @@ def domain_task(name: str, arguments: type[A]) -> Callable[[Body[A]], Task]:  # 
             return self.perform(body, arguments, args, kwargs)
 
         run.__name__, run.__doc__, run.__module__ = body.__name__, body.__doc__, body.__module__
-        options: dict[str, Any] = {"base": DomainTask, "typing": False, "arguments": arguments}
+        options: dict[str, Any] = {"base": DomainTask, "typing": False, "arguments": arguments, "policy": policy}
         task: Task = shared_task(name=name, bind=True, **options)(run)  # type: ignore[type-arg, no-untyped-call] # as above
         return task
 

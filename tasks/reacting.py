@@ -7,8 +7,6 @@ from typing import Any
 
 from pymongo.database import Database
 
-from aggregations.invalidation import Invalidator
-from config.connections import redis_client
 from config.queues import queue_of
 from config.settings import Settings, require
 from observability.alerts import Alerts
@@ -28,9 +26,6 @@ Document = dict[str, Any]
 
 #: The task that does a reaction.
 HANDLE = "events.handle"
-
-#: How long the cache has for a handful of tokens, in seconds.
-CACHE_SECONDS = 1.0
 
 
 def make_outbox(db: Database[Document], send: SendTask, lease: timedelta) -> Outbox:
@@ -70,11 +65,6 @@ def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, sen
         alerts.raise_alert("reaction_given_up", owed.handler, f"{owed.event_id}: {reason}")
 
     return Reactor(ReactionParts(db.client, store, outbox, known, clock, PARKED_WORK, give_up))
-
-
-def make_invalidator(settings: Settings) -> Invalidator:
-    """Return who gives tags new tokens in the cache."""
-    return Invalidator(redis_client(settings.cache_url or "redis://localhost:6379/2", timeout_seconds=CACHE_SECONDS))
 
 
 def mail_server(settings: Settings) -> MailServer | None:

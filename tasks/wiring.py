@@ -44,10 +44,11 @@ from paytabs.breaker_rules import BreakerRules
 from paytabs.client import PayTabsClient
 from paytabs.gated import GatedClient
 from tasks.auditing import make_sealer
+from tasks.caching import make_invalidator, make_runner
 from tasks.gateway import gated
 from tasks.given_up import GivenUp
 from tasks.publishing import SendTask, send_task
-from tasks.reacting import make_invalidator, make_outbox, make_reactor
+from tasks.reacting import make_outbox, make_reactor
 from tasks.timekeeping import seconds_left
 
 Document = dict[str, Any]
@@ -171,7 +172,7 @@ def build_world(
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
-        aggregations=AggregationRunner(db, clock=clock), gateway=door,
+        aggregations=make_runner(settings, db, send=send, clock=clock), gateway=door,
         owner=owner, send=send,
     )  # fmt: skip
 

@@ -1,0 +1,126 @@
+"""Where a read is done: one node's view of the database, at or after the changes that it must not miss.
+
+Reads see what a majority has, so nothing that is answered can be rolled back; a primary that has lost its majority
+cannot reach a later time, and neither can a secondary that lags: they time out instead of answering from before it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import pymongo
+from bson import Timestamp
+from pymongo import ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import ExecutionTimeout, OperationFailure
+from pymongo.read_concern import ReadConcern
+
+from aggregations.catalogue import Aggregation
+from aggregations.contracts import Stage
+from aggregations.errors import BudgetExceeded, ReplicaBehind
+
+Document = dict[str, Any]
+
+#: A node has not even heard of the time it is asked to read after.
+INVALID_OPTIONS = 72
+
+#: How long the primary has to tell its time, in seconds.
+OPERATION_TIME_SECONDS = 2.0
+
+_PREFERENCES = {"primary": ReadPreference.PRIMARY, "replica": ReadPreference.SECONDARY}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a pipeline gave, where, and the time that nothing older than was read."""
+
+    documents: list[Document]
+    as_of: datetime
+    source: str
+
+
+class Reader(Protocol):
+    """Runs an aggregation's pipeline somewhere."""
+
+    def read(self, row: Aggregation, pipeline: list[Stage], as_of: datetime, after: Timestamp | None) -> Reading:
+        """Run a pipeline that was built for a time, not before another time of the database."""
+
+    def explain(self, row: Aggregation, pipeline: list[Stage], *, execute: bool) -> Document:
+        """Return how the database does it, running it once more with `execute`."""
+
+
+class DatabaseReader:
+    """Reads from the primary, or from a secondary.
+
+    Args:
+        database: the CMS's.
+        source: where, as answers say it.
+    """
+
+    def __init__(self, database: Database[Document], source: Literal["primary", "replica"] = "primary") -> None:
+        self._db, self.source = database, source
+
+    def read(self, row: Aggregation, pipeline: list[Stage], as_of: datetime, after: Timestamp | None) -> Reading:
+        """Run a pipeline within its time budget.
+
+        Raises:
+            BudgetExceeded: the primary stopped it.
+            ReplicaBehind: a secondary stopped it, or has not reached the time.
+            PyMongoError: whatever else the database says.
+        """
+        # PyMongo derives the server's maxTimeMS from this, and overwrites one that is given beside it.
+        with self._told(row), pymongo.timeout(row.budget_ms / 1000), self._session(after) as session:
+            comment = f"aggregations.{row.name}"
+            found = list(self._collection(row).aggregate(pipeline, comment=comment, session=session))
+        return Reading(found, as_of, self.source)
+
+    def explain(self, row: Aggregation, pipeline: list[Stage], *, execute: bool) -> Document:
+        """Return how the database does it."""
+        command = {"aggregate": row.collections[0], "pipeline": pipeline, "cursor": {}}
+        verbosity = "executionStats" if execute else "queryPlanner"
+        asked = {"explain": command, "verbosity": verbosity, "comment": f"aggregations.{row.name}.explain"}
+        with pymongo.timeout(row.budget_ms / 1000):
+            return self._db.command(asked, read_preference=_PREFERENCES[self.source])
+
+    def _collection(self, row: Aggregation) -> Collection[Document]:
+        preference = _PREFERENCES[self.source]
+        return self._db.get_collection(
+            row.collections[0], read_preference=preference, read_concern=ReadConcern("majority")
+        )
+
+    @contextmanager
+    def _session(self, after: Timestamp | None) -> Iterator[ClientSession | None]:
+        if after is None:
+            yield None
+            return
+        with self._db.client.start_session(causal_consistency=True) as session:
+            session.advance_operation_time(after)
+            yield session
+
+    @contextmanager
+    def _told(self, row: Aggregation) -> Iterator[None]:
+        try:
+            yield
+        except ExecutionTimeout as error:
+            if self.source == "replica":
+                raise ReplicaBehind(f"{row.name}: the secondary did not answer within {row.budget_ms} ms") from error
+            raise BudgetExceeded(row.name, row.budget_ms) from error
+        except OperationFailure as error:
+            if error.code != INVALID_OPTIONS or "afterClusterTime" not in str(error):
+                raise
+            raise ReplicaBehind(f"{row.name}: the {self.source} has not heard of the change yet") from error
+
+
+def operation_time(database: Database[Document]) -> Timestamp | None:
+    """Return the primary's time: of the last change that it has made; None on a server that keeps none."""
+    with pymongo.timeout(OPERATION_TIME_SECONDS):
+        told: Timestamp | None = database.command("ping", read_preference=ReadPreference.PRIMARY).get("operationTime")
+    return told
+
+
+#: Chooses the reader of an aggregation.
+ReaderOf = Callable[[Aggregation], Reader]
