@@ -4,10 +4,11 @@ Reads see what a majority has, so nothing that is answered can be rolled back; a
 cannot reach a later time, and neither can a secondary that lags: they time out instead of answering from before it.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
 import pymongo
@@ -16,7 +17,7 @@ from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import ExecutionTimeout, OperationFailure
+from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from aggregations.catalogue import Aggregation
@@ -28,15 +29,15 @@ Document = dict[str, Any]
 #: A node has not even heard of the time it is asked to read after.
 INVALID_OPTIONS = 72
 
-#: How long the primary has to tell its time, in seconds.
-OPERATION_TIME_SECONDS = 2.0
+#: How long a node has for a sign of life, in seconds.
+PING_SECONDS = 1.0
 
 _PREFERENCES = {"primary": ReadPreference.PRIMARY, "replica": ReadPreference.SECONDARY}
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a pipeline gave, where, and the time that nothing older than was read."""
+    """What a pipeline gave, where, and the time that nothing older than was read: on a secondary, what it has reached."""
 
     documents: list[Document]
     as_of: datetime
@@ -72,10 +73,13 @@ class DatabaseReader:
             ReplicaBehind: a secondary stopped it, or has not reached the time.
             PyMongoError: whatever else the database says.
         """
+        began = time.perf_counter()
         # PyMongo derives the server's maxTimeMS from this, and overwrites one that is given beside it.
         with self._told(row), pymongo.timeout(row.budget_ms / 1000), self._session(after) as session:
             comment = f"aggregations.{row.name}"
             found = list(self._collection(row).aggregate(pipeline, comment=comment, session=session))
+        if self.source == "replica":
+            as_of = min(as_of, _reached(session, time.perf_counter() - began))
         return Reading(found, as_of, self.source)
 
     def explain(self, row: Aggregation, pipeline: list[Stage], *, execute: bool) -> Document:
@@ -93,19 +97,21 @@ class DatabaseReader:
         )
 
     @contextmanager
-    def _session(self, after: Timestamp | None) -> Iterator[ClientSession | None]:
-        if after is None:
-            yield None
-            return
+    def _session(self, after: Timestamp | None) -> Iterator[ClientSession]:
         with self._db.client.start_session(causal_consistency=True) as session:
-            session.advance_operation_time(after)
+            if after is not None:
+                session.advance_operation_time(after)
             yield session
 
     @contextmanager
     def _told(self, row: Aggregation) -> Iterator[None]:
         try:
             yield
-        except ExecutionTimeout as error:
+        except (ExecutionTimeout, NetworkTimeout) as error:
+            # The server's own end and the driver's are a moment apart: whichever comes first, a server that answers
+            # others was busy with this one, which it stops by itself; one that answers nobody is worth another try.
+            if isinstance(error, NetworkTimeout) and not self._answers():
+                raise
             if self.source == "replica":
                 raise ReplicaBehind(f"{row.name}: the secondary did not answer within {row.budget_ms} ms") from error
             raise BudgetExceeded(row.name, row.budget_ms) from error
@@ -114,10 +120,26 @@ class DatabaseReader:
                 raise
             raise ReplicaBehind(f"{row.name}: the {self.source} has not heard of the change yet") from error
 
+    def _answers(self) -> bool:
+        try:
+            with pymongo.timeout(PING_SECONDS):
+                self._db.command("ping", read_preference=_PREFERENCES[self.source])
+        except PyMongoError:
+            return False
+        return True
+
+
+def _reached(session: ClientSession, seconds: float) -> datetime:
+    """Return what a secondary had reached when a read of so many seconds began on it, to the second before."""
+    reached: Timestamp | None = session.operation_time
+    if reached is None:
+        raise ReplicaBehind("the secondary does not say what it has reached")
+    return reached.as_datetime() - timedelta(seconds=seconds)
+
 
 def operation_time(database: Database[Document]) -> Timestamp | None:
     """Return the primary's time: of the last change that it has made; None on a server that keeps none."""
-    with pymongo.timeout(OPERATION_TIME_SECONDS):
+    with pymongo.timeout(PING_SECONDS):
         told: Timestamp | None = database.command("ping", read_preference=ReadPreference.PRIMARY).get("operationTime")
     return told
 

@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from aggregations.cache import Cache, Turn
 from aggregations.catalogue import CATALOGUE, Aggregation, Parameters
-from aggregations.errors import UnknownAggregation
+from aggregations.errors import ReplicaBehind, UnknownAggregation
 from aggregations.memory import Answer, Limits, Memory, Question
 from aggregations.performance import PerformanceLog, Run
 from aggregations.plain import iso_utc, to_json
@@ -118,4 +118,8 @@ class AggregationRunner:
             if self._watch is not None:
                 seconds = time.perf_counter() - began
                 self._watch.note(Run(row, asked.parameters, pipeline, reader, seconds, returned))
+        if reading.as_of < asked.not_before:
+            raise ReplicaBehind(
+                f"{row.name}: the {reading.source} is at {iso_utc(reading.as_of)}, too old for the caller"
+            )
         return Answer(to_json(row.answer(reading.documents)), iso_utc(reading.as_of), reading.source)

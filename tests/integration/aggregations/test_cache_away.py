@@ -1,0 +1,139 @@
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+
+from aggregations.errors import ReadsBusy
+from aggregations.memory import Limits
+from tests.integration.aggregations.conftest import MakeShelf
+from tests.integration.aggregations.shelf import Shelf, together
+from tests.support.waiting import eventually
+from workers.stack import EmbeddedValkey
+
+
+class TestAway:
+    """Without the cache answers come from the database, a few at a time."""
+
+    def test_killed(self, shelf: Shelf, valkey: EmbeddedValkey) -> None:
+        """Every caller gets the present answer, and the cache is used again when it is back."""
+        shelf.ask()
+        shelf.put(2)
+        valkey.kill()
+        got = [told for _, told in together(8, shelf.told)]
+        assert got == [(2, "primary")] * 8
+        valkey.start()
+        eventually(lambda: shelf.told()[1] == "cache", what="a remembered answer")
+
+    def test_hanging(self, shelf: Shelf, valkey: EmbeddedValkey) -> None:
+        """A cache that hangs costs one short wait; then it is left alone for a second."""
+        shelf.ask()
+        valkey.pause()
+        seconds = []
+        for _ in range(20):
+            began = time.perf_counter()
+            assert shelf.told() == (1, "primary")
+            seconds.append(time.perf_counter() - began)
+        valkey.resume()
+        assert sum(seconds) < 1.5
+        assert sum(one > 0.15 for one in seconds) <= 1 + sum(seconds) // 1
+
+    def test_lost_during_a_build(self, shelf: Shelf, valkey: EmbeddedValkey) -> None:
+        """A cache that dies while its answer is built costs that caller nothing."""
+        shelf.during = valkey.kill
+        assert shelf.told() == (1, "primary")
+        assert shelf.builds == 1
+
+    def test_at_once(self, make_shelf: MakeShelf, valkey: EmbeddedValkey) -> None:
+        """No more reads are under way than agreed, and who would wait too long for a place is told so."""
+        under_way, most, counting = [0], [0], threading.Lock()
+
+        def during() -> None:
+            with counting:
+                under_way[0] += 1
+                most[0] = max(most[0], under_way[0])
+            time.sleep(0.2)
+            with counting:
+                under_way[0] -= 1
+
+        shelf = make_shelf(during=during, limits=Limits(at_once=3, patience_seconds=10))
+        valkey.kill()
+        assert [told for _, told in together(9, shelf.told)] == [(1, "primary")] * 9
+        assert most[0] == 3
+        hasty = make_shelf(during=during, limits=Limits(at_once=1, patience_seconds=0.3))
+        got = [told for _, told in together(4, hasty.told)]
+        assert any(isinstance(one, ReadsBusy) for one in got)
+        assert (1, "primary") in got
+
+
+@contextmanager
+def readers(shelf: Shelf, worth: list[int], count: int) -> Iterator[list[Any]]:
+    """Have so many threads ask until the end; give what was wrong, or an error."""
+    wrong: list[Any] = []
+    done, stop = [0], threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            least = worth[0]
+            try:
+                data, source = shelf.told()
+                if not isinstance(data, int) or data < least:
+                    wrong.append((least, data, source))
+            except Exception as error:  # noqa: BLE001 - no caller may get any
+                wrong.append(error)
+            done[0] += 1
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield wrong
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert done[0] > 50
+
+
+def invalidate(shelf: Shelf) -> None:
+    """Invalidate until the cache takes it, as the task does."""
+    while True:
+        try:
+            shelf.invalidator.invalidate([f"thing:{shelf.thing}"])
+        except redis.exceptions.RedisError:
+            time.sleep(0.02)
+        else:
+            return
+
+
+class TestUnderLoad:
+    """Whatever happens to the cache: no wrong answer, and no error to any caller."""
+
+    @pytest.mark.parametrize("mishap", ["killed", "paused", "emptied"])
+    def test_mishap(self, make_shelf: MakeShelf, valkey: EmbeddedValkey, mishap: str) -> None:
+        """Once a change was invalidated nobody who asks later gets what was before it."""
+        shelf = make_shelf(during=lambda: time.sleep(0.002))
+        worth = [1]
+
+        def changes(times: int) -> None:
+            for _ in range(times):
+                shelf.put(worth[0] + 1)
+                invalidate(shelf)
+                worth[0] += 1
+                time.sleep(0.01)
+
+        with readers(shelf, worth, 6) as wrong:
+            changes(20)
+            {"killed": valkey.kill, "paused": valkey.pause, "emptied": valkey.flush}[mishap]()
+            back = threading.Timer(0.5, {"killed": valkey.start, "paused": valkey.resume}.get(mishap, lambda: None))
+            back.start()
+            changes(20)
+            back.join()
+            # A process leaves a failed cache alone for a second; then it is used again.
+            eventually(lambda: shelf.told()[1] == "cache", what="a remembered answer")
+            changes(20)
+        assert wrong == []
+        assert shelf.told()[0] == 61
