@@ -37,7 +37,7 @@ _PREFERENCES = {"primary": ReadPreference.PRIMARY, "replica": ReadPreference.SEC
 
 @dataclass(frozen=True)
 class Reading:
-    """What a pipeline gave, where, and the time that nothing older than was read: on a secondary, what it has reached."""
+    """What a pipeline gave, where, and the time that nothing older than was read."""
 
     documents: list[Document]
     as_of: datetime

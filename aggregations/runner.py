@@ -50,7 +50,7 @@ class AggregationRunner:
     ) -> None:
         primary = DatabaseReader(database)
         self._reader_of: ReaderOf = readers or (lambda _row: primary)
-        self._clock, self._watch, self._catalogue = clock, watch, catalogue
+        self._clock, self._watch, self.catalogue = clock, watch, catalogue
         self._memory = Memory(
             cache,
             self._build,
@@ -98,9 +98,9 @@ class AggregationRunner:
         Raises:
             UnknownAggregation: there is none of that name.
         """
-        if name not in self._catalogue:
-            raise UnknownAggregation(name, tuple(sorted(self._catalogue)))
-        return self._catalogue[name]
+        if name not in self.catalogue:
+            raise UnknownAggregation(name, tuple(sorted(self.catalogue)))
+        return self.catalogue[name]
 
     def _question(self, row: Aggregation, parameters: Parameters, max_age_seconds: float | None) -> Question:
         now = self._clock()

@@ -22,6 +22,9 @@ from tests.integration.aggregations.shelf import Shelf, together
 Json = dict[str, Any]
 ROOT = Path(__file__).parents[3]
 
+#: A build that takes longer is announced.
+LONG_SECONDS = 10
+
 
 class Crowd:
     """So many processes of readers.
@@ -89,7 +92,7 @@ def main() -> None:
     pause = [0.0]
     shelf = Shelf(
         client[setup["database"]], setup["redis_url"], thing=setup["thing"], changes={"budget_ms": setup["budget_ms"]},
-        during=lambda: (say("building") if pause[0] > 10 else None, time.sleep(pause[0])),
+        during=lambda: build(pause[0]),
     )  # fmt: skip
     client.admin.command("ping")
     say("ready")
@@ -102,6 +105,13 @@ def main() -> None:
         told = [one if isinstance(one, dict) else {"error": repr(one)} for _, many in got for one in _listed(many)]
         told[0] |= {"builds": shelf.builds - builds, "asked": len(shelf.asked) - asked}
         say(told)
+
+
+def build(seconds: float) -> None:
+    """Take so long, and say so when that is long enough to be killed in."""
+    if seconds > LONG_SECONDS:
+        say("building")
+    time.sleep(seconds)
 
 
 def ask_again(shelf: Shelf, rounds: int) -> list[Json]:

@@ -75,7 +75,7 @@ class TestAge:
     def test_kept_no_longer(self, shelf: Shelf) -> None:
         """The server itself forgets an entry at its hard age."""
         shelf.ask()
-        assert 295_000 < int(shelf.text.pttl(shelf.key)) <= 300_000  # type: ignore[arg-type] # no promise of one
+        assert 295_000 < int(shelf.text.pttl(shelf.key)) <= 300_000
 
 
 class TestOutOfDate:
@@ -131,7 +131,7 @@ class TestOutOfDate:
     def test_restarted_server(self, shelf: Shelf, valkey: EmbeddedValkey) -> None:
         """A server that comes back with an old entry and old tokens, its last invalidation lost, serves none of it."""
         shelf.ask()
-        eventually(lambda: shelf.text.info("persistence")["aof_pending_bio_fsync"] == 0)  # type: ignore[index] # no promise
+        eventually(lambda: shelf.text.info("persistence")["aof_pending_bio_fsync"] == 0)
         shelf.text.config_set("appendonly", "no")
         shelf.change(2)
         token = shelf.text.get(f"nestcms:tag:thing:{shelf.thing}")
@@ -239,5 +239,5 @@ class TestSize:
         assert (entry.v, entry.as_of, entry.source, entry.data) == (1, answer["as_of"], "primary", 1)
         tags = [f"thing:{shelf.thing}", "things"]
         assert entry.tokens == {tag: shelf.text.get(f"nestcms:tag:{tag}") for tag in tags}
-        assert entry.run == shelf.text.info("server")["run_id"]  # type: ignore[index] # no promise of one
+        assert entry.run == shelf.text.info("server")["run_id"]
         assert datetime.fromisoformat(entry.built_at) >= entry.read_at
