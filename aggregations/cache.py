@@ -5,6 +5,7 @@ back an entry and lose the invalidation that came after it; and a cache that has
 that one which hangs costs each process one short wait a second and not one a read.
 """
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from bson import Timestamp
 
 from aggregations.entries import Entry, decode
 from aggregations.errors import CacheAway
+from aggregations.sharing import SharedLooks
 from aggregations.tokens import KEPT_SECONDS, PREFIX, latest
 
 log = structlog.get_logger(__name__)
@@ -27,6 +29,9 @@ REST_SECONDS = 1.0
 #: How long a fence is remembered, in seconds: longer than any build is paused and lives to tell. Later, its builder
 #: finds none and stores nothing.
 FENCE_SECONDS = 600
+
+#: How many marks a process remembers.
+MARKS_KNOWN = 10_000
 
 _LOOK, _BEGIN, _FINISH = ((files("aggregations") / "lua" / f"{name}.lua").read_text() for name in
                           ("look", "begin", "finish"))  # fmt: skip
@@ -80,6 +85,9 @@ class Cache:
     ) -> None:
         self._client, self._outages, self._monotonic = client, outages, monotonic
         self._away_until = 0.0
+        self._marked: dict[str, float] = {}
+        self._guard = threading.Lock()
+        self._looks: SharedLooks[Seen] = SharedLooks()
 
     def look(self, key: str, tags: Sequence[str]) -> Seen:
         """Look for an entry that nothing has made out of date; how old it may be is the caller's to judge.
@@ -87,6 +95,9 @@ class Cache:
         Raises:
             CacheAway: the cache cannot be used now; so do all others.
         """
+        return self._looks(key, lambda: self._look(key, tags))
+
+    def _look(self, key: str, tags: Sequence[str]) -> Seen:
         run, raw, lock, *tokens = self._run(_LOOK, [key, _lock(key), *map(_tag, tags)])
         entry = decode(raw) if raw is not None else None
         known = {tag: token.decode() if token else None for tag, token in zip(tags, tokens, strict=True)}
@@ -111,6 +122,13 @@ class Cache:
 
     def mark(self, key: str, *, seconds: float) -> bool:
         """Tell whether nobody has done this within the last seconds: of all who ask at once, one is told so."""
+        now = self._monotonic()
+        with self._guard:
+            if now - self._marked.get(key, -seconds) < seconds:
+                return False  # this process knows without asking
+            if len(self._marked) >= MARKS_KNOWN:
+                self._marked.clear()
+            self._marked[key] = now
         return bool(self._run(_MARK, [f"{key}:asked"], [str(int(seconds * 1000))]))
 
     def _run(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes] = ()) -> Any:  # noqa: ANN401 - what the script returns

@@ -1,15 +1,12 @@
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-import redis
 
 from aggregations.errors import ReadsBusy
 from aggregations.memory import Limits
 from tests.integration.aggregations.conftest import MakeShelf
+from tests.integration.aggregations.load import changes, readers
 from tests.integration.aggregations.shelf import Shelf, together
 from tests.support.waiting import eventually
 from workers.stack import EmbeddedValkey
@@ -69,46 +66,6 @@ class TestAway:
         assert (1, "primary") in got
 
 
-@contextmanager
-def readers(shelf: Shelf, worth: list[int], count: int) -> Iterator[list[Any]]:
-    """Have so many threads ask until the end; give what was wrong, or an error."""
-    wrong: list[Any] = []
-    done, stop = [0], threading.Event()
-
-    def ask() -> None:
-        while not stop.is_set():
-            least = worth[0]
-            try:
-                data, source = shelf.told()
-                if not isinstance(data, int) or data < least:
-                    wrong.append((least, data, source))
-            except Exception as error:  # noqa: BLE001 - no caller may get any
-                wrong.append(error)
-            done[0] += 1
-
-    threads = [threading.Thread(target=ask) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield wrong
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert done[0] > 50
-
-
-def invalidate(shelf: Shelf) -> None:
-    """Invalidate until the cache takes it, as the task does."""
-    while True:
-        try:
-            shelf.invalidator.invalidate([f"thing:{shelf.thing}"])
-        except redis.exceptions.RedisError:
-            time.sleep(0.02)
-        else:
-            return
-
-
 class TestUnderLoad:
     """Whatever happens to the cache: no wrong answer, and no error to any caller."""
 
@@ -118,22 +75,16 @@ class TestUnderLoad:
         shelf = make_shelf(during=lambda: time.sleep(0.002))
         worth = [1]
 
-        def changes(times: int) -> None:
-            for _ in range(times):
-                shelf.put(worth[0] + 1)
-                invalidate(shelf)
-                worth[0] += 1
-                time.sleep(0.01)
-
-        with readers(shelf, worth, 6) as wrong:
-            changes(20)
+        with readers(shelf, worth, 6) as seen:
+            changes(shelf, worth, 20)
             {"killed": valkey.kill, "paused": valkey.pause, "emptied": valkey.flush}[mishap]()
             back = threading.Timer(0.5, {"killed": valkey.start, "paused": valkey.resume}.get(mishap, lambda: None))
             back.start()
-            changes(20)
+            changes(shelf, worth, 20)
             back.join()
             # A process leaves a failed cache alone for a second; then it is used again.
             eventually(lambda: shelf.told()[1] == "cache", what="a remembered answer")
-            changes(20)
-        assert wrong == []
+            changes(shelf, worth, 20)
+        assert seen.wrong == []
+        assert seen.asked > 50
         assert shelf.told()[0] == 61
