@@ -1,4 +1,8 @@
-"""The declared indexes: each with the query it serves. What an aggregation leans on is named here."""
+"""The declared indexes: each with the query it serves. What an aggregation leans on is named here.
+
+Beside them stand the six that the plan this project grew from listed, and what became of each. None of ours spans two
+arrays: MongoDB refuses the write of a document that has lists in two fields of one index.
+"""
 
 from dataclasses import dataclass
 
@@ -44,3 +48,59 @@ INDEXES: dict[str, Index] = {
         ),
     )
 }  # fmt: skip
+
+
+#: How the names of ours begin.
+PREFIX = "nw_"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An index of the plan this project grew from.
+
+    Attributes:
+        collection: where it was to be.
+        keys: its fields, as far as they matter.
+        wrong: why it is not declared.
+        instead: the declared indexes that do its work; `_id_` is the one that every collection has.
+        because: what those are better at.
+    """
+
+    collection: str
+    keys: str
+    wrong: str
+    instead: tuple[str, ...]
+    because: str
+
+
+_BEGINS_WITH_ID = "begins with _id, which is unique: after it there is nothing left to narrow down, and _id_ is there"
+
+PLANNED: tuple[Planned, ...] = (
+    Planned(
+        "contracts", "{_id, …}", _BEGINS_WITH_ID, ("_id_", "nw_payments_contract_status", "nw_projects_contract"),
+        "a contract is found by _id_; what belongs to it is found from the other side, by contractId and by contract",
+    ),
+    Planned(
+        "projects", "{_id, designs, steps, notes}",
+        "spans two arrays (designs, steps), which MongoDB refuses: with it no project with both could be written",
+        ("_id_", "nw_notes_on"),
+        "designs and steps are found by their own _id_; notes are the documents that were scanned, by onModel and onId",
+    ),
+    Planned(
+        "projectearnings", "{_id, …}", _BEGINS_WITH_ID, ("nw_projectearnings_project", "nw_orgzearnings_orgz"),
+        "totals are asked for by project or organisation, and answered from the index alone",
+    ),
+    Planned(
+        "users", "{_id, …}, for the permissions of a user", _BEGINS_WITH_ID, ("nw_permissions_for_status",),
+        "the permissions are what was scanned, by whom they are for",
+    ),
+    Planned(
+        "users", "{_id, …}, for the projects of a user", _BEGINS_WITH_ID, ("nw_projects_employee",),
+        "the projects are what was scanned, by who works on them",
+    ),
+    Planned(
+        "payments", "{client.id, …}", "client.id does not exist: client is the reference itself",
+        ("nw_payments_client_status", "nw_payments_transr"),
+        "a client's payments are found by client, a notice's payment by transR",
+    ),
+)  # fmt: skip

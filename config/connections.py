@@ -48,6 +48,29 @@ def mongo_client(settings: Settings, *, timeout_seconds: float | None = None) ->
     )
 
 
+def node_client(settings: Settings, node: tuple[str, int], *, timeout_seconds: float) -> MongoClient[Document]:
+    """Return a client that asks one node only, whatever its part in the set.
+
+    Args:
+        settings: Where the database is: the same credentials and the same TLS are used.
+        node: The node's host and port, as the set knows it.
+        timeout_seconds: The end of one whole operation.
+    """
+    timeout_ms = int(timeout_seconds * 1000)
+    return MongoClient(
+        require(settings.mongo_uri, "MONGO_URI"),
+        appname="nestcms-workers",
+        connect=False,
+        tz_aware=True,
+        tzinfo=UTC,
+        readPreference="nearest",
+        server_selector=lambda servers: [one for one in servers if one.address == node],
+        timeoutMS=timeout_ms,
+        connectTimeoutMS=timeout_ms,
+        serverSelectionTimeoutMS=timeout_ms,
+    )
+
+
 def database(client: MongoClient[Document], settings: Settings) -> Database[Document]:
     """Return the CMS's database, which is ours as well."""
     return client[settings.mongo_database]

@@ -14,6 +14,7 @@ from workers.cli_enqueue import answer, caller, read_arguments, require_known, s
 from workers.cli_enqueue_acts import NO_REASON, acts, recorded
 from workers.cli_events import events
 from workers.cli_explain import explain_payment, story
+from workers.cli_indexes import indexes
 from workers.cli_payment import check_id, payment_tables, read_payment, read_payment_at, wide
 from workers.cli_policy import policy
 from workers.cli_rebuild import rebuild_queues
@@ -157,6 +158,7 @@ cli.add_command(alerts)
 cli.add_command(audit)
 cli.add_command(dead_letters)
 cli.add_command(events)
+cli.add_command(indexes)
 cli.add_command(policy)
 cli.add_command(rebuild_queues)
 cli.add_command(review)

@@ -12,6 +12,7 @@ from config.settings import Settings
 from workers.cli_run_file import RunFile
 from workers.cli_settings import Desk
 from workers.errors import PortBusy
+from workers.index_start import build_declared
 from workers.processes import desk_settings, process_specs
 from workers.stack import LocalServers, local_servers
 from workers.stack_ports import is_listening
@@ -41,6 +42,8 @@ def run_stack(desk: Desk, console: Console, *, flower: bool = True) -> None:
         with console.status("Starting MongoDB and Valkey …"):
             servers = running.enter_context(local_servers(desk.settings))
         settings = on_servers(desk_settings(desk.settings, sandbox=desk.sandbox), servers)
+        if servers.mongo is not None:  # on a database of the caller's own, indexes are its operator's decision
+            build_declared(settings)
         if console.is_terminal and settings.log_format == "auto":  # the processes themselves write to files
             settings = settings.model_copy(update={"log_format": "console"})
         specs = process_specs(settings, sandbox=desk.sandbox, flower=flower)

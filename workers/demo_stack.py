@@ -21,6 +21,7 @@ from config.queues import QUEUES
 from config.settings import Settings
 from workers.cli_errors import BrokerInUse
 from workers.cli_up import LOGS, on_servers
+from workers.index_start import build_declared
 from workers.processes import desk_settings, process_specs
 from workers.stack import local_servers
 from workers.stack_files import ServerDirectory
@@ -90,6 +91,9 @@ def demo_stack(settings: Settings, on_ready: Callable[[str, float], None]) -> It
         if servers.mongo is None:
             running.callback(_drop_database, chosen)
         on_ready("MongoDB and Valkey", time.monotonic() - began)
+        began = time.monotonic()
+        built = build_declared(chosen)
+        on_ready(f"{len(built)} declared indexes", time.monotonic() - began)
         logs = logs_of(settings)
         shutil.rmtree(logs, ignore_errors=True)
         specs = process_specs(chosen, sandbox=True)
