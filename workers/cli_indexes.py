@@ -29,6 +29,9 @@ from workers.cli_settings import client_settings
 from workers.cli_shell import CommandFailed
 from workers.cli_world import READ_SECONDS
 
+#: How long one node has to answer, in seconds.
+NODE_SECONDS = 3.0
+
 #: How long one build may take, in seconds: a day.
 BUILD_SECONDS = 86_400.0
 
@@ -156,7 +159,7 @@ def nodes_of(settings: Settings) -> list[NodeUsage]:
 
 def _ask(settings: Settings, name: str, collections: list[str]) -> NodeUsage:
     host, _, port = name.rpartition(":")
-    with node_client(settings, (host.strip("[]"), int(port)), timeout_seconds=READ_SECONDS) as client:
+    with node_client(settings, (host.strip("[]"), int(port)), timeout_seconds=NODE_SECONDS) as client:
         try:
             return NodeUsage(name, read_usage(database(client, settings), collections))
         except PyMongoError:

@@ -1,4 +1,4 @@
-"""The declared indexes on a database that nobody else fills: the desk's own, where nothing has to be asked or waited for."""
+"""The declared indexes on a database that nobody else fills: the desk's own, where nobody has to be asked."""
 
 from rich.console import Console
 
