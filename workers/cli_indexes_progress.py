@@ -24,11 +24,11 @@ class BuildProgress:
         """Move the bar of one build's phase."""
         key = (told.collection, told.phase)
         if key not in self._tasks:
+            self._bars.start()
             self._tasks[key] = self._bars.add_task(f"{told.collection}: {told.phase}", total=told.total)
         self._bars.update(self._tasks[key], completed=told.done, total=told.total)
 
     def __enter__(self) -> Self:
-        self._bars.start()
         return self
 
     def __exit__(
