@@ -42,7 +42,7 @@ def of_family(plan: SeedPlan, family: int, random: Random) -> Iterator[Made]:
         "designs": list(_designs(plan, family, made)),
         "projectsteps": list(_steps(plan, family, made, random)),
         "projectworkers": list(_workers(plan, family, made, random)),
-        "projectearnings": list(_earnings(plan, family, made, random)),
+        "projectearnings": list(_earnings(plan, family, random)),
     }
     yield (
         "projects",
@@ -118,10 +118,10 @@ def _workers(plan: SeedPlan, family: int, made: datetime, random: Random) -> Ite
         yield mongoose(plan, "projectworkers", number, made, **fields, project=plan.project_id(family))
 
 
-def _earnings(plan: SeedPlan, family: int, made: datetime, random: Random) -> Iterator[Document]:
+def _earnings(plan: SeedPlan, family: int, random: Random) -> Iterator[Document]:
     for child in range(plan.size_of("projectearnings", family)):
         fields = earning(random) | {"project": plan.project_id(family)}
-        yield mongoose(plan, "projectearnings", family * ROOM + child, made + timedelta(days=30 * child), **fields)
+        yield mongoose(plan, "projectearnings", family * ROOM + child, plan.earning_made(family, child), **fields)
 
 
 def _note(plan: SeedPlan, family: int, child: int, designs: list[Document], random: Random) -> Document:

@@ -61,17 +61,17 @@ class SeedPlan:
     seed: int = 1
     ends: date = ENDS
 
-    @property
+    @cached_property
     def users(self) -> int:
         """How many users there are."""
         return max(LEAST_USERS, round(USERS * self.scale))
 
-    @property
+    @cached_property
     def families(self) -> int:
         """How many families there are."""
         return max(LEAST_FAMILIES, round(FAMILIES * self.scale))
 
-    @property
+    @cached_property
     def orgs(self) -> int:
         """How many organisations there are."""
         return max(LEAST_ORGS, round(ORGS * self.scale))
@@ -122,6 +122,10 @@ class SeedPlan:
     def family_began(self, family: int) -> datetime:
         """Tell when a family's contract and project were made."""
         return self.began(family, self.families)
+
+    def earning_made(self, family: int, child: int) -> datetime:
+        """Tell when an earning of a family's project was booked: one every month."""
+        return self.family_began(family) + timedelta(days=30 * child)
 
     def began(self, number: int, of: int) -> datetime:
         """Tell when one of so many was made: they follow each other evenly, to the millisecond."""

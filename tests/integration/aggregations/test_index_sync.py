@@ -26,7 +26,9 @@ def sync(database: Database[Json], *declared: Index, **options: bool) -> SyncRep
 
 def pictured(database: Database[Json]) -> dict[str, list[Json]]:
     """Every index of every collection, as the server describes it."""
-    return {name: [dict(one) for one in database[name].list_indexes()] for name in sorted(database.list_collection_names())}
+    return {
+        name: [dict(one) for one in database[name].list_indexes()] for name in sorted(database.list_collection_names())
+    }
 
 
 @pytest.fixture
