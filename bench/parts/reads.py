@@ -1,0 +1,134 @@
+"""How heavy reads are timed: today's pipeline and ours in turn, without our indexes, with them, and from the cache."""
+
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from aggregations.catalogue import CATALOGUE, Aggregation
+from aggregations.runner import to_json
+from bench.parts.reads_desk import ReadsDesk
+from tests.support.todays_pipelines import TODAY
+
+Document = dict[str, Any]
+
+#: How often each is asked in one round, with our indexes and from the cache.
+INDEXED, CACHED = 3, 10
+
+#: How long today's pipelines may take, in milliseconds.
+TODAY_MS = 30_000
+
+
+@dataclass
+class Times:
+    """What was measured of one aggregation, in seconds.
+
+    Attributes:
+        today: today's pipeline without our indexes, where there is one and it runs.
+        bare: ours without our indexes.
+        indexed: ours with them.
+        cached: the runner's answer when it is remembered.
+        failures: what today's pipeline answered instead.
+        wrong: how often today's answer was another than ours.
+        asked: how often today's was asked.
+    """
+
+    today: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+    indexed: list[float] = field(default_factory=list)
+    cached: list[float] = field(default_factory=list)
+    failures: set[str] = field(default_factory=set)
+    wrong: int = 0
+    asked: int = 0
+
+
+def timed_rounds(desk: ReadsDesk, rounds: int, *, tell: Any = lambda _: None) -> dict[str, Times]:  # noqa: ANN401 - a callable
+    """Measure every aggregation in turn, round after round, about other documents each time."""
+    times: dict[str, Times] = defaultdict(Times)
+    random = Random(desk.plan.seed)  # noqa: S311 - data, not secrets
+    for number in range(rounds):
+        desk.show_indexes(visible=False)
+        for name, asked in desk.ask(random).items():
+            if name in CATALOGUE:
+                _without_indexes(desk, name, asked, times[name])
+        desk.show_indexes(visible=True)
+        for _ in range(INDEXED):
+            for name, asked in desk.ask(random).items():
+                if name in CATALOGUE:
+                    times[name].indexed.append(ours(desk, CATALOGUE[name], asked)[1])
+        for name, asked in desk.ask(random).items():
+            if name in CATALOGUE:
+                times[name].cached += _cached(desk, name, asked)
+        tell(number + 1)
+    return dict(times)
+
+
+def ours(desk: ReadsDesk, row: Aggregation, asked: Document, comment: str | None = None) -> tuple[Any, float]:
+    """Ask the database for one of ours, nothing remembered; give the answer and the seconds."""
+    parameters = row.parameters.model_validate(asked)
+    began = time.perf_counter()
+    pipeline = row.build(parameters, desk.now)
+    answer = to_json(row.answer(list(desk.db[row.collections[0]].aggregate(pipeline, comment=comment))))
+    return answer, time.perf_counter() - began
+
+
+def examined(desk: ReadsDesk, random: Random, times: int = 5) -> dict[str, tuple[int, int]]:
+    """Count what the server examines for each, with our indexes as they are, and how many documents come back.
+
+    The subject itself counts among those that come back: it is read as well.
+    """
+    counted: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    desk.db.command("profile", 2)
+    for number in range(times):
+        for name, asked in desk.ask(random).items():
+            if name in CATALOGUE:
+                comment = f"examined {name} {number}"
+                returned = 1 + len(listed(ours(desk, CATALOGUE[name], asked, comment)[0]))
+                profiled = desk.db["system.profile"].find_one({"command.comment": comment, "op": "command"})
+                documents = int((profiled or {}).get("docsExamined", 0))
+                counted[name] = (counted[name][0] + documents, counted[name][1] + returned)
+    desk.db.command("profile", 0)
+    return dict(counted)
+
+
+def listed(value: object) -> list[str]:
+    """List the ids of the documents in an answer's lists."""
+    if isinstance(value, dict):
+        return [one for member in value.values() for one in listed(member)]
+    if not isinstance(value, list):
+        return []
+    own = [str(one["_id"]) for one in value if isinstance(one, dict) and "_id" in one]
+    return own + [one for member in value if isinstance(member, dict) for one in listed(member)]
+
+
+def _without_indexes(desk: ReadsDesk, name: str, asked: Document, times: Times) -> None:
+    answer, seconds = ours(desk, CATALOGUE[name], asked)
+    times.bare.append(seconds)
+    if name not in TODAY:
+        return
+    pipeline = TODAY[name].build(asked)
+    times.asked += 1
+    began = time.perf_counter()
+    try:
+        found = list(desk.db[TODAY[name].collection].aggregate(pipeline, maxTimeMS=TODAY_MS))
+    except PyMongoError as error:
+        times.failures.add(str((getattr(error, "details", None) or {}).get("codeName", type(error).__name__)))
+        return
+    times.today.append(time.perf_counter() - began)
+    member = TODAY[name].member
+    todays = [str(one["_id"]) for one in (found[0].get(member, []) if found and member else [])]
+    times.wrong += sorted(todays) != sorted(listed(answer))
+
+
+def _cached(desk: ReadsDesk, name: str, asked: Document) -> list[float]:
+    parameters = CATALOGUE[name].parameters.model_validate(asked)
+    desk.world.aggregations.run(name, parameters)
+    taken = []
+    for _ in range(CACHED):
+        began = time.perf_counter()
+        desk.world.aggregations.run(name, parameters)
+        taken.append(time.perf_counter() - began)
+    return taken
