@@ -18,9 +18,6 @@ Document = dict[str, Any]
 #: How often each is asked in one round, with our indexes and from the cache.
 INDEXED, CACHED = 3, 10
 
-#: How long today's pipelines may take, in milliseconds.
-TODAY_MS = 30_000
-
 
 @dataclass
 class Times:
@@ -113,7 +110,7 @@ def _without_indexes(desk: ReadsDesk, name: str, asked: Document, times: Times) 
     times.asked += 1
     began = time.perf_counter()
     try:
-        found = list(desk.db[TODAY[name].collection].aggregate(pipeline, maxTimeMS=TODAY_MS))
+        found = list(desk.db[TODAY[name].collection].aggregate(pipeline))
     except PyMongoError as error:
         times.failures.add(str((getattr(error, "details", None) or {}).get("codeName", type(error).__name__)))
         return

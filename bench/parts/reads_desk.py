@@ -76,8 +76,7 @@ def reads_desk(scale: float, *, processes: int) -> Iterator[ReadsDesk]:
         valkey = parts.enter_context(EmbeddedValkey(home / "valkey"))
         mongo = parts.enter_context(EmbeddedMongo(home / "mongo"))
         settings = system_settings(
-            mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url="http://127.0.0.1:9", directory=home,
-            mongo_timeout_ms=60_000, server_selection_timeout_ms=4_000,
+            mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url="http://127.0.0.1:9", directory=home
         )  # fmt: skip
         yield parts.enter_context(on_servers(settings, SeedPlan(scale), processes=processes))
 
