@@ -121,11 +121,13 @@ def _without_indexes(desk: ReadsDesk, name: str, asked: Document, times: Times) 
 
 
 def _cached(desk: ReadsDesk, name: str, asked: Document) -> list[float]:
+    """Ask the runner until it remembers, and time what it remembers; nothing, when it remembers nothing."""
     parameters = CATALOGUE[name].parameters.model_validate(asked)
     desk.world.aggregations.run(name, parameters)
     taken = []
     for _ in range(CACHED):
         began = time.perf_counter()
-        desk.world.aggregations.run(name, parameters)
-        taken.append(time.perf_counter() - began)
+        answer = desk.world.aggregations.run(name, parameters)
+        if answer["source"] == "cache":
+            taken.append(time.perf_counter() - began)
     return taken

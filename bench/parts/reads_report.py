@@ -118,6 +118,8 @@ def insert_share(rates: Rates) -> float:
 
 
 def _within(what: str, seconds: Sequence[float], most: float) -> Target:
+    if not seconds:
+        return Target(f"{what} under {most * 1000:g} ms at p95", "nothing was measured", met=False)
     p95 = summary(seconds)[1]
     return Target(f"{what} under {most * 1000:g} ms at p95", f"{p95 * 1000:.2f} ms", p95 < most)
 
