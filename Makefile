@@ -16,10 +16,10 @@ INSTALL_PROJECT := $(BIN)/python -m pip install --quiet --disable-pip-version-ch
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo up test contract-live lint chaos bench lock clean
+.PHONY: help setup demo up test contract-live lint chaos bench bench-aggregations lock clean
 
 help: ## print this menu
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(RUNTIME) ## install what is needed to run, once
 	@echo "ready: $(BIN)/nestcms-workers --help"
@@ -45,6 +45,9 @@ chaos: $(DEVELOPMENT) ## run only the tests that kill and freeze what the system
 
 bench: $(DEVELOPMENT) ## measure, and write the figures to bench/results
 	@set -e; for script in bench/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+bench-aggregations: $(DEVELOPMENT) ## measure the heavy reads alone, beside the CMS's pipelines of today, at scale 1
+	@$(BIN)/python bench/aggregations.py
 
 lint: $(DEVELOPMENT) ## check style, types, import directions, the compose file and the lock files
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from aggregations.catalogue import CATALOGUE
 from config.settings import Settings
 from tests.support.processes import ROOT, alive, descendants
 from tests.support.waiting import eventually
@@ -20,11 +21,12 @@ STEPS = (
     "3  A payment that the payer cancels",
     "4  Forged callbacks",
     "5  The aggregation aggregations.contract_employees",
-    "6  What the paid payments lead to",
-    "7  The books: the sandbox's ledger against the CMS's documents",
-    "8  The first payment's state and history",
-    "9  The processes, after all that",
-    "10  Everything is stopped",
+    "6  Every aggregation over seeded data, and again from the cache",
+    "7  What the paid payments lead to",
+    "8  The books: the sandbox's ledger against the CMS's documents",
+    "9  The first payment's state and history",
+    "10  The processes, after all that",
+    "11  Everything is stopped",
 )
 
 #: How long the demo may take on a busy machine, in seconds; a quiet one needs 20.
@@ -118,6 +120,9 @@ class TestDemo:
         assert -1 not in positions
         assert positions == sorted(positions)
         assert "✗" not in finished.text
+        for name in CATALOGUE:
+            assert re.search(rf" {name} +(primary|replica|cache) +\d+\.\d ms  \S", finished.text), name
+            assert re.search(rf" {name} +cache +\d+\.\d ms  \S", finished.text), name
         assert len(re.findall(r"step \d+ took \d+\.\d\d s", finished.text)) == len(STEPS)
         total = re.search(r"Done: \d+ checks in ([0-9.]+) s", finished.text)
         assert total is not None

@@ -45,7 +45,7 @@ class TestMenu:
     def test_every_target(self, clone: Path) -> None:
         """Each target is listed with a sentence, and nothing is done."""
         menu = make(clone).stdout
-        for target in ("setup", "demo", "up", "test", "lint", "chaos", "bench", "lock", "clean"):
+        for target in ("setup", "demo", "up", "test", "lint", "chaos", "bench", "bench-aggregations", "lock", "clean"):
             assert re.search(rf"^  make {target} +\w+", menu, re.MULTILINE)
         assert installs(clone) == 0
 

@@ -1,0 +1,80 @@
+"""The demo's heavy reads: every aggregation of the catalogue over seeded data, then once more from the cache."""
+
+import json
+import time
+from random import Random
+from typing import Any
+
+from aggregations.catalogue import CATALOGUE
+from workers.demo_cms import PASSWORD_HASH
+from workers.demo_scenes import Scene
+from workers.seed_plan import SeedPlan
+from workers.seed_questions import questions
+from workers.seed_writing import write
+
+Json = dict[str, Any]
+
+#: What is seeded beside the demo's own documents: a hundred contracts and projects, a thousand payments.
+PLAN = SeedPlan(0.002)
+
+#: How much of an answer is told, in characters.
+TOLD = 70
+
+
+def heavy_reads(scene: Scene) -> None:
+    """Seed, ask every aggregation through its task, and ask again."""
+    written = write(scene.settings, PLAN, processes=1)
+    scene.report.tell(f"seeded {written.total():,} documents as the CMS writes them")
+    asked = questions(PLAN, Random(PLAN.seed))  # noqa: S311 - data, not secrets
+    answers = {name: _ask(scene, name, asked[name]) for name in CATALOGUE}
+    text = json.dumps(answers)
+    scene.report.check(f"all {len(CATALOGUE)} aggregations answer, with the time that each stands for", _dated(answers))
+    scene.report.check("and nobody's password is in any answer", "password" not in text and PASSWORD_HASH not in text)
+    again = {name: _remembered(scene, name, asked[name]) for name in CATALOGUE}
+    scene.report.check("asked again, each is answered from the cache", len(again) == len(CATALOGUE))
+    same = [name for name in CATALOGUE if again[name]["as_of"] >= answers[name]["as_of"]]
+    scene.report.check(
+        "and none is older than the first answer", len(same) == len(CATALOGUE), set(CATALOGUE) - set(same)
+    )
+
+
+def _ask(scene: Scene, name: str, asked: Json) -> Json:
+    """Ask one aggregation through its task, and tell its source, its time and the beginning of what it says."""
+    began = time.monotonic()
+    answer: Json = scene.ask(f"aggregations.{name}", **asked)
+    took_ms = (time.monotonic() - began) * 1000
+    scene.report.tell(f"{name:<20}{answer['source']:<9}{took_ms:7.1f} ms  {summed_up(answer['data'])}")
+    return answer
+
+
+def _remembered(scene: Scene, name: str, asked: Json) -> Json:
+    """Ask until the answer comes from the cache: a reaction to an earlier payment may just have made it a miss."""
+
+    def look() -> Json | None:
+        answer = _ask(scene, name, asked)
+        return answer if answer["source"] == "cache" else None
+
+    return scene.report.wait(f"{name} from the cache", look)
+
+
+def _dated(answers: dict[str, Json]) -> bool:
+    return all(answer["as_of"] and answer["data"] is not None for answer in answers.values())
+
+
+def summed_up(data: object) -> str:
+    """Say in a few words what an answer holds: how many of what, and its plain values."""
+    if isinstance(data, list):
+        return f"{len(data)} documents"
+    if not isinstance(data, dict):
+        return str(data)
+    parts = [_part(name, value) for name, value in data.items() if not name.startswith("_")]
+    text = ", ".join(part for part in parts if part)
+    return text if len(text) <= TOLD else f"{text[: TOLD - 1]}…"
+
+
+def _part(name: str, value: object) -> str:
+    if isinstance(value, list):
+        return f"{len(value)} {name}"
+    if isinstance(value, dict):
+        return f"{name} of {len(value)}"
+    return f"{name} {value}" if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
