@@ -1,17 +1,11 @@
-"""Pipelines about contracts; pure builders, nothing is read here."""
-
-from typing import Any
+"""Aggregations about contracts and their people."""
 
 from bson import ObjectId
 
-Stage = dict[str, Any]
-
-#: What a user shows to others. A list of what may leave, so that a field added to the CMS stays inside by default;
-#: the password hash never leaves the database.
-PUBLIC_USER = {
-    "_id": 1, "fullName": 1, "username": 1, "email": 1, "phone": 1, "Age": 1, "address": 1, "isEmployee": 1,
-    "isAdmin": 1, "employeeType": 1, "adminType": 1, "createdAt": 1, "updatedAt": 1,
-}  # fmt: skip
+from aggregations.aggregation import Aggregation, Document, Stage
+from aggregations.lists import by_ids, the_one
+from aggregations.parameters import ContractParameters
+from aggregations.public import PUBLIC_USER
 
 
 def contract_employees(contract_id: str) -> list[Stage]:
@@ -28,14 +22,28 @@ def contract_employees(contract_id: str) -> list[Stage]:
     """
     return [
         {"$match": {"_id": ObjectId(contract_id)}},
-        {
-            "$lookup": {
-                "from": "users",
-                "localField": "employee",
-                "foreignField": "_id",
-                "pipeline": [{"$project": PUBLIC_USER}],
-                "as": "employees",
-            }
-        },
+        by_ids("users", "employee", [{"$project": PUBLIC_USER}], "employees"),
         {"$project": {"_id": 0, "employees": 1}},
     ]
+
+
+def _employees(found: list[Document]) -> list[Document]:
+    employees: list[Document] = the_one(found, "contract_id", "a contract")["employees"]
+    return employees
+
+
+ROWS = (
+    Aggregation(
+        name="contract_employees",
+        about="The employees of a contract, without anything secret.",
+        parameters=ContractParameters,
+        collections=("contracts", "users"),
+        build=lambda asked, _now: contract_employees(asked.contract_id),
+        answer=_employees,
+        tags=lambda asked: (f"contract:{asked.contract_id}", "users"),
+        indexes=(),
+        soft_seconds=30.0,
+        hard_seconds=300.0,
+        budget_ms=2_000,
+    ),
+)

@@ -1,17 +1,20 @@
-"""Tasks for heavy reads: `aggregations.run` by name, and one named task per aggregation."""
+"""Tasks for heavy reads: `aggregations.run` by name, and one named task per row of the catalogue."""
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, cast
 
 from bson import Timestamp
-from pydantic import ValidationError
+from celery import Task
+from pydantic import ValidationError, create_model
 from pymongo.errors import PyMongoError
 
-from aggregations.catalogue import ContractParameters, Parameters
+from aggregations.catalogue import CATALOGUE, Aggregation, Parameters
 from aggregations.readers import operation_time
 from aggregations.tokens import cluster_time, written
 from payments.events import Context
 from paytabs.resilience import INVALIDATION
-from tasks.arguments import Invalidate, OfContract, RefreshAggregation, RunAggregation
+from tasks.arguments import Arguments, Invalidate, RefreshAggregation, RunAggregation
 from tasks.base import domain_task
 from tasks.errors import InvalidArguments
 from tasks.wiring import World
@@ -35,11 +38,30 @@ def refresh(world: World, asked: RefreshAggregation, context: Context) -> dict[s
     return world.aggregations.refresh(asked.name, parameters(world, asked))
 
 
-@domain_task("aggregations.contract_employees", OfContract)
-def contract_employees(world: World, asked: OfContract, context: Context) -> dict[str, Any]:
-    """List the employees of a contract, without anything secret."""
-    del context
-    return world.aggregations.run("contract_employees", ContractParameters(contract_id=asked.contract_id))
+def named_task(row: Aggregation) -> Task:  # type: ignore[type-arg] # the stubs' parameter does not exist at run time
+    """Register the task that answers one aggregation; it takes the aggregation's parameters as its arguments."""
+
+    def answer(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+        del context
+        return world.aggregations.run(row.name, parameters_of(row, asked))
+
+    answer.__name__, answer.__doc__ = row.name, row.about
+    return domain_task(f"aggregations.{row.name}", arguments_of(row))(answer)
+
+
+def arguments_of(row: Aggregation) -> type[Arguments]:
+    """Return the model of a named task's arguments: the aggregation's parameters, and who asks."""
+    bases = cast("tuple[type[Arguments], ...]", (Arguments, row.parameters))
+    return create_model(f"Of_{row.name}", __doc__=row.about, __base__=bases)
+
+
+def parameters_of(row: Aggregation, asked: Arguments) -> Parameters:
+    """Return an aggregation's own parameters, without who asks: one answer is everybody's."""
+    return row.parameters.model_validate(asked.model_dump(include=set(row.parameters.model_fields)))
+
+
+#: The named tasks, by the name of their aggregation.
+NAMED: Mapping[str, Task] = MappingProxyType({name: named_task(row) for name, row in CATALOGUE.items()})  # type: ignore[type-arg] # as above
 
 
 @domain_task("aggregations.invalidate", Invalidate, policy=INVALIDATION)

@@ -167,12 +167,6 @@ class Invalidate(Arguments):
     cluster_time: ClusterTime | None = None
 
 
-class OfContract(Arguments):
-    """A contract of the CMS."""
-
-    contract_id: ObjectIdText
-
-
 class RunAggregation(Arguments):
     """An aggregation by name; its parameters are checked by its own model."""
 

@@ -81,6 +81,12 @@ VISIBLE_WAIT_SHARE = 1 / 3
 #: the backoff policy count too, since Celery has one counter: a task that has waited thrice is not tried after a kill.
 LOST_CHILDREN = 3
 
+#: Arguments that name what a task is about: they stand on every log line of it.
+NAMED_IDS = (
+    "payment_id", "operation_id", "delivery_id", "tran_ref", "contract_id", "project_id", "user_id", "client_id",
+    "org_id", "requested_by",
+)  # fmt: skip
+
 #: The longest correlation id that is taken over.
 MAX_CORRELATION_LENGTH = 128
 
@@ -235,8 +241,7 @@ def forget_ids(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
 
 def bind_ids(asked: Arguments) -> None:
     """Put the ids of what a task is about on every log line."""
-    named = ("payment_id", "operation_id", "delivery_id", "tran_ref", "contract_id", "requested_by")
-    ids = {name: getattr(asked, name) for name in named if getattr(asked, name, None)}
+    ids = {name: getattr(asked, name) for name in NAMED_IDS if getattr(asked, name, None)}
     structlog.contextvars.bind_contextvars(**ids)
 
 

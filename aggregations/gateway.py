@@ -1,0 +1,146 @@
+"""How the gateway does: how many charges succeed, why others are declined, how long payers take.
+
+Read from `payment_events`, the only place that has codes and times; the events of at most 92 days, by the index that
+their store makes over `recorded_at`. One charge is one transaction of PayTabs (`tran_ref`) that was heard of within the
+span, follow-ups such as refunds left out. Of the statuses it was seen in, A counts before all others, then V; else the
+first that ended it.
+"""
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from aggregations.aggregation import Aggregation, Document, Stage
+from aggregations.expressions import Expression
+from aggregations.parameters import RecentParameters
+
+#: What PayTabs' letters mean for a charge.
+ENDED = {"D": "declined", "E": "errored", "C": "cancelled", "X": "expired"}
+
+#: What a charge can have come to.
+OUTCOMES = ("succeeded", *ENDED.values(), "voided", "on_hold", "pending")
+
+#: Transactions that act upon another one.
+FOLLOW_UPS = ("refund", "capture", "void", "release")
+
+#: Longer than this counts as this long, in seconds: whoever takes a day has not paid at once.
+LONGEST_SECONDS = 86_400
+
+#: Nobody reads more codes than this.
+MOST_CODES = 200
+
+
+def gateway_performance(asked: RecentParameters, now: datetime) -> list[Stage]:
+    """Return the pipeline over `payment_events` whose one document has outcomes, declines, times and the span."""
+    since = asked.since or now - timedelta(days=asked.days)
+    until = since + timedelta(days=asked.days)
+    charge = {"data.previous_tran_ref": None, "data.tran_type": {"$nin": list(FOLLOW_UPS)}}
+    about = {"$or": [{"type": "PageOpened"}, {"type": "TransactionObserved", **charge}]}
+    return [
+        {"$match": {"recorded_at": {"$gte": since, "$lt": until}, **about}},
+        {"$group": {"_id": "$data.tran_ref", **_seen()}},
+        {"$set": {"outcome": _outcome()}},
+        {"$facet": {"outcomes": _counted("$outcome"), "declines": _declines(), "times": _times()}},
+        {"$set": {"since": since, "until": until}},
+    ]
+
+
+def _seen() -> Document:
+    """Return what is gathered of one charge: its statuses, and when what happened first."""
+
+    def first(condition: Expression, value: Expression) -> Document:
+        return {"$min": {"$cond": [condition, value, None]}}
+
+    ended = {"at": "$recorded_at", "status": "$data.status", "code": {"$ifNull": ["$data.code", None]}}
+    return {
+        "statuses": {"$addToSet": "$data.status"},
+        "ended": first({"$in": ["$data.status", list(ENDED)]}, ended),
+        "opened": first({"$eq": ["$type", "PageOpened"]}, "$recorded_at"),
+        "paid": first({"$eq": ["$data.status", "A"]}, "$recorded_at"),
+    }
+
+
+def _outcome() -> Expression:
+    words = [{"case": {"$eq": ["$ended.status", letter]}, "then": word} for letter, word in ENDED.items()]
+    return {
+        "$switch": {
+            "branches": [
+                {"case": {"$in": ["A", "$statuses"]}, "then": "succeeded"},
+                {"case": {"$in": ["V", "$statuses"]}, "then": "voided"},
+                *words,
+                {"case": {"$in": ["H", "$statuses"]}, "then": "on_hold"},
+            ],
+            "default": "pending",
+        }
+    }
+
+
+def _counted(key: Expression) -> list[Stage]:
+    return [{"$group": {"_id": key, "count": {"$sum": 1}}}]
+
+
+def _declines() -> list[Stage]:
+    unhappy = {"$match": {"outcome": {"$in": ["declined", "errored"]}}}
+    key = {"outcome": "$outcome", "code": "$ended.code"}
+    return [unhappy, *_counted(key), {"$sort": {"count": -1, "_id": 1}}, {"$limit": MOST_CODES}]
+
+
+def _times() -> list[Stage]:
+    """Count by whole seconds, so that there is a bound to what is carried however many charges there are."""
+    seconds = {"$floor": {"$divide": [{"$subtract": ["$paid", "$opened"]}, 1000]}}
+    known = {"$match": {"opened": {"$ne": None}, "paid": {"$ne": None}}}
+    return [known, *_counted({"$min": [LONGEST_SECONDS, {"$max": [0, seconds]}]}), {"$sort": {"_id": 1}}]
+
+
+def _performance(found: list[Document]) -> Document:
+    (seen,) = found
+    outcomes = dict.fromkeys(OUTCOMES, 0) | {row["_id"]: row["count"] for row in seen["outcomes"]}
+    return {
+        "since": seen["since"], "until": seen["until"], "outcomes": outcomes,
+        "success_rate": _rate(outcomes["succeeded"], outcomes["declined"] + outcomes["errored"]),
+        "declines": [{**row["_id"], "charges": row["count"]} for row in seen["declines"]],
+        "time_to_pay": _time_to_pay([(int(row["_id"]), row["count"]) for row in seen["times"]]),
+    }  # fmt: skip
+
+
+def _rate(succeeded: int, refused: int) -> str | None:
+    """Return the share that succeeded of what the gateway decided; the payer's own no is not the gateway's."""
+    decided = succeeded + refused
+    return f"{(Decimal(succeeded) / decided).quantize(Decimal('0.0001'))}" if decided else None
+
+
+def _time_to_pay(counts: list[tuple[int, int]]) -> dict[str, Any]:
+    charges = sum(count for _, count in counts)
+    return {
+        "charges": charges,
+        "median_seconds": _percentile(counts, charges, 50),
+        "p95_seconds": _percentile(counts, charges, 95),
+    }
+
+
+def _percentile(counts: list[tuple[int, int]], charges: int, percent: int) -> int | None:
+    """Return the smallest time that at least this many in a hundred stayed within."""
+    within = 0
+    for seconds, count in counts:
+        within += count
+        if within * 100 >= charges * percent:
+            return seconds
+    return None
+
+
+ROWS = (
+    Aggregation(
+        name="gateway_performance",
+        about="The gateway's success rate, its declines by code, and how long payers take.",
+        parameters=RecentParameters,
+        collections=("payment_events",),
+        build=gateway_performance,
+        answer=_performance,
+        tags=lambda _asked: ("payments",),
+        # Its range goes by `recorded`, an index of the events' own, which their store makes; none of the CMS's.
+        indexes=(),
+        soft_seconds=60.0,
+        hard_seconds=900.0,
+        budget_ms=5_000,
+    ),
+)
