@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 from pymongo.database import Database
 
@@ -74,7 +74,12 @@ class TestSameAsPython:
         assert PLAIN.keys() == ASKED.keys() == CATALOGUE.keys()
         assert len(PLAIN) == 14
 
-    @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+    # Not shrunk: every step fills the database anew, and the note says which aggregation with which parameters differs.
+    @settings(
+        max_examples=40,
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(store=CMS, asked=st.fixed_dictionaries(ASKED))
     def test_equal(
         self, database: Database[Json], runner: AggregationRunner, store: Store, asked: dict[str, Json]
