@@ -81,9 +81,9 @@ def ids(value: object) -> list[ObjectId]:
 
 
 def as_json(value: object) -> Any:
-    """Write values as callers get them."""
+    """Write values as callers get them: nothing that is called a password."""
     if isinstance(value, dict):
-        return {name: as_json(member) for name, member in value.items()}
+        return {name: as_json(member) for name, member in value.items() if "password" not in name.lower()}
     if isinstance(value, list):
         return [as_json(member) for member in value]
     if isinstance(value, datetime):
