@@ -68,7 +68,7 @@ def event(place: int) -> Json:
 
 @pytest.fixture(scope="module")
 def indexed(mongo: EmbeddedMongo) -> Iterator[Database[Json]]:
-    """A database with enough documents, the declared indexes, and the events' own: read by all tests, changed by none."""
+    """A database with enough documents, the declared indexes, and the events' own; no test changes it."""
     with MongoClient[Json](mongo.uri, tz_aware=True) as client:
         database = client[f"nestcms_{uuid4().hex}"]
         fill(database)
