@@ -62,16 +62,25 @@ class ProjectParameters(Parameters):
     project_id: DocumentId
 
 
-class ProjectPage(Page):
-    """A project's id, and which part of its list."""
-
-    project_id: DocumentId
-
-
-class UserPage(Page):
-    """A user's id, and which part of the user's list."""
+class UserParameters(Parameters):
+    """A user's id."""
 
     user_id: DocumentId
+
+
+class ClientParameters(Parameters):
+    """The id of a user who pays."""
+
+    client_id: DocumentId
+
+
+# Of two bases the second one's parameters come first, also where they are given by position: whose list, then the part.
+class ProjectPage(Page, ProjectParameters):
+    """A project's id, and which part of its list."""
+
+
+class UserPage(Page, UserParameters):
+    """A user's id, and which part of the user's list."""
 
 
 class PermissionsPage(UserPage):
@@ -80,10 +89,9 @@ class PermissionsPage(UserPage):
     limit: Annotated[int, Field(ge=1, le=MOST)] = MOST
 
 
-class ClientPage(Page):
+class ClientPage(Page, ClientParameters):
     """A client's id, which of the client's payments (`pending` includes those without a status), and which part."""
 
-    client_id: DocumentId
     status: Literal["pending", "paid", "refunded", "failed"] | None = None
 
 

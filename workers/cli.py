@@ -6,6 +6,7 @@ from datetime import datetime
 import click
 from rich.console import Console
 
+from workers.cli_aggregations import aggregations
 from workers.cli_alerts import alerts
 from workers.cli_audit import audit
 from workers.cli_audit_entry import by_option, reason_option
@@ -156,6 +157,7 @@ def explain(*, payment_id: str, as_json: bool) -> None:
 
 
 cli.add_command(alerts)
+cli.add_command(aggregations)
 cli.add_command(audit)
 cli.add_command(dead_letters)
 cli.add_command(events)

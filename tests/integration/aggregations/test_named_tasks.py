@@ -10,6 +10,7 @@ from aggregations.errors import NotFound, UnknownAggregation
 from config.queues import queue_of
 from config.settings import Settings
 from tasks import aggregations
+from tasks.base import positions
 from tasks.errors import InvalidArguments
 from tasks.wiring import build_world, use_world
 from tests.support.cms import seed_payment
@@ -75,6 +76,12 @@ class TestNamed:
         expected = {"currency": "SAR", "payments": 1, "due": "115.00", "paid": "0.00", "refunded": "0.00"}
         for answer in answers:
             assert answer["data"]["balances"] == [expected | {"outstanding": "115.00"}]
+
+    def test_order(self) -> None:
+        """By position whom it is about comes first, and then which part of the list."""
+        arguments = {name: positions(aggregations.arguments_of(row)) for name, row in CATALOGUE.items()}
+        assert arguments["client_payments"] == ["client_id", "limit", "skip", "status"]
+        assert arguments["user_permissions"] == ["user_id", "limit", "skip"]
 
     def test_defaults(self) -> None:
         """What has defaults may be left out, and times may be text."""
