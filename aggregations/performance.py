@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import structlog
 from pymongo.errors import PyMongoError
 
+from aggregations.aggregation import Stage
 from aggregations.catalogue import Aggregation, Parameters
-from aggregations.contracts import Stage
 from aggregations.plans import Plan, summary
 from aggregations.readers import Reader
 from observability.metrics import AGGREGATION_PLANS

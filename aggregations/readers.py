@@ -20,8 +20,8 @@ from pymongo.database import Database
 from pymongo.errors import ExecutionTimeout, NetworkTimeout, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
+from aggregations.aggregation import Stage
 from aggregations.catalogue import Aggregation
-from aggregations.contracts import Stage
 from aggregations.errors import BudgetExceeded, ReplicaBehind
 
 Document = dict[str, Any]

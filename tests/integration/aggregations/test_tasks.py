@@ -67,7 +67,7 @@ class TestRun:
     @pytest.mark.usefixtures("world")
     def test_remembered(self, seeded: SeededPayment) -> None:
         """By name or by the named task: the second gets what the first has read."""
-        first = aggregations.contract_employees(contract_id=seeded.contract_id)
+        first = aggregations.NAMED["contract_employees"](contract_id=seeded.contract_id)
         params = {"contract_id": seeded.contract_id}
         second = aggregations.run(NAME, params)
         assert (first["source"], second) == ("primary", {**first, "source": "cache"})
