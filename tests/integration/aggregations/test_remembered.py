@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from aggregations.cache import Turn
 from aggregations.entries import decode
 from aggregations.errors import NotFound, ReadsBusy
 from aggregations.memory import Limits
@@ -145,6 +146,22 @@ class TestOutOfDate:
 
 class TestOneBuild:
     """One builder at a time per answer, and a later one wins."""
+
+    def test_turns(self, shelf: Shelf) -> None:
+        """Of many who want the turn at once one has it; ended or not, it ends no later turn, and fences only grow."""
+        tags = [f"thing:{shelf.thing}"]
+
+        def begin() -> Turn | None:
+            return shelf.cache.begin(shelf.key, tags, lease_seconds=5)
+
+        (first,) = [turn for _, turn in together(20, begin) if turn is not None]
+        shelf.cache.give_up(shelf.key, first)
+        second = begin()
+        assert second is not None
+        assert int(second.fence) > int(first.fence)
+        assert not shelf.cache.finish(shelf.key, first, b"{}", keep_seconds=5)
+        assert begin() is None
+        assert 4_000 < shelf.text.pttl(f"{shelf.key}:lock") <= 5_000
 
     def test_wait_for_it(self, make_shelf: MakeShelf) -> None:
         """All who ask meanwhile get the one build's answer."""
