@@ -72,12 +72,13 @@ def ours(desk: ReadsDesk, row: Aggregation, asked: Document, comment: str | None
     return answer, time.perf_counter() - began
 
 
-def examined(desk: ReadsDesk, random: Random, times: int = 5) -> dict[str, tuple[int, int]]:
+def examined(desk: ReadsDesk, *, seed: int = 0, times: int = 5) -> dict[str, tuple[int, int]]:
     """Count what the server examines for each, with our indexes as they are, and how many documents come back.
 
     The subject itself counts among those that come back: it is read as well.
     """
     counted: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    random = Random(seed)  # noqa: S311 - data, not secrets
     desk.db.command("profile", 2)
     for number in range(times):
         for name, asked in desk.ask(random).items():

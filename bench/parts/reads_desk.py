@@ -17,6 +17,7 @@ from aggregations.index_facts import CMS_COLLECTIONS, read_indexes
 from aggregations.index_plan import make_plan
 from aggregations.index_sync import IndexBuilder
 from aggregations.indexes import INDEXES
+from config.connections import mongo_client
 from config.settings import Settings
 from tasks.publishing import leave_to_sweeps
 from tasks.wiring import World, build_world
@@ -78,6 +79,8 @@ def reads_desk(scale: float, *, processes: int) -> Iterator[ReadsDesk]:
         settings = system_settings(
             mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url="http://127.0.0.1:9", directory=home
         )  # fmt: skip
+        with mongo_client(settings) as client:
+            client.admin.command("setParameter", 1, wiredTigerEngineRuntimeConfig=CACHE)
         yield parts.enter_context(on_servers(settings, SeedPlan(scale), processes=processes))
 
 
@@ -86,7 +89,6 @@ def on_servers(settings: Settings, plan: SeedPlan, *, processes: int = 1) -> Ite
     """Seed a plan into the servers of some settings and give a desk there."""
     now = datetime.combine(plan.ends, time(), UTC)
     with contextlib.closing(build_world(settings, send=leave_to_sweeps)) as world:
-        world.client.admin.command("setParameter", 1, wiredTigerEngineRuntimeConfig=CACHE)
         write(settings, plan, processes=processes)
         world.store.ensure_indexes()
         _write_charges(world.db, plan, now)
