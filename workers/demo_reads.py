@@ -62,19 +62,17 @@ def _dated(answers: dict[str, Json]) -> bool:
 
 
 def summed_up(data: object) -> str:
-    """Say in a few words what an answer holds: how many of what, and its plain values."""
+    """Say in a few words how much an answer holds; what it says of people stays where it is."""
     if isinstance(data, list):
-        return f"{len(data)} documents"
+        return _counted(len(data), "document")
     if not isinstance(data, dict):
-        return str(data)
-    parts = [_part(name, value) for name, value in data.items() if not name.startswith("_")]
-    text = ", ".join(part for part in parts if part)
+        return type(data).__name__
+    lists = [f"{len(value)} {name}" for name, value in data.items() if isinstance(value, list)]
+    records = [f"{name} of {len(value)}" for name, value in data.items() if isinstance(value, dict)]
+    whole = [(name, value) for name, value in data.items() if isinstance(value, int) and not isinstance(value, bool)]
+    text = ", ".join([*lists, *records, *(f"{name} {value}" for name, value in whole)])
     return text if len(text) <= TOLD else f"{text[: TOLD - 1]}…"
 
 
-def _part(name: str, value: object) -> str:
-    if isinstance(value, list):
-        return f"{len(value)} {name}"
-    if isinstance(value, dict):
-        return f"{name} of {len(value)}"
-    return f"{name} {value}" if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
