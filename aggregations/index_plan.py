@@ -96,6 +96,11 @@ class IndexPlan:
         return tuple(one for one in self.declared if one.state not in SETTLED)
 
     @property
+    def building(self) -> list[str]:
+        """Name those that the server is building."""
+        return [one.index.name for one in self.declared if one.state is State.BUILDING]
+
+    @property
     def undeclared(self) -> tuple[Existing, ...]:
         """Ours that are declared no longer, or under whose name something else is declared by now."""
         return tuple(one.index for one in self.others if one.undeclared)

@@ -49,12 +49,14 @@ class SyncReport:
     Attributes:
         built: the names of those that were built, with the seconds that it took.
         dropped: ours that were dropped.
+        building: those that the server is building already.
         waiting: those whose collection does not exist yet.
         refused: those that could not be built, with a sentence each.
     """
 
     built: dict[str, float] = field(default_factory=dict)
     dropped: list[str] = field(default_factory=list)
+    building: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
 
@@ -82,7 +84,7 @@ class IndexBuilder:
             create_collections: make collections that do not exist yet, for a database that nobody else fills.
             drop_undeclared: drop ours that are declared no longer, those in the way of a declared one included.
         """
-        report = SyncReport()
+        report = SyncReport(building=plan.building)
         if drop_undeclared:
             for unwanted in plan.undeclared:
                 self._drop(unwanted, report)

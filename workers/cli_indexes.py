@@ -75,7 +75,7 @@ def sync(*, drop_undeclared: bool, create_collections: bool, as_json: bool, reas
     with answering(settings):
         found = plan_of(settings)
         if nothing_to_do(found, **given):
-            report = SyncReport(waiting=[one.index.name for one in found.to_build])
+            report = SyncReport(building=found.building, waiting=[one.index.name for one in found.to_build])
         else:
             arguments = {**given, "database": settings.mongo_database}
             with operator_action(settings, command="indexes sync", by=by, reason=reason, arguments=arguments) as action:

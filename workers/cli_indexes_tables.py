@@ -90,9 +90,11 @@ def sync_text(report: SyncReport) -> str:
     lines = [f"Built {name} in {seconds:.2f} s." for name, seconds in report.built.items()]
     lines += [f"Dropped {name}." for name in report.dropped]
     lines += list(report.refused.values())
+    if report.building:
+        lines.append(f"The server is building already: {', '.join(report.building)}.")
     if report.waiting:
         lines.append(f"Not built, because their collections do not exist yet: {', '.join(report.waiting)}.")
-    elif not lines:
+    if not lines:
         lines.append("There was nothing to do: every declared index is there.")
     return "\n".join(lines)
 

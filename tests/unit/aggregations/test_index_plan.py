@@ -108,7 +108,10 @@ class TestStanding:
 
     def test_being_built(self) -> None:
         """What is being built is not built a second time."""
-        assert standing(**{WANTED.name: Use(0, SINCE, building=True)}).state is State.BUILDING
+        use = {WANTED.name: Use(0, SINCE, building=True)}
+        assert standing(**use).state is State.BUILDING
+        listed_already = judged(on_server(WANTED.name, "onModel", "onId"), **use)
+        assert (listed_already.building, listed_already.to_build) == ([WANTED.name], ())
 
     def test_no_collection(self) -> None:
         """A collection that is not there, and a view, are told apart."""
