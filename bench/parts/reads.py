@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from aggregations.catalogue import CATALOGUE, Aggregation
@@ -80,10 +81,10 @@ def examined(desk: ReadsDesk, *, seed: int = 0, times: int = 5) -> dict[str, tup
     counted: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     random = Random(seed)  # noqa: S311 - data, not secrets
     desk.db.command("profile", 2)
-    for number in range(times):
+    for _ in range(times):
         for name, asked in desk.ask(random).items():
             if name in CATALOGUE:
-                comment = f"examined {name} {number}"
+                comment = f"examined {ObjectId()}"
                 returned = 1 + len(listed(ours(desk, CATALOGUE[name], asked, comment)[0]))
                 profiled = desk.db["system.profile"].find_one({"command.comment": comment, "op": "command"})
                 documents = int((profiled or {}).get("docsExamined", 0))
