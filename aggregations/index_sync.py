@@ -16,8 +16,8 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from aggregations.index_facts import Existing
-from aggregations.index_plan import IndexPlan, Standing, State
 from aggregations.index_refusals import why
+from aggregations.index_standing import IndexPlan, Standing, State
 from aggregations.indexes import Index
 
 Document = dict[str, Any]

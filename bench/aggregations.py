@@ -17,7 +17,8 @@ from bench.parts.circumstances import ROOT
 from bench.parts.inserts import insert_rates
 from bench.parts.reads import examined, timed_rounds
 from bench.parts.reads_desk import reads_desk
-from bench.parts.reads_report import Figures, chart, missed, report
+from bench.parts.reads_report import chart, report
+from bench.parts.reads_targets import Figures, missed
 
 #: Where the table and the chart go.
 RESULT = ROOT / "bench" / "results" / "aggregations.txt"

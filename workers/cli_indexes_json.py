@@ -6,7 +6,7 @@ from typing import Any
 
 from aggregations.catalogue import CATALOGUE
 from aggregations.index_facts import Keys
-from aggregations.index_plan import IndexPlan, Judged, Standing
+from aggregations.index_standing import IndexPlan, Judged, Standing
 from aggregations.index_sync import SyncReport
 from aggregations.index_usage import NodeUsage
 from aggregations.indexes import PLANNED

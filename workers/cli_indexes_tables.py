@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from aggregations.index_plan import IndexPlan, Judged, State
+from aggregations.index_standing import IndexPlan, Judged, State
 from aggregations.index_sync import SyncReport
 from aggregations.index_usage import NodeUsage
 from aggregations.indexes import PLANNED

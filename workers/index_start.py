@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from config.settings import Settings
-from workers.cli_indexes import build, plan_of
+from workers.cli_indexes_server import build, plan_of
 from workers.errors import StackError
 
 

@@ -5,7 +5,8 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from aggregations.index_facts import CMS_COLLECTIONS, read_indexes, read_usage
-from aggregations.index_plan import IndexPlan, State, make_plan
+from aggregations.index_plan import make_plan
+from aggregations.index_standing import IndexPlan, State
 from aggregations.index_sync import IndexBuilder, Progress, SyncReport
 from aggregations.indexes import INDEXES, Index
 from tests.support.cms import mongoose

@@ -11,7 +11,8 @@ from bench.parts.bars import bars
 from bench.parts.inserts import insert_rates
 from bench.parts.reads import examined, listed, timed_rounds
 from bench.parts.reads_desk import ReadsDesk, on_servers
-from bench.parts.reads_report import FASTER, Figures, chart, report, targets
+from bench.parts.reads_report import chart, report
+from bench.parts.reads_targets import FASTER, Figures, targets
 from config.settings import Settings
 from workers.seed_plan import SeedPlan
 

@@ -96,8 +96,8 @@ class TestUsage:
     @pytest.fixture(autouse=True)
     def _impatient(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Spare the test the patience that a real server deserves."""
-        monkeypatch.setattr("workers.cli_indexes.READ_SECONDS", 2.0)
-        monkeypatch.setattr("workers.cli_indexes.NODE_SECONDS", 1.0)
+        monkeypatch.setattr("workers.cli_indexes_server.READ_SECONDS", 2.0)
+        monkeypatch.setattr("workers.cli_indexes_server.NODE_SECONDS", 1.0)
 
     def test_counted(self, command: Command, servers: dict[str, str], cms: Database[Json]) -> None:
         """A query counts on the node that answered it, and the table names the node."""

@@ -6,7 +6,8 @@ import pytest
 
 from aggregations.catalogue import CATALOGUE
 from aggregations.index_facts import Existing, Found, Use, from_description
-from aggregations.index_plan import IndexPlan, Standing, State, make_plan, serves
+from aggregations.index_plan import make_plan, serves
+from aggregations.index_standing import IndexPlan, Standing, State
 from aggregations.index_usage import NodeUsage, over_all
 from aggregations.indexes import INDEXES, PLANNED, PREFIX, Index
 
