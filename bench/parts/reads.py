@@ -10,6 +10,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from aggregations.catalogue import CATALOGUE, Aggregation
+from aggregations.errors import AggregationError
 from aggregations.runner import to_json
 from bench.parts.reads_desk import ReadsDesk
 from tests.support.todays_pipelines import TODAY
@@ -125,7 +126,10 @@ def _without_indexes(desk: ReadsDesk, name: str, asked: Document, times: Times) 
 def _cached(desk: ReadsDesk, name: str, asked: Document) -> list[float]:
     """Ask the runner until it remembers, and time what it remembers; nothing, when it remembers nothing."""
     parameters = CATALOGUE[name].parameters.model_validate(asked)
-    desk.world.aggregations.run(name, parameters)
+    try:
+        desk.world.aggregations.run(name, parameters)
+    except (AggregationError, PyMongoError):  # over its time budget, on a machine that has much else to do
+        return []
     taken = []
     for _ in range(CACHED):
         began = time.perf_counter()
