@@ -14,7 +14,7 @@ HEAD, FOOT = 64, 34
 COLOURS = ("#c2571a", "#8f8a3a", "#2f7fc1", "#2c9c72")
 
 STYLE = (
-    "text{font:12px sans-serif;fill:#24292f}.small{font-size:10px;fill:#57606a}.grid{stroke:#8b949e;stroke-opacity:.35}"
+    "text{font:12px sans-serif;fill:#24292f}.small{font-size:10px;fill:#57606a}.title{font-weight:bold}.grid{stroke:#8b949e;stroke-opacity:.35}"
     "@media (prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9da7b3}}"
 )
 
@@ -35,7 +35,7 @@ def bars(title: str, series: Sequence[str], groups: Mapping[str, Sequence[float 
     def at(value: float) -> float:
         return NAMES + BARS * (math.log10(value) - low) / max(1, high - low)
 
-    drawn = [f'<text x="8" y="20" font-weight="bold">{escape(title)}</text>', *_legend(series)]
+    drawn = [f'<text x="8" y="20" class="title">{escape(title)}</text>', *_legend(series)]
     for power in range(low, high + 1):
         x = at(10.0**power)
         drawn.append(f'<line class="grid" x1="{x:.1f}" y1="{HEAD - 6}" x2="{x:.1f}" y2="{bottom}"/>')
@@ -56,9 +56,10 @@ def bars(title: str, series: Sequence[str], groups: Mapping[str, Sequence[float 
 
 def _bar(y: float, end: float, value: float, colour: str) -> list[str]:
     wide = max(1.0, end - NAMES)
+    figures = ".2f" if value < 10 else ",.0f"  # noqa: PLR2004 - three figures are enough to compare
     return [
         f'<rect x="{NAMES}" y="{y:.1f}" width="{wide:.1f}" height="{BAR - 2}" rx="2" fill="{colour}"/>',
-        f'<text class="small" x="{NAMES + wide + 5:.1f}" y="{y + BAR - 3:.1f}">{value:.3g}</text>',
+        f'<text class="small" x="{NAMES + wide + 5:.1f}" y="{y + BAR - 3:.1f}">{value:{figures}}</text>',
     ]
 
 
