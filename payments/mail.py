@@ -6,10 +6,14 @@ sent twice, because a worker died between sending and noting it, has the same Me
 
 import re
 import smtplib
+import socket
 import ssl
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -29,11 +33,48 @@ Document = dict[str, Any]
 #: The currency format of clients whose country is not known.
 DEFAULT_LOCALE = "en"
 
-#: Seconds for each step of the conversation with the mail server.
+#: Seconds to connect to the mail server, and for each pause within what it says.
 SMTP_SECONDS = 10.0
+
+#: Seconds for the whole conversation once connected: both together end before the reaction's lease does, or another
+#: worker would send the mail as well.
+CONVERSATION_SECONDS = 15.0
+
+#: What Python's parser of addresses raises over what is none.
+_NO_ADDRESS = (ValueError, LookupError, AttributeError, MessageError)
 
 #: From here on an SMTP answer is final.
 _PERMANENT = 500
+
+
+class Conversation(smtplib.SMTP):
+    """A conversation that is broken off when its time is over, however slowly the server goes on talking."""
+
+    _end: threading.Timer | None = None
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Wait for an answer; the time begins with the first one, the server's greeting."""
+        if self._end is None:
+            self._end = threading.Timer(CONVERSATION_SECONDS, self._break_off)
+            self._end.daemon = True
+            self._end.start()
+        return super().getreply()
+
+    def close(self) -> None:
+        """Close the connection, and count no more."""
+        if self._end is not None:
+            self._end.cancel()
+        super().close()
+
+    def _break_off(self) -> None:
+        """Let whoever waits for the server wait no more: the connection is his to close."""
+        if self.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+
+
+class TlsConversation(Conversation, smtplib.SMTP_SSL):
+    """The same, under TLS from the first byte."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +105,7 @@ class MailServer:
             NotDelivered: it could not be handed in; later it may.
         """
         try:
-            with self._connected() as server:
-                server.send_message(message)
+            self._hand_in(message)
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
             raise _refused(min(codes), "recipient") from error
@@ -74,13 +114,23 @@ class MailServer:
         except (smtplib.SMTPException, OSError) as error:
             raise NotDelivered(f"the mail server: {type(error).__name__}") from error
 
-    def _connected(self) -> smtplib.SMTP:
+    def _hand_in(self, message: EmailMessage) -> None:
+        server = self._connected()
+        try:
+            server.send_message(message)
+            # The mail is taken: how the server says goodbye makes no difference, and must not have it sent again.
+            with suppress(smtplib.SMTPException, OSError):
+                server.quit()
+        finally:
+            server.close()
+
+    def _connected(self) -> Conversation:
         context = ssl.create_default_context()
-        server: smtplib.SMTP
+        server: Conversation
         if self.security == "tls":
-            server = smtplib.SMTP_SSL(self.host, self.port, timeout=SMTP_SECONDS, context=context)
+            server = TlsConversation(self.host, self.port, timeout=SMTP_SECONDS, context=context)
         else:
-            server = smtplib.SMTP(self.host, self.port, timeout=SMTP_SECONDS)
+            server = Conversation(self.host, self.port, timeout=SMTP_SECONDS)
         try:
             if self.security == "starttls":
                 server.starttls(context=context)
@@ -143,7 +193,7 @@ def confirmation(occasion: Occasion, client: Document, sender: str) -> EmailMess
     message = EmailMessage()
     try:
         message["To"] = Address(display_name=name, addr_spec=str(client["email"]).strip())
-    except ValueError as error:
+    except _NO_ADDRESS as error:
         raise NeverAgain("the client's address is no e-mail address") from error
     message["From"] = sender
     message["Subject"] = f"Your payment of {amount}"

@@ -91,7 +91,7 @@ class Reactor:
         try:
             self._react(owed, self._parts.reactions[handler])
             result = "done"
-        except (PaymentsError, PyMongoError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - nobody expects it, and it must not be tried every minute for ever
             result = self._failed(owed, error)
         return {"event_id": event_id, "handler": handler, "result": result}
 
@@ -140,10 +140,11 @@ class Reactor:
 
 
 def _told(error: Exception) -> str:
-    """Return what is kept of an error: of the database's only its name and code, since its text quotes documents."""
+    """Return what is kept of an error: of one whose text is not ours only its name, since it may quote documents."""
     if isinstance(error, PyMongoError):
         return f"{type(error).__name__}: code {getattr(error, 'code', None)}"
-    return f"{type(error).__name__}: {error}"[:500]
+    text = str(error) if isinstance(error, PaymentsError | OSError) else "not foreseen"
+    return f"{type(error).__name__}: {text}"[:500]
 
 
 def _later(now: datetime, seconds: float) -> datetime:
