@@ -26,7 +26,7 @@ from tasks.wiring import utc_now
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_audit_tables import entries_table, seals_table, told
 from workers.cli_enqueue import to_text
-from workers.cli_errors import EventNotLate, SealsApart, ServerSilent
+from workers.cli_errors import CopyUnreadable, EventNotLate, SealsApart, ServerSilent
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
 from workers.cli_shell import FAILED
@@ -54,8 +54,9 @@ def audit() -> None:
 
 @audit.command()
 @click.option(
-    "--file", "path", type=click.Path(path_type=Path), help="The seals' copy; AUDIT_SEAL_FILE's, if left out."
-)
+    "--file", "path", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="The seals' copy; AUDIT_SEAL_FILE's, if left out.",
+)  # fmt: skip
 @click.option("--no-file", is_flag=True, help="Compare the seals with no copy outside the database.")
 @click.option("--json", "as_json", is_flag=True, help="Print all that was found as JSON, without a progress bar.")
 @click.pass_context
@@ -68,7 +69,10 @@ def verify(context: click.Context, *, path: Path | None, no_file: bool, as_json:
     settings = client_settings(["mongo_uri"])
     file = None if no_file else (SealFile(path) if path else seal_file(settings))
     with trail(settings) as db, looking(db, disable=as_json) as progress:
-        report = Audit(db, file, progress).verify()
+        try:
+            report = Audit(db, file, progress).verify()
+        except OSError as error:
+            raise CopyUnreadable(str(file.path) if file else "", error.strerror or type(error).__name__) from error
     click.echo(to_text(report.to_json()) if as_json else told(report, file))
     context.exit(0 if report.whole else FAILED)
 

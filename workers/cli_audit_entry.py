@@ -47,16 +47,23 @@ class Action:
     outcome: str = "done"
 
 
+def worded(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """Take words, or nothing at all: blanks say neither who nor why."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("expected words, got none")
+    return value and value.strip()
+
+
 def reason_option(*, default: str | None = None) -> Callable[[Any], Any]:
     """Return the option in which a person says why; without a default it has to be there."""
     if default is None:
-        return click.option("--reason", required=True, help="Why; it is kept.")
-    return click.option("--reason", default=default, show_default=True, help="Why; it is kept.")
+        return click.option("--reason", required=True, callback=worded, help="Why; it is kept.")
+    return click.option("--reason", default=default, show_default=True, callback=worded, help="Why; it is kept.")
 
 
 def by_option() -> Callable[[Any], Any]:
     """Return the option in which a person says who."""
-    return click.option("--by", default=whoever_types, help="Who; you, when left out.")
+    return click.option("--by", default=whoever_types, callback=worded, help="Who; you, when left out.")
 
 
 @contextmanager

@@ -135,6 +135,16 @@ class SealsApart(WorkersError):
         )
 
 
+class CopyUnreadable(WorkersError):
+    """Raised when the seals' copy outside the database cannot be read, so that nothing is known of the trail."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"nothing was verified: the seals' copy {path} cannot be read ({reason}). Name another one with --file, "
+            "or leave it out with --no-file."
+        )
+
+
 class UnknownReaction(UnknownTask):
     """Raised when no reaction to events has that name."""
 

@@ -20,7 +20,7 @@ from payments.replay_views import differs, view_replay
 from payments.replaying import PROJECTIONS, Replayer, ReplayTerms
 from tasks.replaying import helpers
 from tasks.wiring import World, utc_now
-from workers.cli_audit_entry import Action, by_option, operator_action
+from workers.cli_audit_entry import Action, by_option, operator_action, worded
 from workers.cli_dead_letters import moment
 from workers.cli_enqueue import to_text
 from workers.cli_errors import ReplayUnusable
@@ -52,7 +52,7 @@ COUNTED = {
 @click.option("--processes", default=min(os.cpu_count() or 1, MOST_PROCESSES), show_default=True, metavar="NUMBER",
               type=click.IntRange(1, 32), help="How many processes fold and compare.")  # fmt: skip
 @by_option()
-@click.option("--reason", help="Why; it is kept. Needed unless --dry-run or --resume.")
+@click.option("--reason", callback=worded, help="Why; it is kept. Needed unless --dry-run or --resume.")
 @click.option("--json", "as_json", is_flag=True, help="Print the replay as JSON, without a progress bar.")
 @click.pass_context
 def replay(

@@ -95,6 +95,16 @@ class TestVerify:
         assert [one["seal"] for one in elsewhere["broken"] if "seal" in one] == [1]
 
     @pytest.mark.usefixtures("paid")
+    def test_no_copy(self, command: Command, servers: dict[str, str], tmp_path: Path) -> None:
+        """A copy that is named and is not there, or is no file, is said to be so in a sentence."""
+        for named in (tmp_path, tmp_path / "mistyped.jsonl"):
+            wrong = command("audit", "verify", "--file", str(named), **servers)
+            assert (wrong.exit_code, "--file" in wrong.stderr) == (2, True)
+        unset = command("audit", "verify", **servers | {"AUDIT_SEAL_FILE": str(tmp_path)})
+        assert unset.exit_code == 1
+        assert f"the seals' copy {tmp_path} cannot be read" in unset.stderr
+
+    @pytest.mark.usefixtures("paid")
     def test_apart(self, command: Command, servers: dict[str, str], database: Documents) -> None:
         """Seals that differ from their copy are not added to, and the sentence says what to do."""
         command("audit", "seal", **servers)
@@ -278,6 +288,17 @@ class TestActs:
         done = command(*words, **servers)
         assert done.exit_code == 2
         assert "--reason" in done.stderr
+
+    @pytest.mark.parametrize("blank", ["--reason", "--by"])
+    @pytest.mark.parametrize("words", [["audit", "accept", f"{'a' * 24}-1"], ["events", "replay", "cms_payments"]])
+    def test_blanks_are_no_reason(
+        self, command: Command, servers: dict[str, str], database: Documents, words: list[str], blank: str
+    ) -> None:
+        """Blanks say neither who nor why."""
+        said = {"--reason": "a reason", "--by": "omar"} | {blank: "  "}
+        done = command(*words, *(word for option in said.items() for word in option), **servers)
+        assert (done.exit_code, blank in done.stderr) == (2, True)
+        assert database["audit_entries"].count_documents({}) == 0
 
     @pytest.mark.usefixtures("paid")
     def test_rebuild(self, command: Command, servers: dict[str, str], database: Documents) -> None:
