@@ -40,13 +40,18 @@ class FollowOperations:
         if _fits_already(change):
             return
         rows = self._ledger.of_payment(change.payment_id, change.session)
-        change.rows = [self._followed(row, change) if _may_move(row) else row for row in rows]
         waiting, known = _waiting_elsewhere(change.after), _waiting_elsewhere(change.before)
         if rows and waiting - known:
             # Something acted on a transaction nobody has heard of, or waits for an approval: it is asked about, also
-            # when all is settled.
-            looks = {"due_at": next_step(change.now, change.now), "poll_from": change.now}
-            self._ledger.follow(rows[-1], looks, change.session)
+            # when all is settled. The row may move from now on, and so it has to fit from now on.
+            rows[-1] = self._watched(rows[-1], change)
+        change.rows = [self._followed(row, change) if _may_move(row) else row for row in rows]
+
+    def _watched(self, row: Operation, change: Change) -> Operation:
+        """Have a row looked at soon and return it as it stands then."""
+        first = next_step(change.now, change.now)
+        self._ledger.follow(row, {"due_at": first, "poll_from": change.now}, change.session)
+        return replace(row, due_at=first, poll_from=change.now)
 
     def _followed(self, row: Operation, change: Change) -> Operation:
         """Bring a row in line and return it as it stands then."""
@@ -143,7 +148,7 @@ def _fits_already(change: Change) -> bool:
 
 
 def _followed_by_rows(verdict: Assessment) -> tuple[object, ...]:
-    legs = {(leg.operation_id, leg.state) for leg in (*verdict.legs, *verdict.set_aside)}
+    legs = {(leg.operation_id, leg.state, leg.set_aside) for leg in (*verdict.legs, *verdict.set_aside)}
     return legs, verdict.review, verdict.parked, verdict.pending
 
 

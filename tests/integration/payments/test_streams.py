@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -145,6 +146,19 @@ class TestLedger:
         assert {"profile_id": stage.settings.paytabs_profile, "tran_ref": "TST1"} in stage.queries()
         assert (stage.state(seeded), stage.get(seeded).refunded) == ("PAID", "0")
 
+    def test_watched_again(self, stage: Stage, seeded: SeededPayment) -> None:
+        """The row that is asked about again fits at once what the payment has come to while nobody watched it."""
+        stage.sandbox.pay(stage.open_page(seeded), PAID)
+        stage.verify(seeded)
+        second = TransactionObserved(tran_ref="TST3", tran_type="sale", status="A", amount="115.00", currency="SAR")
+        refund = TransactionObserved(
+            tran_ref="TST2", tran_type="refund", status="A", amount="1.00", currency="SAR", previous_tran_ref="TST1"
+        )
+        for fact in (second, refund):
+            stage.world.store.change(seeded.payment_id, stage.context(), _recording(fact))
+        assert stage.row(seeded).due_at is not None
+        assert stage.row(seeded).status is Status.REVIEW
+
     def test_indexes(self, stage: Stage, database: Database[dict[str, Any]]) -> None:
         """What runs on every sweep and every notice is found by index."""
         rows, events = database["payment_operations"], database["payment_events"]
@@ -159,3 +173,8 @@ class TestLedger:
             assert "IXSCAN" in plan
             assert "COLLSCAN" not in plan
             assert "'SORT'" not in plan
+
+
+def _recording(fact: TransactionObserved) -> Callable[[Change], None]:
+    """Return the work that records a fact."""
+    return lambda change: change.record(fact)
