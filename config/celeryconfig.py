@@ -14,6 +14,9 @@ from config.settings import Settings, require
 #: Queues whose tasks call PayTabs: they keep the short limits of the time chain, under the lease.
 GATEWAY_QUEUES = frozenset({"payments", "webhooks", "reconcile"})
 
+#: Other tasks that hold a lease while they run: one that outlived it would do what another has begun already.
+LEASED_TASKS = frozenset({"events.handle"})
+
 #: Seconds between two looks for messages that a lost worker left; the default, 10 x 10, would add up to 100.
 RESTORE_INTERVAL_SECONDS = 1
 
@@ -28,19 +31,19 @@ COMMAND_SECONDS = 5
 
 
 class QueueTimeLimits:
-    """Gives every task the time limits of the queue that it travels on."""
+    """Gives every task the time limits of the queue that it travels on, or the short ones when it holds a lease."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def annotate(self, task: Any) -> dict[str, float]:  # noqa: ANN401 - Celery's task has no useful type
         """Return the attributes that Celery sets on ``task``."""
-        return time_limits(self._settings, queue_of(task.name))
+        return time_limits(self._settings, task.name)
 
 
-def time_limits(settings: Settings, queue: str) -> dict[str, float]:
-    """Return the soft and hard limit of the tasks that travel on ``queue``, as Celery's task attributes."""
-    if queue in GATEWAY_QUEUES:
+def time_limits(settings: Settings, task_name: str) -> dict[str, float]:
+    """Return the soft and hard limit of a task, as Celery's task attributes."""
+    if task_name in LEASED_TASKS or queue_of(task_name) in GATEWAY_QUEUES:
         return {"soft_time_limit": settings.soft_time_limit_seconds, "time_limit": settings.hard_time_limit_seconds}
     return {
         "soft_time_limit": settings.other_soft_time_limit_seconds,

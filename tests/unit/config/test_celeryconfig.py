@@ -103,12 +103,15 @@ class TestRoutes:
         assert set(QUEUES) >= GATEWAY_QUEUES
 
     def test_time_limits(self, make_app: Callable[[Settings], Celery], settings: Settings) -> None:
-        """A task that calls PayTabs is killed within the lease, any other within the visibility timeout."""
+        """A task that calls PayTabs or holds a lease is killed within that, others within the visibility timeout."""
         app = make_app(settings)
-        money, reads = (app.task(name=name)(_nothing) for name in ("payments.x", "aggregations.x"))
+        names = ("payments.x", "events.handle", "events.replay", "aggregations.x")
+        money, reaction, *others = (app.task(name=name)(_nothing) for name in names)
         app.finalize()
-        assert (money.soft_time_limit, money.time_limit) == (20, 25)
-        assert (reads.soft_time_limit, reads.time_limit) == (45, 50)
+        for held in (money, reaction):
+            assert (held.soft_time_limit, held.time_limit) == (20, 25)
+        assert settings.hard_time_limit_seconds == 25 < settings.lease_seconds
+        assert {(other.soft_time_limit, other.time_limit) for other in others} == {(45, 50)}
 
 
 class TestBrokerGone:
