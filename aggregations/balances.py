@@ -18,7 +18,9 @@ SUMS = ("due", "paid", "refunded", "outstanding")
 
 def booked(member: str, otherwise: Expression) -> Expression:
     """Return what the gateway has booked, else what can be told without it."""
-    return {"$ifNull": [text_amount(f"$gateway.{member}"), otherwise]}
+    text = f"$gateway.{member}"
+    # Mostly nothing is booked, which is written "0": that is told apart first, because reading text is what costs.
+    return {"$cond": [{"$eq": [text, "0"]}, 0, {"$ifNull": [text_amount(text), otherwise]}]}
 
 
 def owed(due: str, paid: str) -> Expression:

@@ -46,14 +46,15 @@ def gateway_performance(asked: RecentParameters, now: datetime) -> list[Stage]:
 
 
 def _seen() -> Document:
-    """Return what is gathered of one charge: its statuses, and when what happened first."""
+    """Return what is gathered of one charge: what was ever seen of it, and when what happened first."""
 
     def first(condition: Expression, value: Expression) -> Document:
         return {"$min": {"$cond": [condition, value, None]}}
 
     ended = {"at": "$recorded_at", "status": "$data.status", "code": {"$ifNull": ["$data.code", None]}}
     return {
-        "statuses": {"$addToSet": "$data.status"},
+        "voided": {"$max": {"$eq": ["$data.status", "V"]}},
+        "held": {"$max": {"$eq": ["$data.status", "H"]}},
         "ended": first({"$in": ["$data.status", list(ENDED)]}, ended),
         "opened": first({"$eq": ["$type", "PageOpened"]}, "$recorded_at"),
         "paid": first({"$eq": ["$data.status", "A"]}, "$recorded_at"),
@@ -65,10 +66,10 @@ def _outcome() -> Expression:
     return {
         "$switch": {
             "branches": [
-                {"case": {"$in": ["A", "$statuses"]}, "then": "succeeded"},
-                {"case": {"$in": ["V", "$statuses"]}, "then": "voided"},
+                {"case": {"$ne": ["$paid", None]}, "then": "succeeded"},
+                {"case": "$voided", "then": "voided"},
                 *words,
-                {"case": {"$in": ["H", "$statuses"]}, "then": "on_hold"},
+                {"case": "$held", "then": "on_hold"},
             ],
             "default": "pending",
         }
