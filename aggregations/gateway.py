@@ -6,6 +6,7 @@ span, follow-ups such as refunds left out. Of the statuses it was seen in, A cou
 first that ended it.
 """
 
+from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,9 @@ ENDED = {"D": "declined", "E": "errored", "C": "cancelled", "X": "expired"}
 #: What a charge can have come to.
 OUTCOMES = ("succeeded", *ENDED.values(), "voided", "on_hold", "pending")
 
+#: Outcomes that the gateway or a bank decided against the payer.
+REFUSED = ("declined", "errored")
+
 #: Transactions that act upon another one.
 FOLLOW_UPS = ("refund", "capture", "void", "release")
 
@@ -31,16 +35,22 @@ MOST_CODES = 200
 
 
 def gateway_performance(asked: RecentParameters, now: datetime) -> list[Stage]:
-    """Return the pipeline over `payment_events` whose one document has outcomes, declines, times and the span."""
+    """Return the pipeline over `payment_events` whose one document has the charges, counted, and the span."""
     since = asked.since or now - timedelta(days=asked.days)
     until = since + timedelta(days=asked.days)
     charge = {"data.previous_tran_ref": None, "data.tran_type": {"$nin": list(FOLLOW_UPS)}}
     about = {"$or": [{"type": "PageOpened"}, {"type": "TransactionObserved", **charge}]}
+    told = {"outcome": _outcome(), "code": "$ended.code", "seconds": _seconds()}
     return [
         {"$match": {"recorded_at": {"$gte": since, "$lt": until}, **about}},
         {"$group": {"_id": "$data.tran_ref", **_seen()}},
-        {"$set": {"outcome": _outcome()}},
-        {"$facet": {"outcomes": _counted("$outcome"), "declines": _declines(), "times": _times()}},
+        {
+            "$group": {
+                "_id": {"outcome": _outcome(), "code": "$ended.code", "seconds": _seconds()},
+                "count": {"$sum": 1},
+            }
+        },
+        {"$facet": {"rows": [{"$match": {}}]}},
         {"$set": {"since": since, "until": until}},
     ]
 
@@ -76,32 +86,33 @@ def _outcome() -> Expression:
     }
 
 
-def _counted(key: Expression) -> list[Stage]:
-    return [{"$group": {"_id": key, "count": {"$sum": 1}}}]
-
-
-def _declines() -> list[Stage]:
-    unhappy = {"$match": {"outcome": {"$in": ["declined", "errored"]}}}
-    key = {"outcome": "$outcome", "code": "$ended.code"}
-    return [unhappy, *_counted(key), {"$sort": {"count": -1, "_id": 1}}, {"$limit": MOST_CODES}]
-
-
-def _times() -> list[Stage]:
-    """Count by whole seconds, so that there is a bound to what is carried however many charges there are."""
+def _seconds() -> Expression:
+    """Return the time to pay in whole seconds, so that there is a bound to what is carried however many charges."""
     seconds = {"$floor": {"$divide": [{"$subtract": ["$paid", "$opened"]}, 1000]}}
-    known = {"$match": {"opened": {"$ne": None}, "paid": {"$ne": None}}}
-    return [known, *_counted({"$min": [LONGEST_SECONDS, {"$max": [0, seconds]}]}), {"$sort": {"_id": 1}}]
+    known = {"$and": [{"$ne": ["$opened", None]}, {"$ne": ["$paid", None]}]}
+    return {"$cond": [known, {"$min": [LONGEST_SECONDS, {"$max": [0, seconds]}]}, None]}
 
 
 def _performance(found: list[Document]) -> Document:
     (seen,) = found
-    outcomes = dict.fromkeys(OUTCOMES, 0) | {row["_id"]: row["count"] for row in seen["outcomes"]}
+    outcomes, declines, times = Counter[str](), Counter[tuple[str, str | None]](), Counter[int]()
+    for row in seen["rows"]:
+        outcome, seconds = row["_id"]["outcome"], row["_id"]["seconds"]
+        outcomes[outcome] += row["count"]
+        if outcome in REFUSED:
+            declines[outcome, row["_id"].get("code")] += row["count"]
+        if seconds is not None:
+            times[int(seconds)] += row["count"]
     return {
-        "since": seen["since"], "until": seen["until"], "outcomes": outcomes,
-        "success_rate": _rate(outcomes["succeeded"], outcomes["declined"] + outcomes["errored"]),
-        "declines": [{**row["_id"], "charges": row["count"]} for row in seen["declines"]],
-        "time_to_pay": _time_to_pay([(int(row["_id"]), row["count"]) for row in seen["times"]]),
+        "since": seen["since"], "until": seen["until"], "outcomes": {word: outcomes[word] for word in OUTCOMES},
+        "success_rate": _rate(outcomes["succeeded"], sum(outcomes[word] for word in REFUSED)),
+        "declines": _declines(declines), "time_to_pay": _time_to_pay(sorted(times.items())),
     }  # fmt: skip
+
+
+def _declines(counted: Counter[tuple[str, str | None]]) -> list[Document]:
+    ranked = sorted(counted.items(), key=lambda one: (-one[1], one[0][0], one[0][1] or ""))
+    return [{"outcome": outcome, "code": code, "charges": count} for (outcome, code), count in ranked[:MOST_CODES]]
 
 
 def _rate(succeeded: int, refused: int) -> str | None:
