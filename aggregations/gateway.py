@@ -40,7 +40,6 @@ def gateway_performance(asked: RecentParameters, now: datetime) -> list[Stage]:
     until = since + timedelta(days=asked.days)
     charge = {"data.previous_tran_ref": None, "data.tran_type": {"$nin": list(FOLLOW_UPS)}}
     about = {"$or": [{"type": "PageOpened"}, {"type": "TransactionObserved", **charge}]}
-    {"outcome": _outcome(), "code": "$ended.code", "seconds": _seconds()}
     return [
         {"$match": {"recorded_at": {"$gte": since, "$lt": until}, **about}},
         {"$group": {"_id": "$data.tran_ref", **_seen()}},
