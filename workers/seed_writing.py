@@ -33,6 +33,9 @@ MAKERS: Mapping[str, tuple[Callable[[SeedPlan, int, Random], Iterator[Made]], in
 #: How many documents go to the server at once.
 BATCH = 2_000
 
+#: How long the server may take for one batch, in seconds: a busy one is waited for.
+BATCH_SECONDS = 120.0
+
 #: The server's code for a document that is there already.
 DUPLICATE = 11_000
 
@@ -107,7 +110,7 @@ def write(
     """
     written: Counter[str] = Counter()
     if processes == 1 or plan.families * 30 < SMALL:
-        with mongo_client(settings) as client:
+        with mongo_client(settings, timeout_seconds=BATCH_SECONDS) as client:
             for chunk in chunks(plan):
                 one = write_chunk(database(client, settings), plan, chunk)
                 written.update(one)
@@ -126,7 +129,7 @@ _own: list[tuple[MongoClient[Document], Settings]] = []
 
 
 def _begin(settings: Settings) -> None:
-    _own.append((mongo_client(settings), settings))
+    _own.append((mongo_client(settings, timeout_seconds=BATCH_SECONDS), settings))
 
 
 def _write_chunk(plan: SeedPlan, chunk: Chunk) -> Counter[str]:

@@ -14,7 +14,8 @@ HEAD, FOOT = 64, 34
 COLOURS = ("#c2571a", "#8f8a3a", "#2f7fc1", "#2c9c72")
 
 STYLE = (
-    "text{font:12px sans-serif;fill:#24292f}.small{font-size:10px;fill:#57606a}.title{font-weight:bold}.grid{stroke:#8b949e;stroke-opacity:.35}"
+    "text{font:12px sans-serif;fill:#24292f}.small{font-size:10px;fill:#57606a}"
+    ".title{font-weight:bold}.grid{stroke:#8b949e;stroke-opacity:.35}"
     "@media (prefers-color-scheme:dark){text{fill:#e6edf3}.small{fill:#9da7b3}}"
 )
 

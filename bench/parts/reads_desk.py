@@ -17,7 +17,7 @@ from aggregations.index_facts import CMS_COLLECTIONS, read_indexes
 from aggregations.index_plan import make_plan
 from aggregations.index_sync import IndexBuilder
 from aggregations.indexes import INDEXES
-from config.connections import mongo_client
+from config.connections import database, mongo_client
 from config.settings import Settings
 from tasks.publishing import leave_to_sweeps
 from tasks.wiring import World, build_world
@@ -39,24 +39,25 @@ EVENTS_INDEX = ("payment_events", "recorded")
 CHARGES, CHARGE_DAYS = 30_000, 90
 
 
+#: How long whatever is measured may take, in seconds.
+PATIENCE_SECONDS = 300.0
+
+
 @dataclass(frozen=True)
 class ReadsDesk:
     """The running parts, and what they hold.
 
     Attributes:
-        world: a worker's world on them.
+        world: a worker's world on them, with a worker's time limits.
+        db: the CMS's database, by a client that waits for whatever is measured.
         plan: what was seeded.
         now: the time that the data ends with.
     """
 
     world: World
+    db: Database[Document]
     plan: SeedPlan
     now: datetime
-
-    @property
-    def db(self) -> Database[Document]:
-        """The CMS's database."""
-        return self.world.db
 
     def ask(self, random: Random) -> dict[str, Document]:
         """Draw parameters for each aggregation; the gateway is asked about the last days that the data has."""
@@ -88,15 +89,19 @@ def reads_desk(scale: float, *, processes: int) -> Iterator[ReadsDesk]:
 def on_servers(settings: Settings, plan: SeedPlan, *, processes: int = 1) -> Iterator[ReadsDesk]:
     """Seed a plan into the servers of some settings and give a desk there."""
     now = datetime.combine(plan.ends, time(), UTC)
-    with contextlib.closing(build_world(settings, send=leave_to_sweeps)) as world:
+    with (
+        contextlib.closing(build_world(settings, send=leave_to_sweeps)) as world,
+        mongo_client(settings, timeout_seconds=PATIENCE_SECONDS) as patient,
+    ):
+        db = database(patient, settings)
         write(settings, plan, processes=processes)
         world.store.ensure_indexes()
-        _write_charges(world.db, plan, now)
-        found = read_indexes(world.db, CMS_COLLECTIONS)
-        refused = IndexBuilder(world.db).sync(make_plan(INDEXES.values(), found), create_collections=True).refused
+        _write_charges(db, plan, now)
+        found = read_indexes(db, CMS_COLLECTIONS)
+        refused = IndexBuilder(db).sync(make_plan(INDEXES.values(), found), create_collections=True).refused
         if refused:
             raise SystemExit("\n".join(refused.values()))
-        yield ReadsDesk(world, plan, now)
+        yield ReadsDesk(world, db, plan, now)
 
 
 def _write_charges(db: Database[Document], plan: SeedPlan, now: datetime) -> None:
