@@ -156,7 +156,9 @@ class IndexBuilder:
             for running in self._db.client.admin.aggregate(pipeline):
                 counted = running["progress"]
                 phase = str(running.get("msg", "")).partition(": ")[2].partition(" Index Build")[0]
-                self._tell(Progress(collection, phase, int(counted["done"]), int(counted["total"])))
+                total = int(counted["total"])
+                # The server's total is what it expected at first: documents that came since are done beside it.
+                self._tell(Progress(collection, phase, min(int(counted["done"]), total), total))
         except OperationFailure:
             return
 
