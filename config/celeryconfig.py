@@ -118,6 +118,7 @@ def _worker(settings: Settings) -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         # A late beat must not start a heap of old ticks, and must notice a changed clock soon.
+        "beat_scheduler": "workers.beat:SteadyScheduler",
         "beat_max_loop_interval": 5,
         "beat_cron_starting_deadline": 60,
         "beat_schedule_filename": str(settings.local_dir / "celerybeat-schedule"),

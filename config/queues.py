@@ -9,6 +9,9 @@ QUEUES: tuple[str, ...] = ("payments", "webhooks", "reconcile", "events", "aggre
 #: `correlation_id` is the task's id and is overwritten on arrival.
 CORRELATION_HEADER = "x-correlation-id"
 
+#: The message header in which beat names the entry of the schedule that a tick is for.
+SCHEDULE_HEADER = "x-schedule-entry"
+
 #: Where a task goes that no route names: never beside money.
 DEFAULT_QUEUE = "maintenance"
 

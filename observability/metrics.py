@@ -1,6 +1,6 @@
 """Every metric of the system, declared once with its sentence and its labels; whoever counts imports it from here."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 #: Seconds of a write that a majority must confirm: from one node at rest to the receiver's own time limit.
 WRITE_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -116,4 +116,25 @@ AGGREGATION_PLANS = Counter(
     "nestcms_aggregation_plans",
     "Reads told of in the performance log, by name and finding: slow or scans.",
     ["name", "finding"],
+)
+
+SCHEDULE_LAST_SUCCESS = Gauge(
+    "nestcms_schedule_last_success_timestamp_seconds",
+    "When the task of a periodic entry last succeeded, by entry, in seconds since 1970.",
+    ["entry"],
+    multiprocess_mode="max",
+)
+
+SCHEDULE_RUNS = Counter(
+    "nestcms_schedule_runs",
+    "Ticks of periodic entries by entry and result: done, failed, lost (taken over by another run meanwhile), or why "
+    "nothing was to be done: already (its slot is done), busy (its slot, or another of the entry, is under way, or it "
+    "waits to be tried again) or late.",
+    ["entry", "result"],
+)
+
+SCHEDULE_MISSED = Counter(
+    "nestcms_schedule_missed",
+    "Slots of periodic entries that nobody did, by entry, counted at the next one that is begun.",
+    ["entry"],
 )

@@ -7,6 +7,7 @@ ENTRIES = (
         name="dispatch-events",
         task="events.dispatch",
         every="sweep_seconds",
+        missed="level",
         why="a reaction whose message or worker was lost would never be done",
     ),
 )

@@ -7,6 +7,7 @@ ENTRIES = (
         name="sweep-inbox",
         task="maintenance.sweep_inbox",
         every="sweep_seconds",
+        missed="level",
         why="a recorded delivery whose message or worker was lost would never be applied",
     ),
 )

@@ -34,7 +34,8 @@ from payments.events import Context, timestamp
 from paytabs.resilience import TASK_RETRY, BackoffPolicy
 from tasks.arguments import Arguments
 from tasks.deliveries import counted
-from tasks.errors import InvalidArguments
+from tasks.errors import InvalidArguments, SlotFailed
+from tasks.slotted import entry_in, in_its_slot
 from tasks.timekeeping import task_begins
 from tasks.wiring import World, world
 
@@ -140,9 +141,13 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     def _run(self, body: Body[A], asked: A, context: Context) -> Any:  # noqa: ANN401 - JSON
         log.info("task_started", retries=self.request.retries, pid=os.getpid())
         try:
-            answer = body(world(), asked, context)
+            answer = in_its_slot(world(), entry_in(self.request.headers or {}), lambda: body(world(), asked, context))
         except NotYet as error:
             return self._wait_or_queue(error)
+        except SlotFailed as failed:
+            if not may_pass(failed.error):
+                raise failed.error from None
+            self.again(failed.error, at_least=failed.wait_seconds)
         except Exception as error:
             if not may_pass(error):
                 raise

@@ -61,3 +61,22 @@ class WorkersLost(Exception):
 
     def __str__(self) -> str:
         return f"{self.lost} workers were lost over this task; it is not begun again"
+
+
+class SlotFailed(Exception):
+    """Raised when the work of a periodic entry's slot has failed; it may be begun anew.
+
+    Attributes:
+        entry: The entry.
+        error: What stopped it.
+        wait_seconds: After how long.
+    """
+
+    def __init__(self, entry: str, error: Exception, wait_seconds: float) -> None:
+        self.entry = entry
+        self.error = error
+        self.wait_seconds = wait_seconds
+        super().__init__(entry, error, wait_seconds)
+
+    def __str__(self) -> str:
+        return f"{self.entry}: {type(self.error).__name__}"

@@ -49,6 +49,7 @@ from tasks.gateway import gated
 from tasks.given_up import GivenUp
 from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
+from tasks.slots import Slots
 from tasks.timekeeping import seconds_left
 
 Document = dict[str, Any]
@@ -80,6 +81,7 @@ class World:
     replayer: Replayer
     invalidator: Invalidator
     sealer: Sealer
+    slots: Slots
     aggregations: AggregationRunner
     gateway: GatedClient
     owner: str
@@ -173,6 +175,7 @@ def build_world(
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
         aggregations=make_runner(settings, db, send=send, clock=clock), gateway=door,
+        slots=Slots(db, clock=clock, lease=timedelta(seconds=settings.visibility_timeout_seconds)),
         owner=owner, send=send,
     )  # fmt: skip
 
@@ -185,6 +188,7 @@ def ensure_indexes(built: World) -> None:
     built.alerts.ensure_indexes()
     built.outbox.ensure_indexes()
     built.sealer.ensure_indexes()
+    built.slots.ensure_indexes()
 
 
 _worlds: dict[int, World] = {}

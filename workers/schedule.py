@@ -1,30 +1,42 @@
 """How the schedules' data becomes Celery beat's.
 
-A tick expires with its period, so that ticks never pile up, and leaves no result, since nobody asks for it.
+Beat only ticks: whether there is anything to do is found out by the task, which claims its slot. An entry with slots is
+ticked several times in each, so that neither a lost message nor ticks that drift over a slot's edge leave one out. A
+tick expires within its entry's period, so that ticks never pile up, and leaves no result, since nobody asks for it.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
+from config.queues import SCHEDULE_HEADER
 from config.settings import Settings
-from schedules import audit, dead_letters, events, payments, retention, webhooks
 from schedules.entries import Entry
+from schedules.table import ENTRIES
+from tasks.due_times import period
 
-#: Every periodic entry of the system.
-ENTRIES: tuple[Entry, ...] = (
-    *payments.ENTRIES,
-    *webhooks.ENTRIES,
-    *events.ENTRIES,
-    *dead_letters.ENTRIES,
-    *audit.ENTRIES,
-    *retention.ENTRIES,
-)
+__all__ = ["ENTRIES", "beat_schedule"]
+
+#: The longest time between two ticks of an entry with slots, in seconds: so soon is a missed one made up for.
+LONGEST_TICK_SECONDS = 60.0
+
+#: How many ticks there are in a slot, at least.
+TICKS_IN_A_SLOT = 2
+
+#: How long a tick may wait for a worker, in seconds, however long its entry's period is.
+LONGEST_WAIT_SECONDS = 600.0
 
 
-def beat_schedule(settings: Settings) -> dict[str, dict[str, Any]]:
+def beat_schedule(settings: Settings, entries: Sequence[Entry] = ENTRIES) -> dict[str, dict[str, Any]]:
     """Return Celery's `beat_schedule`, in seconds."""
-    return {entry.name: _scheduled(entry, settings) for entry in ENTRIES}
+    return {entry.name: _scheduled(entry, settings) for entry in entries}
 
 
 def _scheduled(entry: Entry, settings: Settings) -> dict[str, Any]:
-    seconds = float(getattr(settings, entry.every) if isinstance(entry.every, str) else entry.every)
-    return {"task": entry.task, "schedule": seconds, "options": {"expires": seconds, "ignore_result": True}}
+    seconds = period(entry, settings).total_seconds()
+    options = {
+        "expires": min(seconds, LONGEST_WAIT_SECONDS),
+        "ignore_result": True,
+        "headers": {SCHEDULE_HEADER: entry.name},
+    }
+    tick = seconds if entry.missed == "level" else min(seconds / TICKS_IN_A_SLOT, LONGEST_TICK_SECONDS)
+    return {"task": entry.task, "schedule": tick, "options": options}

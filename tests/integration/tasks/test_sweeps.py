@@ -16,15 +16,13 @@ from payments.inbox import Inbox
 from payments.retention import CHUNK
 from payments.service import PageTerms
 from paytabs.resilience import PARKED_WORK
-from tasks import events, maintenance, webhooks
+from tasks import maintenance, webhooks
 from tasks.wiring import World, build_world, ensure_indexes, use_world
 from tests.support.broker import Broker
 from tests.support.cms import seed_payment
 from tests.support.notices import notice
 from tests.support.sandbox import Sandbox
 from tests.support.system import serving
-from workers.cli_enqueue import known_tasks
-from workers.schedule import ENTRIES, beat_schedule
 from workers.stack_ports import free_port
 
 
@@ -233,23 +231,3 @@ class TestRedact:
         done = [run(maintenance.redact)["redacted"]["webhook_inbox"] for _ in range(3)]
         assert done == [CHUNK, 1, 0]
         assert [message["task"] for message in broker.messages("maintenance")] == ["maintenance.redact"] * 2
-
-
-class TestSchedule:
-    """Beat's entries are data about tasks that exist."""
-
-    def test_entries(self, settings: Settings) -> None:
-        """Each names a registered task, sweeps run every sweep period; each expires with its and leaves no result."""
-        schedule = beat_schedule(settings)
-        assert len(schedule) == len(ENTRIES) > 0
-        for entry in schedule.values():
-            assert entry["task"] in known_tasks()
-            assert entry["options"] == {"expires": entry["schedule"], "ignore_result": True}
-        sweeps = [entry for entry in schedule.values() if ".sweep_" in entry["task"] or ".dispatch" in entry["task"]]
-        assert {entry["schedule"] for entry in sweeps} == {settings.sweep_seconds}
-        assert events.dispatch.name in {entry["task"] for entry in sweeps}
-        assert schedule["redact"]["schedule"] == 3600
-
-    def test_each_says_why(self) -> None:
-        """Each says what would go wrong without it."""
-        assert all(len(entry.why) > 20 for entry in ENTRIES)

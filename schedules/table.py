@@ -1,0 +1,14 @@
+"""The whole schedule: every periodic entry of the system."""
+
+from schedules import audit, dead_letters, events, payments, retention, webhooks
+from schedules.entries import Entry
+
+#: Every periodic entry of the system.
+ENTRIES: tuple[Entry, ...] = (
+    *payments.ENTRIES,
+    *webhooks.ENTRIES,
+    *events.ENTRIES,
+    *dead_letters.ENTRIES,
+    *audit.ENTRIES,
+    *retention.ENTRIES,
+)

@@ -1,0 +1,147 @@
+"""Who does a slot's work: claims in MongoDB, so that two beats, two workers or a repeated message do no harm.
+
+A slot is one row, unique by entry and due time. It is under way while somebody holds its lease, and no two slots of an
+entry are at once: a unique index says so. Leases and waits are measured by the database's clock alone, so that a
+worker whose clock jumps takes nothing from anybody; which slot it is, is told by the worker's.
+
+The row without a due time is the entry's own: when it last succeeded or failed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from bson import ObjectId
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
+
+from paytabs.resilience import TASK_RETRY, BackoffPolicy
+from tasks.due_times import Slot
+
+Document = dict[str, Any]
+
+#: How long rows of slots are kept.
+KEPT = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A slot that is ours to do.
+
+    Attributes:
+        row_id: the slot's row.
+        run: distinguishes this claim from any other of the slot.
+        attempt: how often the slot was begun, this time included.
+    """
+
+    slot: Slot
+    row_id: ObjectId
+    run: str
+    attempt: int
+
+
+class Slots:
+    """Keeps `schedule_slots`.
+
+    Args:
+        database: our own.
+        clock: aware UTC time.
+        lease: how long a run may take; a slot whose runner was killed is free after it.
+        policy: how long a slot that failed waits for its next attempt.
+    """
+
+    def __init__(
+        self,
+        database: Database[Document],
+        *,
+        clock: Callable[[], datetime],
+        lease: timedelta,
+        policy: BackoffPolicy = TASK_RETRY,
+    ) -> None:
+        self.rows = database["schedule_slots"]
+        self._clock, self._lease, self._policy = clock, lease, policy
+
+    def ensure_indexes(self) -> None:
+        """Create the indexes that the promises lean on; harmless when they are there."""
+        self.rows.create_index([("entry", 1), ("due", 1)], unique=True, name="slot")
+        self.rows.create_index("entry", unique=True, partialFilterExpression={"under_way": True}, name="one_at_a_time")
+        self.rows.create_index("due", expireAfterSeconds=int(KEPT.total_seconds()), name="forgotten")
+
+    def claim(self, slot: Slot, owner: str) -> Claim | str:
+        """Take a slot, or say why not: already, busy or late.
+
+        Args:
+            slot: the one that is due.
+            owner: who will do it.
+        """
+        key = {"entry": slot.entry, "due": slot.due}
+        known = self.rows.find_one(key, {"done_at": 1})
+        if known is not None and known["done_at"] is not None:
+            return "already"
+        if self._clock() > slot.begin_by:
+            return "late"
+        self._free_what_was_lost(slot.entry)
+        if known is None:
+            self._note(slot)
+        run = uuid4().hex
+        begun = {"under_way": True, "owner": {"$literal": owner}, "run": run, "began_at": "$$NOW",
+                 "lease_until": {"$add": ["$$NOW", _milliseconds(self._lease)]},
+                 "attempts": {"$add": ["$attempts", 1]}}  # fmt: skip
+        free = {"done_at": None, "under_way": False, "$expr": {"$lte": ["$retry_at", "$$NOW"]}}
+        try:
+            row = self.rows.find_one_and_update(key | free, [{"$set": begun}], return_document=True)
+        except DuplicateKeyError:
+            return "busy"  # another slot of this entry is under way
+        return "busy" if row is None else Claim(slot, row["_id"], run, row["attempts"])
+
+    def finish(self, claim: Claim) -> bool:
+        """Note that a slot is done; False when it had been taken over meanwhile."""
+        ended = {"done_at": self._clock(), "error": None}
+        if not self._end(claim, ended):
+            return False
+        self.succeeded(claim.slot.entry, claim.slot.due)
+        return True
+
+    def fail(self, claim: Claim, reason: str) -> float:
+        """Note that a slot's run failed, and return after how many seconds it may be begun anew."""
+        wait = self._policy.delay(claim.attempt)
+        self._end(claim, {"retry_at": {"$add": ["$$NOW", int(wait * 1000)]}, "error": {"$literal": reason}})
+        self.failed(claim.slot.entry, reason)
+        return wait
+
+    def succeeded(self, entry: str, due: datetime | None = None) -> None:
+        """Note that an entry's task has succeeded, for the slot that began then if it has slots."""
+        noted = {"done_at": self._clock(), "last_due": due, "error": None}
+        self.rows.update_one({"entry": entry, "due": None}, {"$set": noted}, upsert=True)
+
+    def failed(self, entry: str, reason: str) -> None:
+        """Note that an entry's task has failed."""
+        noted = {"failed_at": self._clock(), "error": reason}
+        self.rows.update_one({"entry": entry, "due": None}, {"$set": noted}, upsert=True)
+
+    def of(self, entry: str) -> Document:
+        """Return an entry's own row: `done_at`, `last_due`, `failed_at` and `error`, as far as it has them."""
+        return self.rows.find_one({"entry": entry, "due": None}) or {}
+
+    def _note(self, slot: Slot) -> None:
+        """Have a row of the slot, whoever makes it."""
+        key = {"entry": slot.entry, "due": slot.due}
+        fresh = {"done_at": None, "under_way": False, "attempts": 0, "retry_at": None}
+        try:
+            self.rows.update_one(key, {"$setOnInsert": fresh}, upsert=True)
+        except DuplicateKeyError:
+            return  # two at once: the row is there
+
+    def _end(self, claim: Claim, change: Document) -> bool:
+        mine = {"_id": claim.row_id, "run": claim.run, "under_way": True}
+        return bool(self.rows.update_one(mine, [{"$set": {"under_way": False} | change}]).matched_count)
+
+    def _free_what_was_lost(self, entry: str) -> None:
+        lost = {"entry": entry, "under_way": True, "$expr": {"$lte": ["$lease_until", "$$NOW"]}}
+        self.rows.update_many(lost, {"$set": {"under_way": False, "error": "its runner was lost"}})
+
+
+def _milliseconds(length: timedelta) -> int:
+    return int(length.total_seconds() * 1000)
