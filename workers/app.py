@@ -12,12 +12,15 @@ from celery.signals import (
     worker_process_init,
     worker_process_shutdown,
     worker_ready,
+    worker_shutdown,
 )
 
 from config.celeryconfig import celery_config
 from config.logs import configure_logs
+from config.queues import DEFAULT_QUEUE
 from config.settings import SettingsError, load_settings
 from tasks.wiring import use_world
+from workers.lookout import Lookout
 from workers.schedule import beat_schedule
 
 #: Modules whose import registers the tasks.
@@ -62,6 +65,13 @@ def _read_with_care(conf: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's sig
 @worker_ready.connect
 def _say_that_a_worker_is_ready(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
     _lifecycle("%s ready", sender.hostname)
+
+
+@worker_ready.connect
+def _look_after_the_schedule(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    if DEFAULT_QUEUE in sender.app.amqp.queues.consume_from:
+        lookout = Lookout(load_settings()).start()
+        worker_shutdown.connect(lambda **_: lookout.stop(), weak=False)
 
 
 @beat_init.connect

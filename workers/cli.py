@@ -22,6 +22,7 @@ from workers.cli_rebuild import rebuild_queues
 from workers.cli_reconcile import reconcile
 from workers.cli_retention import retention
 from workers.cli_review import review
+from workers.cli_schedule import schedule
 from workers.cli_seed import seed
 from workers.cli_settings import client_settings, demo_settings, stack_settings
 from workers.cli_shell import PlainGroup
@@ -168,6 +169,7 @@ cli.add_command(review)
 cli.add_command(reconcile)
 cli.add_command(retention)
 cli.add_command(seed)
+cli.add_command(schedule)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ class Beat:
             redis_url="redis://127.0.0.1:1/0", local_dir=directory,
         )  # fmt: skip
         self.app = Celery("tests-beat", set_as_current=False)
-        self.app.conf.update(celery_config(settings), beat_schedule=beat_schedule(settings))
+        self.app.conf.update(celery_config(settings), broker_url="memory://", beat_schedule=beat_schedule(settings))
         self.scheduler = SteadyScheduler(self.app, schedule_filename=str(directory / "schedule"), lazy=False)
         self.sent: list[str] = []
 

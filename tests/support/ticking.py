@@ -1,0 +1,28 @@
+"""The real application with one more entry in its schedule, for tests that run beats and workers as processes.
+
+Its task notes each run in the collection `tests_runs`. Start it as `celery -A tests.support.ticking …`.
+"""
+
+from typing import Any
+
+from payments.events import Context
+from schedules import table
+from tasks.arguments import Arguments
+from tasks.base import domain_task
+from tasks.wiring import World
+from tests.support.ticking_entry import ENTRY
+from workers.app import app as app  # noqa: PLC0414 - what celery looks for
+from workers.app import load_settings
+from workers.schedule import beat_schedule
+
+
+@domain_task(ENTRY.task, Arguments)
+def note(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Note that it ran."""
+    del asked
+    world.db["tests_runs"].insert_one({"at": world.clock(), "by": context.correlation_id})
+    return {}
+
+
+table.ENTRIES = (*table.ENTRIES, ENTRY)
+app.conf.beat_schedule = beat_schedule(load_settings(), [ENTRY])
