@@ -1,5 +1,6 @@
 """The only factories of MongoDB and Redis clients, so that no caller forgets a time limit or a write concern."""
 
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -18,7 +19,13 @@ Document = dict[str, Any]
 WRITE_CONCERN_SHARE = 0.8
 
 
-def mongo_client(settings: Settings, *, timeout_seconds: float | None = None) -> MongoClient[Document]:
+#: Leaves those of some servers that may be read.
+ServerSelector = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def mongo_client(
+    settings: Settings, *, timeout_seconds: float | None = None, server_selector: ServerSelector | None = None
+) -> MongoClient[Document]:
     """Return a client that writes to a majority's journal and gives every operation an end.
 
     It connects at first use, so it may be made before a fork but not used there: make one per process.
@@ -26,6 +33,7 @@ def mongo_client(settings: Settings, *, timeout_seconds: float | None = None) ->
     Args:
         settings: Where the database is.
         timeout_seconds: The end of one whole operation, retries included; that of tasks when left out.
+        server_selector: Chooses among the servers that an operation may go to.
 
     Raises:
         SettingsError: MONGO_URI is not set.
@@ -45,6 +53,7 @@ def mongo_client(settings: Settings, *, timeout_seconds: float | None = None) ->
         timeoutMS=timeout_ms,
         connectTimeoutMS=min(timeout_ms, settings.server_selection_timeout_ms),
         serverSelectionTimeoutMS=settings.server_selection_timeout_ms,
+        server_selector=server_selector,
     )
 
 

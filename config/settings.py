@@ -135,6 +135,14 @@ class Settings(BaseSettings):
     reads_at_once: Count = Field(4, description="how many heavy reads one process has under way in MongoDB")
     slow_read_ms: Milliseconds = Field(500, description="milliseconds from which a heavy read is logged as slow")
 
+    # Reads from secondaries: only where the set has any.
+    replica_lag_seconds: Annotated[float, Field(ge=3, le=3_600, allow_inf_nan=False)] = Field(
+        5, description="seconds that a secondary may lag and still be read"
+    )
+    replica_fallback_at_once: Count = Field(
+        2, description="how many heavy reads one process does at the primary for want of a secondary"
+    )
+
     # Who is told what has happened. Unset, nobody is.
     smtp_host: str | None = Field(None, description="the host of the mail server that confirmations are handed in to")
     smtp_port: Port = Field(587, description="the mail server's port")

@@ -138,3 +138,24 @@ SCHEDULE_MISSED = Counter(
     "Slots of periodic entries that nobody did, by entry, counted at the next one that is begun.",
     ["entry"],
 )
+
+REPLICA_LAG = Gauge(
+    "nestcms_replica_lag_seconds",
+    "How far a secondary lags at most, by member, as its last probe has shown.",
+    ["member"],
+    multiprocess_mode="livemax",
+)
+
+REPLICA_EJECTED = Gauge(
+    "nestcms_replica_ejected",
+    "1 while a secondary is not read, because it lags or is silent, by member.",
+    ["member"],
+    multiprocess_mode="livemax",
+)
+
+REPLICA_READS = Counter(
+    "nestcms_replica_reads",
+    "Reads that secondaries serve, by source (replica; primary for want of a replica) and result: done, failed (and "
+    "tried elsewhere) or refused (by the cap on such reads at the primary).",
+    ["source", "result"],
+)

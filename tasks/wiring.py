@@ -13,6 +13,8 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from aggregations.invalidation import Invalidator
+from aggregations.members import only_the_chosen
+from aggregations.replicas import Replicas
 from aggregations.runner import AggregationRunner
 from config.connections import database, mongo_client
 from config.settings import Settings, load_settings
@@ -82,6 +84,7 @@ class World:
     invalidator: Invalidator
     sealer: Sealer
     slots: Slots
+    replicas: Replicas
     aggregations: AggregationRunner
     gateway: GatedClient
     owner: str
@@ -89,6 +92,7 @@ class World:
 
     def close(self) -> None:
         """Close every connection."""
+        self.replicas.close()
         self.client.close()
         self.gateway.close()
 
@@ -115,7 +119,7 @@ def build_world(
         breaker: when to stop making them.
         send: enqueues tasks.
     """
-    client = mongo_client(settings)
+    client = mongo_client(settings, server_selector=only_the_chosen)
     db = database(client, settings)
     owner = this_process()
     lease = timedelta(seconds=settings.lease_seconds)
@@ -176,6 +180,9 @@ def build_world(
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
         aggregations=make_runner(settings, db, send=send, clock=clock), gateway=door,
         slots=Slots(db, clock=clock, lease=timedelta(seconds=settings.visibility_timeout_seconds)),
+        replicas=Replicas(
+            db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
+        ),
         owner=owner, send=send,
     )  # fmt: skip
 
