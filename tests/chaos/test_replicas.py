@@ -146,7 +146,7 @@ class TestReplicas:
         mongo.thaw(frozen)
         thawed = time.monotonic()
         watch(replicas, lambda: len(readable(replicas)) == 2, within_seconds=15)
-        assert time.monotonic() - thawed > 1.9  # three probes, a second apart
+        assert time.monotonic() - thawed > 0.9  # three probes; the first may have been under way
         (health,) = [one for address, one in replicas._members.health().items() if address[1] == mongo.ports[frozen]]
         assert health.healthy >= 3
 
@@ -154,11 +154,13 @@ class TestReplicas:
         """A secondary that gets no more changes answers as ever; it is not asked before it is older than the bound."""
         delayed = secondaries(mongo)[1]
         with MongoClient[Document](mongo.member_uri(delayed)) as node:
-            node.admin.command("configureFailPoint", "stopReplProducer", mode="alwaysOn")
-            took = watch(replicas, lambda: len(readable(replicas)) == 1, within_seconds=10)
-            assert took < 5
-            watch(replicas, lambda: view(replicas, mongo, delayed).ejected == "lagging", within_seconds=3)
-            node.admin.command("configureFailPoint", "stopReplProducer", mode="off")
+            node.admin.command("configureFailPoint", "rsSyncApplyStop", mode="alwaysOn")
+            try:
+                took = watch(replicas, lambda: len(readable(replicas)) == 1, within_seconds=10)
+                watch(replicas, lambda: view(replicas, mongo, delayed).ejected == "lagging", within_seconds=3)
+            finally:
+                node.admin.command("configureFailPoint", "rsSyncApplyStop", mode="off")
+        assert took < 5
         watch(replicas, lambda: len(readable(replicas)) == 2, within_seconds=15)
 
     def test_all_dead(self, replicas: Replicas, mongo: EmbeddedMongo, client: MongoClient[Document]) -> None:
