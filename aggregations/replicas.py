@@ -114,7 +114,7 @@ class Replicas:
             PyMongoError: what the last attempt met with.
         """
         go = _Attempt(attempt, timeout_seconds, after)
-        if intent == "primary" or not self._has_secondaries():
+        if intent == "primary" or not self.has_secondaries():
             return go.at(self._primary, "primary", 0.0)
         addresses = self._members.readable()
         random.shuffle(addresses)
@@ -129,7 +129,8 @@ class Replicas:
 
     def survey(self) -> list[MemberView]:
         """Probe every secondary now and tell how the set stands."""
-        self._members.survey()
+        if self.has_secondaries():
+            self._members.survey()
         return self.members()
 
     def members(self) -> list[MemberView]:
@@ -142,7 +143,8 @@ class Replicas:
             views.append(MemberView(named(address), _ROLES.get(role, "unknown"), lag, known.ejected if known else ""))
         return views
 
-    def _has_secondaries(self) -> bool:
+    def has_secondaries(self) -> bool:
+        """Tell whether the set has members besides its primary."""
         if not self._members.roles():
             self._primary.command("ping")  # a client that has not talked to anybody yet knows of nobody
         return len(self._members.roles()) > 1

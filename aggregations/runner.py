@@ -34,6 +34,7 @@ class AggregationRunner:
         watch: tells of slow and scanning reads.
         limits: how long callers wait and how much is kept.
         catalogue: the aggregations there are, by name.
+        note_use: is told of each question, by the aggregation's name and its parameters as plain JSON.
     """
 
     def __init__(
@@ -47,10 +48,11 @@ class AggregationRunner:
         watch: PerformanceLog | None = None,
         limits: Limits | None = None,
         catalogue: Mapping[str, Aggregation] = CATALOGUE,
+        note_use: AskRefresh = lambda _name, _params: None,
     ) -> None:
         primary = DatabaseReader(database)
         self._reader_of: ReaderOf = readers or (lambda _row: primary)
-        self._clock, self._watch, self.catalogue = clock, watch, catalogue
+        self._clock, self._watch, self.catalogue, self._note_use = clock, watch, catalogue, note_use
         self._memory = Memory(
             cache,
             self._build,
@@ -77,6 +79,7 @@ class AggregationRunner:
             MayPass: too many reads are under way, or a secondary lags.
         """
         row = self.find(name)
+        self._note_use(name, parameters.model_dump(mode="json"))
         began = time.perf_counter()
         answer = self._memory.answer(self._question(row, parameters, max_age_seconds))
         AGGREGATION_SECONDS.labels(name=name, source=answer.source).observe(time.perf_counter() - began)

@@ -1,6 +1,6 @@
 """The whole schedule: every periodic entry of the system."""
 
-from schedules import audit, dead_letters, events, payments, retention, webhooks
+from schedules import aggregations, audit, dead_letters, events, payments, retention, webhooks
 from schedules.entries import Entry
 
 #: Every periodic entry of the system.
@@ -11,4 +11,5 @@ ENTRIES: tuple[Entry, ...] = (
     *dead_letters.ENTRIES,
     *audit.ENTRIES,
     *retention.ENTRIES,
+    *aggregations.ENTRIES,
 )

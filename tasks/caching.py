@@ -8,9 +8,12 @@ import structlog
 from pymongo.database import Database
 
 from aggregations.cache import Cache
+from aggregations.hot import HotReads
 from aggregations.invalidation import Invalidator
 from aggregations.memory import Limits
 from aggregations.performance import PerformanceLog
+from aggregations.replicas import Replicas
+from aggregations.routed import Routing
 from aggregations.runner import AggregationRunner
 from config.connections import bytes_client, redis_client
 from config.settings import Settings
@@ -29,7 +32,9 @@ INVALIDATION_SECONDS = 1.0
 WAITING_SHARE = 1 / 3
 
 
-def make_runner(settings: Settings, db: Database[Document], *, send: SendTask, clock: Clock) -> AggregationRunner:
+def make_runner(
+    settings: Settings, db: Database[Document], *, send: SendTask, clock: Clock, hot: HotReads, replicas: Replicas
+) -> AggregationRunner:
     """Return who answers aggregations, from the cache if there is one."""
 
     def ask_refresh(name: str, params: dict[str, Any]) -> None:
@@ -41,8 +46,10 @@ def make_runner(settings: Settings, db: Database[Document], *, send: SendTask, c
         clock=clock,
         cache=make_cache(settings),
         ask_refresh=ask_refresh,
+        readers=Routing(db, replicas),
         watch=PerformanceLog(slow_seconds=settings.slow_read_ms / 1000),
         limits=limits(settings),
+        note_use=hot.note,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from aggregations.hot import HotReads
 from aggregations.invalidation import Invalidator
 from aggregations.members import only_the_chosen
 from aggregations.replicas import Replicas
@@ -49,6 +50,7 @@ from tasks.auditing import make_sealer
 from tasks.caching import make_invalidator, make_runner
 from tasks.gateway import gated
 from tasks.given_up import GivenUp
+from tasks.heating import make_hot
 from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
@@ -85,6 +87,7 @@ class World:
     sealer: Sealer
     slots: Slots
     replicas: Replicas
+    hot: HotReads
     aggregations: AggregationRunner
     gateway: GatedClient
     owner: str
@@ -124,6 +127,7 @@ def build_world(
     owner = this_process()
     lease = timedelta(seconds=settings.lease_seconds)
     alerts = Alerts(db, clock=clock)
+    hot = make_hot(settings, clock)
     door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker)
     ledger = OperationsLedger(db, lease=lease)
     outbox = make_outbox(db, send, lease)
@@ -170,6 +174,9 @@ def build_world(
             store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
         )
     )
+    replicas = Replicas(
+        db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
+    )
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
@@ -178,11 +185,10 @@ def build_world(
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
-        aggregations=make_runner(settings, db, send=send, clock=clock), gateway=door,
+        aggregations=make_runner(settings, db, send=send, clock=clock, hot=hot, replicas=replicas), gateway=door,
         slots=Slots(db, clock=clock, lease=timedelta(seconds=settings.visibility_timeout_seconds)),
-        replicas=Replicas(
-            db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
-        ),
+        hot=hot,
+        replicas=replicas,
         owner=owner, send=send,
     )  # fmt: skip
 

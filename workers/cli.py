@@ -26,6 +26,7 @@ from workers.cli_schedule import schedule
 from workers.cli_seed import seed
 from workers.cli_settings import client_settings, demo_settings, stack_settings
 from workers.cli_shell import PlainGroup
+from workers.cli_status import status
 from workers.cli_up import run_stack
 from workers.demo import run_demo
 
@@ -170,6 +171,7 @@ cli.add_command(reconcile)
 cli.add_command(retention)
 cli.add_command(seed)
 cli.add_command(schedule)
+cli.add_command(status)
 
 
 def main() -> None:

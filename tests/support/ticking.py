@@ -5,6 +5,7 @@ Its task notes each run in the collection `tests_runs`. Start it as `celery -A t
 
 from typing import Any
 
+from config.settings import load_settings
 from payments.events import Context
 from schedules import table
 from tasks.arguments import Arguments
@@ -12,7 +13,6 @@ from tasks.base import domain_task
 from tasks.wiring import World
 from tests.support.ticking_entry import ENTRY
 from workers.app import app as app  # noqa: PLC0414 - what celery looks for
-from workers.app import load_settings
 from workers.schedule import beat_schedule
 
 

@@ -31,7 +31,8 @@ class Beat:
         self.scheduler = SteadyScheduler(self.app, schedule_filename=str(directory / "schedule"), lazy=False)
         self.sent: list[str] = []
 
-        def note(entry: Any, **_: Any) -> None:
+        def note(entry: Any, producer: object = None) -> None:
+            assert producer
             self.sent.append(entry.name)
 
         self.scheduler.apply_entry = note  # type: ignore[method-assign] # the broker is no subject here
@@ -51,6 +52,7 @@ class Beat:
 def frozen() -> Iterator[FrozenDateTimeFactory]:
     """A clock that stands."""
     with freeze_time(START) as clock:
+        assert isinstance(clock, FrozenDateTimeFactory)
         yield clock
 
 

@@ -34,7 +34,8 @@ class TestBeat:
 
     def test_sweeps(self) -> None:
         """Sweeps run every sweep period, claim nothing, and an old tick expires when the next one comes."""
-        looks = [beat_schedule(SETTINGS)[entry.name] for entry in ENTRIES if entry.missed == "level"]
+        looks = [beat_schedule(SETTINGS)[entry.name] for entry in ENTRIES if entry.every == "sweep_seconds"]
+        assert {entry.missed for entry in ENTRIES if entry.every == "sweep_seconds"} == {"level"}
         assert {one["schedule"] for one in looks} == {SETTINGS.sweep_seconds}
         assert {one["options"]["expires"] for one in looks} == {SETTINGS.sweep_seconds}
         assert {events.dispatch.name, "maintenance.sweep_operations"} < {one["task"] for one in looks}

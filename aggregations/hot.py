@@ -1,0 +1,117 @@
+"""Which reads are asked for most: counted by use, so that the hot ones are built anew before anybody has to wait.
+
+Uses are counted in this process and carried to the cache about once a second: a read is not slowed down by it. What a
+process has counted last is lost with it, which matters to nobody: what is hot is asked for again.
+"""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+#: Before the key of each span's counts.
+PREFIX = "nestcms:hot:"
+
+#: How long one span is, in seconds; the running one and the one before it say what is hot.
+SPAN_SECONDS = 300
+
+#: Seconds between two carryings.
+CARRY_SECONDS = 1.0
+
+#: What was asked for less often than this is not hot.
+LEAST_USES = 3
+
+
+class Pipeline(Protocol):
+    """Commands that are sent together."""
+
+    def zincrby(self, name: str, amount: float, value: str) -> object:
+        """Add to a member's score."""
+
+    def expire(self, name: str, seconds: int) -> object:
+        """Have a key end by itself."""
+
+    def execute(self) -> list[Any]:
+        """Send them."""
+
+
+class CountStore(Protocol):
+    """What is needed of the cache; a `redis.Redis` that speaks text is one."""
+
+    def pipeline(self, *, transaction: bool) -> Pipeline:
+        """Collect commands."""
+
+    def zrange(self, name: str, start: int, end: int, *, desc: bool, withscores: bool) -> Any:  # noqa: ANN401 - its own
+        """Return the members of the highest scores."""
+
+
+@dataclass(frozen=True)
+class HotRead:
+    """An aggregation with its parameters as plain JSON, and how often it was asked for lately."""
+
+    name: str
+    params: dict[str, Any]
+    uses: int
+
+
+class HotReads:
+    """Counts uses.
+
+    Args:
+        store: where all processes' counts are.
+        clock: aware UTC time.
+        outages: what the store raises when it is away; then nothing is counted.
+        monotonic: a clock in seconds.
+    """
+
+    def __init__(
+        self,
+        store: CountStore,
+        *,
+        clock: Callable[[], datetime],
+        outages: tuple[type[Exception], ...],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._clock, self._outages, self._monotonic = store, clock, outages, monotonic
+        self._counts: Counter[str] = Counter()
+        self._carried_at = monotonic()
+        self._lock = threading.Lock()
+
+    def note(self, name: str, params: Mapping[str, Any]) -> None:
+        """Count one use."""
+        with self._lock:
+            self._counts[json.dumps([name, dict(params)], sort_keys=True)] += 1
+            if self._monotonic() - self._carried_at < CARRY_SECONDS:
+                return
+            counts, self._counts, self._carried_at = self._counts, Counter(), self._monotonic()
+        self._carry(counts)
+
+    def hottest(self, limit: int) -> list[HotRead]:
+        """Return what was asked for most within the last minutes, most often first; nothing while the store is away."""
+        uses: Counter[str] = Counter()
+        try:
+            for span in (self._span(), self._span() - 1):
+                found = self._store.zrange(f"{PREFIX}{span}", 0, limit - 1, desc=True, withscores=True)
+                uses.update({member: int(score) for member, score in found})
+        except self._outages:
+            return []
+        hot = [(json.loads(member), count) for member, count in uses.most_common(limit) if count >= LEAST_USES]
+        return [HotRead(name, params, count) for (name, params), count in hot]
+
+    def _carry(self, counts: Counter[str]) -> None:
+        key = f"{PREFIX}{self._span()}"
+        together = self._store.pipeline(transaction=False)
+        for member, count in counts.items():
+            together.zincrby(key, count, member)
+        together.expire(key, 3 * SPAN_SECONDS)
+        try:
+            together.execute()
+        except self._outages:
+            return
+
+    def _span(self) -> int:
+        return int(self._clock().timestamp()) // SPAN_SECONDS

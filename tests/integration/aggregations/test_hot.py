@@ -1,0 +1,97 @@
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import redis
+from celery import Celery
+
+from aggregations.hot import HotReads
+from config.connections import redis_client
+from config.settings import Settings
+from tasks.aggregations import refresh_hot
+from tasks.wiring import World, build_world, use_world
+from tests.support.broker import Broker
+from tests.support.system import serving
+
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
+
+
+class Counting:
+    """What counts uses, with clocks that the test moves."""
+
+    def __init__(self, url: str) -> None:
+        self.now, self.seconds = NOW, 0.0
+        self.reads = HotReads(
+            redis_client(url), clock=lambda: self.now, outages=(redis.exceptions.RedisError,),
+            monotonic=lambda: self.seconds,
+        )  # fmt: skip
+
+    def use(self, contract: str, times: int) -> None:
+        """Ask for something so often, and let the time pass after which counts are carried."""
+        for number in range(times):
+            self.seconds += 2.0 if number == times - 1 else 0.0
+            self.reads.note("contract_employees", {"contract_id": contract})
+
+    def hot(self) -> list[tuple[str, int]]:
+        """List what is hot and how often it was used."""
+        return [(one.params["contract_id"], one.uses) for one in self.reads.hottest(3)]
+
+
+@pytest.fixture
+def counting(settings: Settings) -> Counting:
+    """Counts in the test run's cache, which is empty."""
+    return Counting(str(settings.cache_url))
+
+
+class TestHot:
+    """What is asked for often is known, over all processes."""
+
+    def test_by_use(self, counting: Counting) -> None:
+        """The most used come first, as many as are wanted; what was used twice is not hot."""
+        for contract, times in {"a": 5, "b": 9, "c": 2, "d": 3, "e": 4}.items():
+            counting.use(contract, times)
+        assert counting.hot() == [("b", 9), ("a", 5), ("e", 4)]
+
+    def test_processes(self, counting: Counting, settings: Settings) -> None:
+        """Two processes' uses add up."""
+        counting.use("a", 2)
+        Counting(str(settings.cache_url)).use("a", 2)
+        assert counting.hot() == [("a", 4)]
+
+    def test_cools_down(self, counting: Counting) -> None:
+        """What nobody has asked for in ten minutes is not hot any more."""
+        counting.use("a", 5)
+        counting.now += timedelta(minutes=5)
+        assert counting.hot() == [("a", 5)]
+        counting.now += timedelta(minutes=5)
+        assert counting.hot() == []
+
+    def test_cache_away(self, silent_port: int) -> None:
+        """Without a cache nothing is counted, and nobody is stopped by that."""
+        away = Counting(f"redis://127.0.0.1:{silent_port}/2")
+        away.use("a", 5)
+        assert away.hot() == []
+
+
+class TestTask:
+    """Beat has them built anew."""
+
+    @pytest.fixture
+    def world(self, settings: Settings) -> Iterator[World]:
+        """A world on real servers."""
+        with serving(settings) as app:
+            assert isinstance(app, Celery)
+            built = build_world(settings, clock=lambda: NOW)
+            use_world(built)
+            yield built
+            use_world(None)
+
+    def test_refreshed(self, world: World, counting: Counting, settings: Settings) -> None:
+        """Each hot read is enqueued by its name and parameters; one that is fresh is left alone there."""
+        counting.use("a" * 24, 5)
+        counting.use("b" * 24, 1)
+        assert world.hot.hottest(9)
+        assert refresh_hot.apply(throw=True).get() == {"enqueued": 1}
+        (message,) = Broker(str(settings.redis_url)).messages("aggregations")
+        assert message["task"] == "aggregations.refresh"
+        assert message["kwargs"] == {"name": "contract_employees", "params": {"contract_id": "a" * 24}}

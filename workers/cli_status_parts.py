@@ -1,0 +1,110 @@
+"""What is known of the system's health, each part by itself: one that cannot be asked says so and hides no other."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from pymongo.errors import PyMongoError
+
+from config.connections import redis_client
+from config.queues import QUEUES
+from paytabs.breaker_rules import STATE_CLOSED
+from tasks.standings import standings
+from tasks.wiring import World
+from workers.cli_dead_letters import moment
+from workers.cli_rebuild import sources
+
+Row = dict[str, Any]
+Part = Callable[[World], list[Row]]
+
+#: How many open alerts are listed.
+ALERTS_SHOWN = 50
+
+
+def members(world: World) -> list[Row]:
+    """Return the members of the replica set as seen from here now: `ok` unless heavy reads should avoid one."""
+    rows = []
+    for one in world.replicas.survey():
+        row = asdict(one) | {"ok": not one.ejected and one.role != "unknown"}
+        row["lag_seconds"] = None if one.lag_seconds is None else round(one.lag_seconds, 2)
+        rows.append(row)
+    return rows
+
+
+def queues(world: World) -> list[Row]:
+    """Return how many messages wait in each queue of the broker."""
+    broker = redis_client(str(world.settings.redis_url))
+    waiting = [broker.llen(queue) for queue in QUEUES]
+    return [{"queue": queue, "waiting": count, "ok": True} for queue, count in zip(QUEUES, waiting, strict=True)]
+
+
+def cache(world: World) -> list[Row]:
+    """Return whether the cache answers."""
+    return [{"cache": "answers", "ok": bool(redis_client(str(world.settings.cache_url)).ping())}]
+
+
+def breaker(world: World) -> list[Row]:
+    """Return whether PayTabs is called."""
+    seen = world.gateway.gate.breaker.snapshot()
+    known = {"state": seen.state, "reason": seen.reason, "opens_in_seconds": round(seen.open_for_seconds, 1)}
+    return [known | {"calls": seen.calls, "failures": seen.failures, "ok": seen.shared and seen.state == STATE_CLOSED}]
+
+
+def due_work(world: World) -> list[Row]:
+    """Return what is due in MongoDB and who waits longest; beyond a few sweeps of time something is stuck."""
+    now = world.clock()
+    patience = world.settings.visibility_timeout_seconds
+    rows = []
+    for source in sources(now):
+        due = {source.due: {"$type": "date", "$lte": now}}
+        found = world.db[source.collection].find_one({"$and": [source.open_rows, due]}, sort=[(source.due, 1)])
+        oldest = None if found is None else (now - found[source.due]).total_seconds()
+        rows.append({"work": source.name, "oldest_due_seconds": oldest, "ok": oldest is None or oldest < patience})
+    return rows
+
+
+def schedule(world: World) -> list[Row]:
+    """Return the entries of the schedule that are overdue."""
+    found = standings(world.slots, world.settings, datetime.now(UTC))
+    return [
+        {"entry": one.entry.name, "overdue_since": moment(one.overdue_since), "ok": False}
+        for one in found
+        if one.overdue_since
+    ]
+
+
+def alerts(world: World) -> list[Row]:
+    """Return the open alerts, those that have been open longest first."""
+    found = world.alerts.rows.find({"closed_at": None}).sort("opened_at", 1).limit(ALERTS_SHOWN)
+    return [
+        {
+            "alert": row["name"],
+            "about": row["key"],
+            "since": moment(row["opened_at"]),
+            "detail": row["detail"],
+            "ok": False,
+        }
+        for row in found
+    ]
+
+
+#: Every part, in the order in which it is shown.
+PARTS: dict[str, Part] = {
+    "members": members,
+    "queues": queues,
+    "cache": cache,
+    "breaker": breaker,
+    "due work": due_work,
+    "schedule": schedule,
+    "alerts": alerts,
+}
+
+
+def asked(world: World, part: Part) -> list[Row]:
+    """Ask for one part; what cannot be asked is not well."""
+    try:
+        return part(world)
+    except (PyMongoError, redis.exceptions.RedisError) as error:
+        return [{"unknown": f"not answered: {type(error).__name__}", "ok": False}]
