@@ -17,7 +17,7 @@ from schedules.entries import Entry
 from tasks.arguments import Arguments
 from tasks.base import domain_task
 from tasks.slots import Slots
-from tasks.wiring import World, build_world, ensure_indexes, use_world
+from tasks.wiring import World, build_world, use_world
 from tests.support.system import serving
 
 #: The time at which every test begins: later than now, so that the database does not forget the slots meanwhile.
@@ -84,7 +84,8 @@ def desk(settings: Settings, database: Database[dict[str, Any]], monkeypatch: py
         assert isinstance(app, Celery)
         made: list[Desk] = []
         built = build_world(settings, clock=lambda: made[0].now if made else START)
-        ensure_indexes(built)
+        built.slots.ensure_indexes()
+        built.alerts.ensure_indexes()
         use_world(built)
         made.append(Desk(built))
         yield made[0]

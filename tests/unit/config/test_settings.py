@@ -145,6 +145,9 @@ class TestMistakes:
             ("SERVER_SELECTION_TIMEOUT_MS", "11000"),
             ("MONGO_TIMEOUT_MS", "20000"),
             ("MONGO_TIMEOUT_MS", "11000"),
+            ("REPLICA_LAG_SECONDS", "2.9"),
+            ("REPLICA_LAG_SECONDS", "inf"),
+            ("REPLICA_FALLBACK_AT_ONCE", "0"),
         ],
     )
     def test_one(self, mistakes: Mistakes, variable: str, value: str) -> None:
