@@ -84,7 +84,7 @@ class Slots:
             return "late"
         self._free_what_was_lost(slot.entry)
         if known is None:
-            self._note(slot)
+            self._have_row(slot)
         run = uuid4().hex
         begun = {"under_way": True, "owner": {"$literal": owner}, "run": run, "began_at": "$$NOW",
                  "lease_until": {"$add": ["$$NOW", _milliseconds(self._lease)]},
@@ -114,18 +114,25 @@ class Slots:
     def succeeded(self, entry: str, due: datetime | None = None) -> None:
         """Note that an entry's task has succeeded, for the slot that began then if it has slots."""
         noted = {"done_at": self._clock(), "last_due": due, "error": None}
-        self.rows.update_one({"entry": entry, "due": None}, {"$set": noted}, upsert=True)
+        self.note(entry, {"$set": noted})
 
     def failed(self, entry: str, reason: str) -> None:
         """Note that an entry's task has failed."""
         noted = {"failed_at": self._clock(), "error": reason}
-        self.rows.update_one({"entry": entry, "due": None}, {"$set": noted}, upsert=True)
+        self.note(entry, {"$set": noted})
+
+    def note(self, entry: str, change: Document) -> None:
+        """Change an entry's own row, whoever makes it."""
+        try:
+            self.rows.update_one({"entry": entry, "due": None}, change, upsert=True)
+        except DuplicateKeyError:  # two were the first at once
+            self.rows.update_one({"entry": entry, "due": None}, change)
 
     def of(self, entry: str) -> Document:
         """Return an entry's own row: `done_at`, `last_due`, `failed_at` and `error`, as far as it has them."""
         return self.rows.find_one({"entry": entry, "due": None}) or {}
 
-    def _note(self, slot: Slot) -> None:
+    def _have_row(self, slot: Slot) -> None:
         """Have a row of the slot, whoever makes it."""
         key = {"entry": slot.entry, "due": slot.due}
         fresh = {"done_at": None, "under_way": False, "attempts": 0, "retry_at": None}

@@ -40,6 +40,12 @@ class TestOnce:
         assert desk.slots("level") == []
         assert desk.world.slots.of("level")["done_at"] == START
 
+    def test_first_of_all(self, desk: Desk) -> None:
+        """Eight first successes at once make one row of the entry's own."""
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: desk.world.slots.succeeded("level"), range(8)))
+        assert desk.world.slots.rows.count_documents({"entry": "level"}) == 1
+
     def test_unscheduled(self, desk: Desk) -> None:
         """What somebody enqueues by hand, or an entry that this version does not know, simply runs."""
         assert [desk.tick("of another version"), desk.tick("of another version")] == [{"ran": True}] * 2
