@@ -19,7 +19,7 @@ from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from aggregations.errors import AggregationError
+from aggregations.errors import AggregationError, MayPass
 from aggregations.members import PRIMARY, Address, Members, chosen, named
 from observability.metrics import REPLICA_READS
 
@@ -34,7 +34,7 @@ TURN_SECONDS = 1.0
 INVALID_OPTIONS = 72
 
 
-class PrimaryBusy(AggregationError):
+class PrimaryBusy(MayPass):
     """Raised when no secondary can be read, and the primary has as many of such reads as it may; it may pass."""
 
     def __init__(self, at_once: int) -> None:
@@ -114,7 +114,7 @@ class Replicas:
             PyMongoError: what the last attempt met with.
         """
         go = _Attempt(attempt, timeout_seconds, after)
-        if intent == "primary" or not self.has_secondaries():
+        if intent == "primary" or not self._has_secondaries():
             return go.at(self._primary, "primary", 0.0)
         addresses = self._members.readable()
         random.shuffle(addresses)
@@ -129,7 +129,7 @@ class Replicas:
 
     def survey(self) -> list[MemberView]:
         """Probe every secondary now and tell how the set stands."""
-        if self.has_secondaries():
+        if self._has_secondaries():
             self._members.survey()
         return self.members()
 
@@ -143,8 +143,7 @@ class Replicas:
             views.append(MemberView(named(address), _ROLES.get(role, "unknown"), lag, known.ejected if known else ""))
         return views
 
-    def has_secondaries(self) -> bool:
-        """Tell whether the set has members besides its primary."""
+    def _has_secondaries(self) -> bool:
         if not self._members.roles():
             self._primary.command("ping")  # a client that has not talked to anybody yet knows of nobody
         return len(self._members.roles()) > 1
@@ -203,7 +202,7 @@ class _Attempt(Generic[T]):
 def _may_pass_elsewhere(error: Exception) -> bool:
     """Tell whether another member may well answer what this one has not."""
     cause = _cause(error)
-    if isinstance(cause, ConnectionFailure | ExecutionTimeout):
+    if isinstance(error, MayPass) or isinstance(cause, ConnectionFailure | ExecutionTimeout):
         return True
     return isinstance(cause, OperationFailure) and (cause.code == INVALID_OPTIONS or cause.timeout)
 

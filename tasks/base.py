@@ -26,7 +26,6 @@ from pymongo.errors import (
 from redis.exceptions import RedisError
 
 from aggregations.errors import BudgetExceeded, MayPass, NotFound, UnknownAggregation
-from aggregations.replicas import PrimaryBusy
 from config.logs import bind_task, clear_task
 from config.queues import CORRELATION_HEADER
 from observability.metrics import TASK_RETRIES
@@ -53,7 +52,6 @@ PASSING: tuple[type[Exception], ...] = (
     InboxUnavailable,
     StreamContended,
     MayPass,
-    PrimaryBusy,
     RedisError,
     SoftTimeLimitExceeded,
 )

@@ -13,7 +13,7 @@ from aggregations.invalidation import Invalidator
 from aggregations.memory import Limits
 from aggregations.performance import PerformanceLog
 from aggregations.replicas import Replicas
-from aggregations.routed import Routing
+from aggregations.routed import RoutedReader
 from aggregations.runner import AggregationRunner
 from config.connections import bytes_client, redis_client
 from config.settings import Settings
@@ -35,7 +35,8 @@ WAITING_SHARE = 1 / 3
 def make_runner(
     settings: Settings, db: Database[Document], *, send: SendTask, clock: Clock, hot: HotReads, replicas: Replicas
 ) -> AggregationRunner:
-    """Return who answers aggregations, from the cache if there is one."""
+    """Return who answers aggregations, from the cache if there is one, else from where each read belongs."""
+    reader = RoutedReader(db, replicas)
 
     def ask_refresh(name: str, params: dict[str, Any]) -> None:
         bound = structlog.contextvars.get_contextvars().get("correlation_id")
@@ -46,7 +47,7 @@ def make_runner(
         clock=clock,
         cache=make_cache(settings),
         ask_refresh=ask_refresh,
-        readers=Routing(db, replicas),
+        readers=lambda _row: reader,
         watch=PerformanceLog(slow_seconds=settings.slow_read_ms / 1000),
         limits=limits(settings),
         note_use=hot.note,

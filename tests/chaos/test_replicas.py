@@ -2,15 +2,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
+from aggregations.cache import Cache
+from aggregations.catalogue import ContractParameters
 from aggregations.members import only_the_chosen
 from aggregations.replicas import MemberView, Place, PrimaryBusy, Replicas
+from aggregations.routed import RoutedReader
+from aggregations.runner import AggregationRunner
+from config.connections import bytes_client
 from tests.support.waiting import eventually
 from workers.stack import EmbeddedMongo
 
@@ -109,6 +116,28 @@ def secondaries(mongo: EmbeddedMongo) -> list[int]:
     return [member for member in range(3) if member != mongo.wait_for_primary()]
 
 
+def employed(db: Database[Document]) -> str:
+    """Have a contract with one employee, known to the secondaries as well; give the contract's id."""
+    user = db["users"].insert_one({"username": "huda"}).inserted_id
+    contract = db["contracts"].insert_one({"employee": [user]}).inserted_id
+    time.sleep(0.3)  # until the secondaries have both
+    return str(contract)
+
+
+def asking(
+    db: Database[Document], replicas: Replicas, cache: Cache | None
+) -> tuple[Callable[[str], Document], list[datetime]]:
+    """Give what asks for the employees of a contract, and the clock that it goes by."""
+    clock = [datetime.now(UTC)]
+    reader = RoutedReader(db, replicas)
+    runner = AggregationRunner(db, clock=lambda: clock[0], cache=cache, readers=lambda _: reader)
+
+    def ask(contract: str) -> Document:
+        return runner.run("contract_employees", ContractParameters(contract_id=contract))
+
+    return ask, clock
+
+
 class TestReplicas:
     """Heavy reads go to secondaries that are fresh enough, and leave the primary alone as far as possible."""
 
@@ -162,6 +191,32 @@ class TestReplicas:
                 node.admin.command("configureFailPoint", "rsSyncApplyStop", mode="off")
         assert took < 5
         watch(replicas, lambda: len(readable(replicas)) == 2, within_seconds=15)
+
+    def test_aggregation(self, replicas: Replicas, written: Database[Document]) -> None:
+        """An aggregation of the catalogue is answered by a secondary, and says of when its answer is."""
+        ask, _ = asking(written, replicas, None)
+        answer = ask(employed(written))
+        assert answer["source"] == "replica"
+        assert [one["username"] for one in answer["data"]] == ["huda"]
+        assert 0 <= (datetime.now(UTC) - datetime.fromisoformat(answer["as_of"])).total_seconds() < BOUND_SECONDS + 1
+
+    def test_stale_serves(
+        self, replicas: Replicas, written: Database[Document], mongo: EmbeddedMongo, redis_url: str
+    ) -> None:
+        """With every secondary dead and the primary's cap spent, a remembered answer past its soft age is served."""
+        known, unknown = employed(written), employed(written)
+        cache = Cache(bytes_client(redis_url, timeout_seconds=1), outages=(redis.exceptions.RedisError,))
+        ask, clock = asking(written, replicas, cache)
+        ask(known)
+        for member in secondaries(mongo):
+            mongo.kill(member)
+        eventually(lambda: not readable(replicas), what="the ejection of both")
+        clock[0] += timedelta(seconds=60)
+        for _ in range(AT_ONCE):
+            assert replicas._turns.acquire(blocking=False)
+        assert ask(known)["source"] == "cache"
+        with pytest.raises(PrimaryBusy):
+            ask(unknown)
 
     def test_all_dead(self, replicas: Replicas, mongo: EmbeddedMongo, client: MongoClient[Document]) -> None:
         """With every secondary dead the primary has no more of their reads at once than its cap; the rest may pass."""
