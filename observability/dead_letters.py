@@ -8,6 +8,7 @@ is about, so moving it twice leaves one row; who writes it has taken everything 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,6 +16,7 @@ from typing import Any, Final, Self
 
 from pymongo import DESCENDING, IndexModel
 from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 Document = dict[str, Any]
 
@@ -118,18 +120,21 @@ class DeadLetters:
         self.rows.create_indexes(list(self.INDEXES))
 
     def keep(self, letter: Letter) -> None:
-        """Write a letter down; what was given up before is counted, and waits for a person again."""
+        """Write a letter down; what was given up before is counted, and waits for a person again.
+
+        The same letter may be carried twice, by two carriers at once or by one that died between: it counts once.
+        """
         members = {name: value for name, value in asdict(letter).items() if name != "letter_id"}
-        self.rows.update_one(
-            {"_id": letter.letter_id},
-            {
-                "$setOnInsert": {"first_at": letter.at, "replays": []},
-                "$set": {**members, "kind": letter.kind.value, "status": "waiting"},
-                "$unset": {"redacted_at": ""},
-                "$inc": {"seen": 1},
-            },
-            upsert=True,
-        )
+        written_at = letter.at.isoformat()  # MongoDB's own times would take two within a millisecond for one
+        another = {"_id": letter.letter_id, "written_at": {"$ne": written_at}}
+        change = {
+            "$setOnInsert": {"first_at": letter.at, "replays": []},
+            "$set": {**members, "kind": letter.kind.value, "status": "waiting", "written_at": written_at},
+            "$unset": {"redacted_at": ""},
+            "$inc": {"seen": 1},
+        }
+        with suppress(DuplicateKeyError):
+            self.rows.update_one(another, change, upsert=True)
 
     def newest(self, *, replayed: bool = False, limit: int = 50) -> list[Document]:
         """List rows, newest first: those that wait for a person, or with `replayed` all."""
