@@ -8,12 +8,11 @@ from aggregations.parameters import PermissionsPage, UserPage
 from aggregations.public import PROJECT_IN_A_LIST, PUBLIC_USER, WHOLE
 
 
-def _user_with(name: str, source: str, matching: Document, shown: Document, asked: UserPage) -> list[Stage]:
-    listed = [{"$match": matching}, *part(asked), {"$project": shown}]
+def _user_with(name: str, lookup: Document, asked: UserPage) -> list[Stage]:
     return [
         {"$match": {"_id": ObjectId(asked.user_id)}},
         {"$project": PUBLIC_USER},
-        {"$lookup": {"from": source, "pipeline": listed, "as": name}},
+        {"$lookup": {**lookup, "as": name}},
         {"$set": cut(name, asked)},
     ]
 
@@ -25,12 +24,15 @@ def user_permissions(asked: UserPage) -> list[Stage]:
     permission is for stands in `_for`, and one that is rejected or revoked is none.
     """
     granted = {"_for": ObjectId(asked.user_id), "status": "granted"}
-    return _user_with("permissions_have", "permissions", granted, WHOLE, asked)
+    listed = [{"$match": granted}, *part(asked), {"$project": WHOLE}]
+    return _user_with("permissions_have", {"from": "permissions", "pipeline": listed}, asked)
 
 
 def user_projects(asked: UserPage) -> list[Stage]:
     """Return the pipeline over `users` that gives the projects whose `employee` is the user."""
-    return _user_with("projects", "projects", {"employee": ObjectId(asked.user_id)}, PROJECT_IN_A_LIST, asked)
+    listed = [*part(asked), {"$project": PROJECT_IN_A_LIST}]
+    theirs = {"from": "projects", "localField": "_id", "foreignField": "employee", "pipeline": listed}
+    return _user_with("projects", theirs, asked)
 
 
 def _user(found: list[Document]) -> Document:
