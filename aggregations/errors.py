@@ -83,3 +83,27 @@ class ReplicaBehind(MayPass):
 
 class CacheAway(AggregationError):
     """Raised when the cache cannot be used now; callers are answered without it and never see this."""
+
+
+class HistoryLost(AggregationError):
+    """Raised when the database cannot tell what has changed since the watcher's token: the oplog is too short.
+
+    Attributes:
+        reason: what the database calls it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class LeaseLost(AggregationError):
+    """Raised when somebody else has taken over what this process was at; its writes would be in the other's way.
+
+    Attributes:
+        what: the row of `mv_meta` that was leased.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(what)

@@ -80,6 +80,24 @@ def node_client(settings: Settings, node: tuple[str, int], *, timeout_seconds: f
     )
 
 
+def streaming_client(settings: Settings) -> MongoClient[Document]:
+    """Return a client for change streams: a time limit for whole operations would end each wait for a change.
+
+    Raises:
+        SettingsError: MONGO_URI is not set.
+    """
+    return MongoClient(
+        require(settings.mongo_uri, "MONGO_URI"),
+        appname="nestcms-watcher",
+        connect=False,
+        tz_aware=True,
+        tzinfo=UTC,
+        socketTimeoutMS=settings.mongo_timeout_ms,
+        connectTimeoutMS=min(settings.mongo_timeout_ms, settings.server_selection_timeout_ms),
+        serverSelectionTimeoutMS=settings.server_selection_timeout_ms,
+    )
+
+
 def database(client: MongoClient[Document], settings: Settings) -> Database[Document]:
     """Return the CMS's database, which is ours as well."""
     return client[settings.mongo_database]

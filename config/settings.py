@@ -143,6 +143,20 @@ class Settings(BaseSettings):
         2, description="how many heavy reads one process does at the primary for want of a secondary"
     )
 
+    # Materialised views: see docs/views.md.
+    watcher_lease_seconds: Annotated[float, Field(ge=2, le=60, allow_inf_nan=False)] = Field(
+        5, description="seconds until another watcher takes over from one that is silent"
+    )
+    views_sweep_seconds: Annotated[float, Field(ge=0.5, le=60, allow_inf_nan=False)] = Field(
+        2, description="seconds between two looks for views that have something to do"
+    )
+    views_bound_seconds: Annotated[float, Field(ge=2, le=600, allow_inf_nan=False)] = Field(
+        10, description="seconds that a view may be behind before reads go past it"
+    )
+    views_rebuild_hour: Annotated[int, Field(ge=0, le=23)] = Field(
+        1, description="the hour of the day, UTC, at which views are checked and built anew"
+    )
+
     # Who is told what has happened. Unset, nobody is.
     smtp_host: str | None = Field(None, description="the host of the mail server that confirmations are handed in to")
     smtp_port: Port = Field(587, description="the mail server's port")

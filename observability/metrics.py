@@ -159,3 +159,20 @@ REPLICA_READS = Counter(
     "tried elsewhere) or refused (by the cap on such reads at the primary).",
     ["source", "result"],
 )
+
+CHANGES_FOLLOWED = Counter(
+    "nestcms_changes_followed",
+    "Changes in the CMS's collections that the watcher has followed.",
+)
+
+VIEW_GROUPS = Counter(
+    "nestcms_view_groups_refreshed",
+    "Groups of materialised views that were read anew, by view.",
+    ["view"],
+)
+
+VIEW_DRIFT = Counter(
+    "nestcms_view_drift",
+    "Groups of materialised views that a rebuild found changed without a pending mark, by view.",
+    ["view"],
+)

@@ -1,6 +1,6 @@
 """The whole schedule: every periodic entry of the system."""
 
-from schedules import aggregations, audit, dead_letters, events, payments, retention, webhooks
+from schedules import aggregations, audit, dead_letters, events, payments, retention, views, webhooks
 from schedules.entries import Entry
 
 #: Every periodic entry of the system.
@@ -12,4 +12,5 @@ ENTRIES: tuple[Entry, ...] = (
     *audit.ENTRIES,
     *retention.ENTRIES,
     *aggregations.ENTRIES,
+    *views.ENTRIES,
 )

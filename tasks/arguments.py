@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from aggregations.tokens import cluster_time
+from aggregations.views import VIEWS
 from paytabs.card_data import refuse_card_data
 from paytabs.errors import InvalidRequest
 
@@ -21,6 +22,12 @@ def _web_address(value: str) -> str:
     if value.startswith(("https://", "http://")) and value.isascii() and value.isprintable() and " " not in value:
         return value
     raise PydanticCustomError("url", "an http(s) address")
+
+
+def _known_view(value: str) -> str:
+    if value in VIEWS:
+        return value
+    raise PydanticCustomError("view", "one of {known}", {"known": ", ".join(VIEWS)})
 
 
 def _moment(value: object) -> object:
@@ -165,6 +172,13 @@ class Invalidate(Arguments):
         Field(min_length=1, max_length=1_000),
     ]
     cluster_time: ClusterTime | None = None
+
+
+class RefreshViews(Arguments):
+    """A materialised view to refresh, all that have something to do without a name; `full` builds it anew."""
+
+    name: Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_view)] | None = None
+    full: bool = False
 
 
 class RunAggregation(Arguments):

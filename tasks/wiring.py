@@ -17,6 +17,7 @@ from aggregations.invalidation import Invalidator
 from aggregations.members import only_the_chosen
 from aggregations.replicas import Replicas
 from aggregations.runner import AggregationRunner
+from aggregations.view_desk import ViewDesk
 from config.connections import database, mongo_client
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
@@ -55,6 +56,7 @@ from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
 from tasks.timekeeping import seconds_left
+from tasks.viewing import make_desk
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
@@ -89,6 +91,7 @@ class World:
     replicas: Replicas
     hot: HotReads
     aggregations: AggregationRunner
+    views: ViewDesk
     gateway: GatedClient
     owner: str
     send: SendTask
@@ -185,7 +188,8 @@ def build_world(
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
-        aggregations=make_runner(settings, db, send=send, clock=clock, hot=hot, replicas=replicas), gateway=door,
+        aggregations=make_runner(settings, db, send=send, clock=clock, hot=hot, replicas=replicas),
+        views=make_desk(db, clock=clock, alerts=alerts, owner=owner), gateway=door,
         slots=Slots(db, clock=clock, lease=timedelta(seconds=settings.visibility_timeout_seconds)),
         hot=hot,
         replicas=replicas,
@@ -202,6 +206,7 @@ def ensure_indexes(built: World) -> None:
     built.outbox.ensure_indexes()
     built.sealer.ensure_indexes()
     built.slots.ensure_indexes()
+    built.views.ensure_indexes()
 
 
 _worlds: dict[int, World] = {}

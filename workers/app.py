@@ -32,6 +32,7 @@ TASK_MODULES = (
     "tasks.events",
     "tasks.maintenance",
     "tasks.aggregations",
+    "tasks.views",
     "tasks.dead_letters",
 )
 

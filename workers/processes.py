@@ -20,6 +20,7 @@ COMMANDS = {
     "worker-events": "celery -q -A workers.app worker -n events@%h -Q events --concurrency 2 --prefetch-multiplier 1",
     "worker-reads": "celery -q -A workers.app worker -n reads@%h -Q aggregations,maintenance --concurrency 2",
     "beat": "celery -q -A workers.app beat -s {local_dir}/celerybeat-schedule --pidfile=",
+    "watcher": "python -m workers.watcher",
     "receiver": "gunicorn workers.wsgi:app -c workers/gunicorn_conf.py",
     "flower": "celery -A workers.app flower --conf=workers/flowerconfig.py",
 }
@@ -43,6 +44,7 @@ _READY: dict[str, Callable[[Settings], Ready]] = {
     "worker-events": lambda _: writes(r"events@\S+ ready"),
     "worker-reads": lambda _: writes(r"reads@\S+ ready"),
     "beat": lambda _: writes(r"beat: Starting"),
+    "watcher": lambda _: writes(r"watcher ready"),
     "receiver": lambda settings: answers(f"http://127.0.0.1:{settings.receiver_port}/healthz"),
     "flower": lambda settings: answers(f"http://127.0.0.1:{settings.flower_port}/healthcheck"),
 }

@@ -1,0 +1,118 @@
+"""A change as the database tells it, and what it makes of the fields that are kept.
+
+A document that is looked up for an update is as it is now, perhaps several changes later; which groups it went through
+would be lost. So the kept fields are taken from what the update itself says, one change after the other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from typing import Any
+
+import bson
+from bson import CodecOptions, Timestamp
+from bson.codec_options import DatetimeConversion
+
+from aggregations.view_keys import references
+from aggregations.view_sources import KEPT, REFERENCES, SHOWN, WATCHED, kept
+
+Document = dict[str, Any]
+
+#: No document may stop the watcher: neither a time that Python has no room for nor a text that is not UTF-8.
+LENIENT: CodecOptions[Document] = CodecOptions(
+    tz_aware=True,
+    tzinfo=UTC,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+)
+
+#: How many documents of one kind an entry of the map lists at most, or it would be too large for the database.
+MOST_LISTED = 50_000
+
+#: Kinds of changes to one document.
+OF_DOCUMENTS = frozenset({"insert", "update", "replace", "delete"})
+
+#: Kinds of changes after which a collection is not what the map and the views were made of.
+OF_COLLECTIONS = frozenset({"drop", "rename", "dropDatabase", "invalidate"})
+
+
+@dataclass(frozen=True)
+class Key:
+    """A source document: its collection, and its id as bytes, since an id may be of any type."""
+
+    collection: str
+    encoded: bytes
+    one: Any = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, collection: str, one: object) -> "Key":
+        """Return the key of a document by its id."""
+        return cls(collection, bson.encode({"": one}), one)
+
+    @property
+    def stored(self) -> Document:
+        """How it stands in the map."""
+        return {"c": self.collection, "d": self.one}
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change.
+
+    Attributes:
+        kind: `insert`, `update`, `replace`, `delete`, or one of `OF_COLLECTIONS`.
+        key: the document; its id is None when it is about a collection.
+        at: the database's time of the change.
+        document: its shown fields after an insert or a replace; after an update as they are now, None if it is gone.
+        updated: what an update has set.
+        removed: what an update has taken away.
+    """
+
+    kind: str
+    key: Key
+    at: Timestamp
+    document: Document | None = None
+    updated: Mapping[str, Any] = field(default_factory=dict)
+    removed: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, event: Document) -> "Change":
+        """Read an event of the change stream."""
+        told = event.get("updateDescription") or {}
+        return cls(
+            kind=event["operationType"],
+            key=Key.of(event.get("ns", {}).get("coll", ""), event.get("documentKey", {}).get("_id")),
+            at=event["clusterTime"],
+            document=event.get("fullDocument"),
+            updated=told.get("updatedFields") or {},
+            removed=told.get("removedFields") or (),
+        )
+
+
+def fields_after(change: Change, before: Mapping[str, Any] | None) -> Document:
+    """Return the kept fields after a change to a document, from those before it."""
+    if change.kind != "update" or before is None:
+        return kept(change.key.collection, change.document or change.updated)
+    names = KEPT.get(change.key.collection, ())
+    after = {name: before[name] for name in names if name in before and name not in change.removed}
+    return after | kept(change.key.collection, change.updated)
+
+
+def listed_in(collection: str, document: Mapping[str, Any]) -> frozenset[Key]:
+    """Return the documents that a document lists."""
+    fields = REFERENCES.get(collection, {})
+    return frozenset(
+        Key.of(source, one) for name, source in fields.items() for one in references(document.get(name))[:MOST_LISTED]
+    )
+
+
+def stream_pipeline() -> list[Document]:
+    """Return the stages of the change stream: what is watched, without what nobody needs to see."""
+    structural = {"operationType": {"$in": ["dropDatabase", "invalidate"]}}
+    shown = {f"fullDocument.{name}": 1 for name in SHOWN}
+    told = {"updateDescription.removedFields": 1}
+    told |= {f"updateDescription.updatedFields.{name}": 1 for name in SHOWN}
+    return [
+        {"$match": {"$or": [{"ns.coll": {"$in": [*WATCHED]}}, {"to.coll": {"$in": [*WATCHED]}}, structural]}},
+        {"$project": {"operationType": 1, "ns": 1, "documentKey": 1, "clusterTime": 1, **told, **shown}},
+    ]

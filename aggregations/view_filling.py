@@ -1,0 +1,52 @@
+"""Makes the map from what the collections hold, document by document, in the order of their ids."""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from bson import Timestamp
+from pymongo.database import Database
+
+from aggregations.change_stream import Document
+from aggregations.changes import LENIENT, Key, listed_in
+from aggregations.view_members import Entry, Members
+from aggregations.view_sources import KEPT, REFERENCES, is_kept, kept
+
+#: How many entries are written at once.
+CHUNK = 2_000
+
+#: How often whoever fills looks up from it, in seconds.
+PAUSE_SECONDS = 0.5
+
+
+def fill(database: Database[Document], members: Members, at: Timestamp, look_up: Callable[[], object]) -> None:
+    """Write an entry for every document there is.
+
+    Args:
+        database: the CMS's.
+        members: the map.
+        at: a time of the database from before the reading.
+        look_up: called from time to time.
+    """
+    last = time.monotonic()
+    for collection in {*KEPT, *REFERENCES}:
+        if not is_kept(collection):
+            continue
+        documents = _documents(database, collection)
+        while part := list(islice(documents, CHUNK)):
+            members.add(dict(_entry(collection, document, at) for document in part))
+            if time.monotonic() >= last + PAUSE_SECONDS:
+                look_up()
+                last = time.monotonic()
+
+
+def _documents(database: Database[Document], collection: str) -> Iterator[Document]:
+    shown = dict.fromkeys([*KEPT.get(collection, ()), *REFERENCES.get(collection, ())], 1)
+    # A cursor of its own time limit would end in the midst of a million documents; each batch has one.
+    rows = database.get_collection(collection, codec_options=LENIENT)
+    yield from rows.find({}, {"_id": 1, **shown}, batch_size=CHUNK, hint=[("_id", 1)])
+
+
+def _entry(collection: str, document: Document, at: Timestamp) -> tuple[Key, Entry]:
+    fields = kept(collection, document)
+    return Key.of(collection, document["_id"]), Entry(fields, listed_in(collection, document), at)

@@ -1,0 +1,211 @@
+"""Refreshes a view: the groups that are marked, and no others.
+
+A part of the marks is read, their groups are read from the sources at the marks' time or after it, and then all is
+written in one transaction: the groups, their disappearance, the end of the marks that nobody has raised meanwhile. The
+transaction finds the lease's fence unchanged or fails, so that a process that was frozen cannot write what is older.
+
+A group that the rebuild has marked, and that is not what it should be although no change is pending, has drifted.
+Before that is said, the watcher has to have followed all changes that the reading may have seen.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import structlog
+from bson import Timestamp
+from pymongo import ReadPreference
+from pymongo.client_session import ClientSession
+from pymongo.database import Database
+from pymongo.errors import OperationFailure
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from aggregations.aggregation import Document
+from aggregations.view_groups import GroupReader, Groups, fingerprint
+from aggregations.view_keys import Group
+from aggregations.view_marks import Mark, Marks
+from aggregations.view_state import ViewState
+from aggregations.view_store import ViewStore
+from aggregations.views import View
+
+log = structlog.get_logger(__name__)
+
+#: How many groups are refreshed at once.
+CHUNK = 40
+
+#: How long a refresher is the only one of its view without a sign of life, in seconds.
+LEASE_SECONDS = 10.0
+
+#: How long the watcher has to follow before a difference is judged, in seconds.
+JUDGE_SECONDS = 5.0
+
+#: How often it is looked whether it has, in seconds.
+LOOK_SECONDS = 0.05
+
+#: Raises an alert: a name, what it is about, a sentence.
+Alert = Callable[[str, str, str], None]
+
+
+@dataclass
+class Outcome:
+    """What a refresh has done.
+
+    Attributes:
+        groups: how many groups were read and written.
+        drifted: which of them had changed without a mark.
+        unjudged: how many differed while the watcher did not follow, so that nobody knows.
+        failed: which could not be read; their marks stay.
+        left: whether marks are left because the time was up.
+        judge: whether differences are judged.
+    """
+
+    groups: int = 0
+    drifted: list[str] = field(default_factory=list)
+    unjudged: int = 0
+    failed: set[Group] = field(default_factory=set)
+    left: bool = False
+    judge: bool = False
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The turn to write a view: a lease and its fence."""
+
+    lease: ViewState
+    fence: int
+
+    def keep(self, view: View) -> None:
+        """Keep the turn for a while longer."""
+        self.lease.take(view.name, LEASE_SECONDS)
+
+    def write(self, view: View, change: Mapping[str, Any], session: ClientSession | None = None) -> None:
+        """Change the view's row.
+
+        Raises:
+            LeaseLost: it is another's turn by now.
+        """
+        self.lease.write(view.name, self.fence, change, session)
+
+
+class Refresher:
+    """Refreshes views.
+
+    Args:
+        database: the CMS's.
+        state: how far watcher and views are.
+        clock: aware UTC time.
+        alert: tells operators.
+        judge_seconds: how long the watcher has to follow before a difference is judged.
+    """
+
+    def __init__(
+        self,
+        database: Database[Document],
+        state: ViewState,
+        *,
+        clock: Callable[[], datetime],
+        alert: Alert,
+        judge_seconds: float = JUDGE_SECONDS,
+    ) -> None:
+        self._db, self._state, self._clock, self._alert = database, state, clock, alert
+        self._marks, self._reader, self._judge_seconds = Marks(database), GroupReader(database), judge_seconds
+
+    def refresh(self, view: View, turn: Turn, ends_at: float, *, judge: bool = False) -> Outcome:
+        """Refresh what is marked, until nothing is or the time is up.
+
+        Args:
+            view: the view.
+            turn: the turn to write it.
+            ends_at: by the monotonic clock.
+            judge: whether what the rebuild has marked can have drifted; not while a view is built for the first time.
+
+        Raises:
+            LeaseLost: another has taken over.
+        """
+        outcome = Outcome(judge=judge)
+        while marks := self._marks.pending(view.name, CHUNK, without=outcome.failed):
+            # However short the time is, each run gets on.
+            if (outcome.groups or outcome.failed) and time.monotonic() >= ends_at:
+                outcome.left = True
+                break
+            self._some(view, turn, marks, outcome)
+            turn.keep(view)
+        return outcome
+
+    def _some(self, view: View, turn: Turn, marks: Sequence[Mark], outcome: Outcome) -> None:
+        as_of = self._clock()
+        try:
+            found = self._reader.read(view, [mark.group for mark in marks], max(mark.at for mark in marks))
+        except OperationFailure as error:
+            if error.timeout or error.has_error_label("RetryableReadError") or error.code in PASSING:
+                raise
+            self._apart(view, turn, marks, outcome, error)
+            return
+        store = ViewStore(self._db, view)
+        differing, known = self._differing(store, marks, found, outcome)
+
+        def write(session: ClientSession) -> list[str]:
+            turn.write(view, {"refreshed_at": as_of}, session)
+            now = self._marks.again(marks, session)
+            store.replace([mark.group for mark in marks], found.rows, (as_of, found.reached), session)
+            self._marks.clear(marks, session)
+            same = {mark.group for mark in marks if mark.group in now and now[mark.group].sequence == mark.sequence}
+            return [name for name, group in differing if group is None or group in same]
+
+        drifted = self._transaction(write)
+        outcome.groups += len(marks)
+        if known:
+            outcome.drifted += drifted
+        else:
+            outcome.unjudged += len(drifted)
+
+    def _differing(
+        self, store: ViewStore, marks: Sequence[Mark], found: Groups, outcome: Outcome
+    ) -> tuple[list[tuple[str, Group | None]], bool]:
+        """Return what is not as it should be with no change pending, and whether the watcher has followed that far."""
+        suspects = [mark.group for mark in marks if outcome.judge and not mark.changed]
+        if not suspects:
+            return [], True
+        stored = store.stored(suspects)
+        wrong = [one for one in suspects if fingerprint(stored.get(one)) != fingerprint(found.rows.get(one))]
+        differing: list[tuple[str, Group | None]] = [(str(one), one) for one in wrong]
+        differing += [(name, None) for name in store.crooked(suspects)]
+        # A watcher that did not follow once in this run is not waited for again.
+        return differing, not differing or (not outcome.unjudged and self._followed(found.reached))
+
+    def _followed(self, reached: Timestamp) -> bool:
+        """Wait until every change up to a time has its marks; False when the watcher does not get there."""
+        ends_at = time.monotonic() + self._judge_seconds
+        while True:
+            position = self._state.position()
+            if position.ready and position.at is not None and position.at >= reached:
+                return True
+            if time.monotonic() >= ends_at:
+                return False
+            time.sleep(LOOK_SECONDS)
+
+    def _apart(self, view: View, turn: Turn, marks: Sequence[Mark], outcome: Outcome, error: OperationFailure) -> None:
+        """Read groups one by one when they cannot be read together: one bad group must not hold up the others."""
+        if len(marks) > 1:
+            for mark in marks:
+                self._some(view, turn, [mark], outcome)
+            return
+        group = marks[0].group
+        outcome.failed.add(group)
+        self._alert("view_group_unreadable", f"{view.name}:{group}", f"the database says code {error.code}")
+
+    def _transaction(self, body: Callable[[ClientSession], list[str]]) -> list[str]:
+        with self._db.client.start_session() as session:
+            return session.with_transaction(
+                body,
+                read_concern=ReadConcern("snapshot"),
+                write_concern=WriteConcern("majority", j=True),
+                read_preference=ReadPreference.PRIMARY,
+            )
+
+
+#: Errors of the database's, not of a group's: not primary any more, shutting down, interrupted, over its time.
+PASSING = frozenset({50, 91, 189, 10107, 11600, 11602, 13435, 13436})

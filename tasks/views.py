@@ -1,0 +1,64 @@
+"""Tasks for materialised views: `views.refresh` does what is due, `maintenance.rebuild_views` checks them all."""
+
+from datetime import timedelta
+from typing import Any
+
+from aggregations.views import VIEWS
+from payments.events import Context
+from tasks.arguments import Arguments, RefreshViews
+from tasks.base import domain_task
+from tasks.sweeping import enqueued
+from tasks.timekeeping import seconds_left
+from tasks.wiring import World
+
+#: How long one run goes on before it leaves the rest to the next one, in seconds.
+SLICE_SECONDS = 20.0
+
+#: What is left to a task's end when the last part of a slice begins, in seconds.
+LAST_PART_SECONDS = 15.0
+
+#: The alert about a watcher that does not follow; its key.
+WATCHER_BEHIND, WATCHER = "watcher_behind", "watcher"
+
+#: How old a rebuild may become whatever the hour, in hours; and how old one has to be at the hour that is set.
+OLDEST_HOURS, NIGHTLY_HOURS = 48, 12
+
+
+@domain_task("views.refresh", RefreshViews)
+def refresh(world: World, asked: RefreshViews, context: Context) -> dict[str, Any]:
+    """Refresh a view, or go on with its rebuild; without a name have all refreshed that have something to do."""
+    correlation_id = context.correlation_id
+    if asked.name is None:
+        names = [*VIEWS] if asked.full else _due(world)
+        full = {"full": True} if asked.full else {}
+        return enqueued(world.send("views.refresh", correlation_id=correlation_id, name=name, **full) for name in names)
+    view = VIEWS[asked.name]
+    if asked.full:
+        world.views.begin_rebuild(view)
+    report = world.views.go_on(view, max(0.0, min(SLICE_SECONDS, seconds_left() - LAST_PART_SECONDS)))
+    if report.left:
+        world.send("views.refresh", correlation_id=correlation_id, name=asked.name)
+    return report.to_json()
+
+
+@domain_task("maintenance.rebuild_views", Arguments)
+def rebuild_views(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Have views built anew at the hour that is set for it, and at any hour those that have waited for too long."""
+    del asked
+    at_night = world.clock().hour == world.settings.views_rebuild_hour
+    hours = NIGHTLY_HOURS if at_night else OLDEST_HOURS
+    names = world.views.overdue(timedelta(hours=hours))
+    return enqueued(
+        world.send("views.refresh", correlation_id=context.correlation_id, name=name, full=True) for name in names
+    )
+
+
+def _due(world: World) -> list[str]:
+    """Return the views that have something to do, after a look at how far the watcher is."""
+    behind = world.views.seconds_behind()
+    if behind is None or behind > world.settings.views_bound_seconds:
+        how = "does not run" if behind is None else f"is {behind:.0f} s behind"
+        world.alerts.raise_alert(WATCHER_BEHIND, WATCHER, f"the watcher {how}: reads go past the views")
+    else:
+        world.alerts.resolve(WATCHER_BEHIND, WATCHER)
+    return world.views.due()
