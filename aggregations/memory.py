@@ -166,20 +166,27 @@ class Memory:
         return entry is not None and (entry.too_large or entry.read_at >= asked.not_before)
 
     def _in_turn(self, cache: Cache, asked: Question, patience: "Patience") -> Answer | None:
-        """Build if the turn can be had, and store what was built."""
+        """Build if the turn can be had, and store what was built; None when that is somebody else's, or done."""
         with self._place(patience):
             lease_seconds = asked.row.budget_ms / 1000 + self._limits.margin_seconds
             turn = cache.begin(asked.key, asked.tags, lease_seconds=lease_seconds)
             if turn is None:
                 return None
             try:
-                built = self._build(asked, turn)
+                return self._built(cache, asked, turn)
             except BaseException:
                 with suppress(CacheAway):  # the lease ends by itself
                     cache.give_up(asked.key, turn)
                 raise
-            self._store(cache, asked, turn, built)
-            return built
+
+    def _built(self, cache: Cache, asked: Question, turn: Turn) -> Answer | None:
+        # Between the look and the turn lies the wait for a place, in which another may have built it.
+        if self._is_young(cache, asked):
+            cache.give_up(asked.key, turn)
+            return None
+        built = self._build(asked, turn)
+        self._store(cache, asked, turn, built)
+        return built
 
     def _store(self, cache: Cache, asked: Question, turn: Turn, built: Answer) -> None:
         now = self._clock()

@@ -171,6 +171,13 @@ class TestOneBuild:
         assert sorted(answer["source"] for answer in got) == ["cache"] * 19 + ["primary"]
         assert shelf.builds == 1
 
+    def test_wait_for_a_place(self, make_shelf: MakeShelf) -> None:
+        """Who has waited for a place to read in looks again: what was built meanwhile is not built once more."""
+        shelf = make_shelf(limits=Limits(at_once=1), during=lambda: time.sleep(0.1))
+        told = [got for _, got in together(10, shelf.told)]
+        assert {data for data, _ in told} == {1}
+        assert shelf.builds == 1
+
     def test_paused_beyond_its_lease(self, make_shelf: MakeShelf) -> None:
         """A builder that slept past its lease gets its own answer, and does not replace the later one's."""
         asleep, awake = threading.Event(), threading.Event()
