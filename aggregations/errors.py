@@ -56,6 +56,21 @@ class BudgetExceeded(AggregationError):
         return f"{self.name}: the database stopped it at its time budget of {self.budget_ms} ms; ask for less"
 
 
+class AnswerTooLarge(AggregationError):
+    """Raised when an answer would be longer than a document of MongoDB may be.
+
+    Attributes:
+        name: The aggregation.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return f"{self.name}: the answer would be longer than the 16 MB of one document; ask for less"
+
+
 class MayPass(AggregationError):
     """Raised when the same read may be answered a moment later; the root of what is worth another try."""
 

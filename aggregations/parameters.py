@@ -1,6 +1,6 @@
 """What aggregations are asked with: closed models with a limit on everything that could grow."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
@@ -12,6 +12,9 @@ MOST = 1_000
 #: How many members a list has when nobody says.
 USUAL = 100
 
+#: The longest span of days that is asked about.
+MOST_DAYS = 92
+
 
 def _moment(value: object) -> object:
     try:
@@ -22,6 +25,12 @@ def _moment(value: object) -> object:
     except (ValueError, OverflowError):
         pass
     raise PydanticCustomError("moment", "a time as ISO-8601 with its zone, such as 2026-08-06T10:15:30Z")
+
+
+def _before_the_last_days(moment: datetime) -> datetime:
+    if moment >= datetime.max.replace(tzinfo=UTC) - timedelta(days=MOST_DAYS):
+        raise PydanticCustomError("too_late", "a time that ends before the year 10000 with its days")
+    return moment
 
 
 def _ascending(days: list[int]) -> list[int]:
@@ -131,5 +140,5 @@ class AgeParameters(Parameters):
 class RecentParameters(Parameters):
     """`days` from `since` on; without `since` the last ones."""
 
-    since: Moment | None = None
-    days: Annotated[int, Field(ge=1, le=92)] = 30
+    since: Annotated[Moment, AfterValidator(_before_the_last_days)] | None = None
+    days: Annotated[int, Field(ge=1, le=MOST_DAYS)] = 30

@@ -4,7 +4,7 @@
 as exact decimals; a payment whose amount or currency cannot be read is in no sum and counted in `unreadable`.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from bson import ObjectId
 
@@ -17,6 +17,9 @@ from aggregations.public import PUBLIC_PAYMENT
 #: The most rows that a summary has; there would have to be a century of months in ten currencies.
 MOST_ROWS = 10_000
 
+#: Between these a time has a month that can be written.
+FIRST_MOMENT, LAST_MOMENT = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
 
 def payments_summary(asked: SpanParameters) -> list[Stage]:
     """Return the pipeline over `payments` with one row per currency, status and month.
@@ -25,7 +28,9 @@ def payments_summary(asked: SpanParameters) -> list[Stage]:
     once per payment.
     """
     month = {"$dateToString": {"date": "$createdAt", "format": "%Y-%m"}}
-    dated = {"$cond": [{"$eq": [{"$type": "$createdAt"}, "date"]}, month, None]}
+    # Only times lie between these two; of years beyond four digits the server would refuse to write one.
+    within = {"$and": [{"$gte": ["$createdAt", FIRST_MOMENT]}, {"$lte": ["$createdAt", LAST_MOMENT]}]}
+    dated = {"$cond": [within, month, None]}
     raw = {"currency": "$currency", "status": "$status", "month": dated}
     read = {
         "currency": currency("$_id.currency"),

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 
 import pymongo
 from bson import Timestamp
+from bson.codec_options import DatetimeConversion
 from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
@@ -22,12 +23,15 @@ from pymongo.read_concern import ReadConcern
 
 from aggregations.aggregation import Stage
 from aggregations.catalogue import Aggregation
-from aggregations.errors import BudgetExceeded, ReplicaBehind
+from aggregations.errors import AnswerTooLarge, BudgetExceeded, ReplicaBehind
 
 Document = dict[str, Any]
 
 #: A node has not even heard of the time it is asked to read after.
 INVALID_OPTIONS = 72
+
+#: MongoDB's codes for a document of more than 16 MB: the pipeline's own, and what a join brings together.
+TOO_LARGE = frozenset({4568, 10334})
 
 #: How long a node has for a sign of life, in seconds.
 PING_SECONDS = 1.0
@@ -70,6 +74,7 @@ class DatabaseReader:
 
         Raises:
             BudgetExceeded: the primary stopped it.
+            AnswerTooLarge: it is more than MongoDB puts into one document.
             ReplicaBehind: a secondary stopped it, or has not reached the time.
             PyMongoError: whatever else the database says.
         """
@@ -91,9 +96,12 @@ class DatabaseReader:
             return self._db.command(asked, read_preference=_PREFERENCES[self.source])
 
     def _collection(self, row: Aggregation) -> Collection[Document]:
-        preference = _PREFERENCES[self.source]
         return self._db.get_collection(
-            row.collections[0], read_preference=preference, read_concern=ReadConcern("majority")
+            row.collections[0],
+            read_preference=_PREFERENCES[self.source],
+            read_concern=ReadConcern("majority"),
+            # JavaScript writes years that Python has not; they arrive as they are instead of stopping the read.
+            codec_options=self._db.codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO),
         )
 
     @contextmanager
@@ -116,6 +124,8 @@ class DatabaseReader:
                 raise ReplicaBehind(f"{row.name}: the secondary did not answer within {row.budget_ms} ms") from error
             raise BudgetExceeded(row.name, row.budget_ms) from error
         except OperationFailure as error:
+            if error.code in TOO_LARGE:
+                raise AnswerTooLarge(row.name) from error
             if error.code != INVALID_OPTIONS or "afterClusterTime" not in str(error):
                 raise
             raise ReplicaBehind(f"{row.name}: the {self.source} has not heard of the change yet") from error

@@ -25,7 +25,7 @@ from pymongo.errors import (
 )
 from redis.exceptions import RedisError
 
-from aggregations.errors import BudgetExceeded, MayPass, NotFound, UnknownAggregation
+from aggregations.errors import AnswerTooLarge, BudgetExceeded, MayPass, NotFound, UnknownAggregation
 from config.logs import bind_task, clear_task
 from config.queues import CORRELATION_HEADER
 from observability.metrics import TASK_RETRIES
@@ -63,6 +63,7 @@ CALLERS_MISTAKES: tuple[type[Exception], ...] = (
     NotFound,
     UnknownAggregation,
     BudgetExceeded,
+    AnswerTooLarge,
 )
 
 #: Server errors that MongoDB itself says may be tried again.

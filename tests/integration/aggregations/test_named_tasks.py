@@ -37,6 +37,7 @@ WRONG: dict[str, tuple[str, Json, str]] = {
     "no zone": ("payments_summary", {"since": "2026-01-01T00:00:00"}, "since"),
     "no time": ("payments_summary", {"until": "yesterday"}, "until"),
     "year 0": ("payments_summary", {"until": "0001-01-01T00:00:00+14:00"}, "until"),
+    "no year left": ("gateway_performance", {"since": "9999-12-01T00:00:00Z"}, "since"),
     "too long a span": ("gateway_performance", {"days": 93}, "days"),
     "descending": ("receivables_ageing", {"brackets_days": [60, 30]}, "brackets_days"),
     "absurd age": ("receivables_ageing", {"brackets_days": [3_651]}, "brackets_days.0"),
