@@ -19,6 +19,12 @@ GUARD_START_SECONDS = 30.0
 #: How long a server has between SIGTERM and SIGKILL, in seconds, unless its starter says otherwise.
 GRACE_SECONDS = 10.0
 
+#: How long a program has to stop when it is told to, in seconds; a thread that waits for the disk stops afterwards.
+HALT_SECONDS = 5.0
+
+#: How long between two looks at whether it has, in seconds.
+HALT_LOOK_SECONDS = 0.001
+
 
 class GuardedProcess:
     """One running program in its own session and process group, ended with everything it started.
@@ -80,6 +86,13 @@ class GuardedProcess:
         except ProcessLookupError:
             return
 
+    def halt(self) -> None:
+        """Stop the program's whole group with SIGSTOP, and return when none of its own threads runs any more."""
+        self.signal(signal.SIGSTOP, group=True)
+        deadline = time.monotonic() + HALT_SECONDS
+        while self.returncode is None and not _is_halted(self.pid) and time.monotonic() < deadline:
+            time.sleep(HALT_LOOK_SECONDS)
+
     def wait(self, timeout_seconds: float | None = None) -> bool:
         """Wait for the end of the program and of everything it started; say whether that came in time."""
         try:
@@ -112,3 +125,13 @@ class GuardedProcess:
                 raise ChildProcessError(f"the guard of {self.argv[0]} did not start")
             text += piece
         return int(text)
+
+
+def _is_halted(pid: int) -> bool:
+    """Tell whether all threads of a process are stopped: the signal has been sent before they are."""
+    try:
+        lines = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:  # a thread has just ended
+        return False
+    # The state follows the program's name, which stands in parentheses and may hold some itself.
+    return all(line.rpartition(")")[2].split()[0] in "tT" for line in lines)

@@ -107,9 +107,9 @@ class LocalServer:
         self.stop(immediately=True)
 
     def freeze(self) -> None:
-        """Halt the server with SIGSTOP: it keeps its connections and answers nobody."""
+        """Halt the server with SIGSTOP: from now on it keeps its connections and answers nobody."""
         if self.process is not None:
-            self.process.signal(signal.SIGSTOP, group=True)
+            self.process.halt()
             self.frozen = True
 
     def thaw(self) -> None:

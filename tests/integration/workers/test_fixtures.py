@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import redis
 import requests
@@ -39,6 +41,19 @@ class TestServersOfTheRun:
             session.with_transaction(lambda inside: database["pairs"].insert_one({"a": 1}, session=inside))
         assert database["pairs"].count_documents({}) == 1
         assert mongo.primary_index() == 0
+
+    def test_frozen_is_silent(self, database: Database[Document], mongo: EmbeddedMongo) -> None:
+        """Once a node is frozen nothing of it runs: a test that goes on then gets no late answer."""
+        process = mongo.servers[0].process
+        assert process is not None
+        running = []
+        for _ in range(60):
+            database.command("ping")
+            mongo.freeze(0)
+            stats = [path.read_text() for path in Path(f"/proc/{process.pid}/task").glob("*/stat")]
+            mongo.thaw(0)
+            running += [line for line in stats if line.rpartition(")")[2].split()[0] != "T"]
+        assert not running
 
 
 class TestSandboxOfTheRun:
