@@ -4,6 +4,8 @@ A chunk draws from a generator of its own, so that the documents are the same ho
 """
 
 import multiprocessing
+import os
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -129,9 +131,18 @@ _own: list[tuple[MongoClient[Document], Settings]] = []
 
 
 def _begin(settings: Settings) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _own.append((mongo_client(settings, timeout_seconds=BATCH_SECONDS), settings))
 
 
 def _write_chunk(plan: SeedPlan, chunk: Chunk) -> Counter[str]:
     [(client, settings)] = _own
     return write_chunk(database(client, settings), plan, chunk)
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as the command is gone: killed outright, it tells its pool nothing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

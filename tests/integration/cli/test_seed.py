@@ -1,5 +1,8 @@
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -9,6 +12,8 @@ from pymongo.database import Database
 from aggregations.index_facts import CMS_COLLECTIONS
 from config.settings import Settings
 from tests.integration.cli.conftest import Command
+from tests.support.processes import ROOT, alive, descendants
+from tests.support.waiting import eventually
 from workers import seed_writing
 from workers.seed_plan import SeedPlan
 
@@ -92,3 +97,19 @@ class TestSeed:
             for name in written:
                 database[name].delete_many({})
         assert pictures[0] == pictures[1]
+
+    def test_killed(self, settings: Settings, database: Database[Json], tmp_path: Path) -> None:
+        """A command that is killed outright leaves no process behind, and a second one writes the rest."""
+        plan, words = SeedPlan(0.02), ("--scale", "0.02", "--processes", "2", "--yes-into", settings.mongo_database)
+        where = {"MONGO_URI": str(settings.mongo_uri), "MONGO_DATABASE": settings.mongo_database}
+        program = [sys.executable, "-m", "workers.cli", "seed", *words]
+        with subprocess.Popen(
+            program, cwd=tmp_path, env={**os.environ, **where, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL
+        ) as begun:
+            eventually(database["users"].find_one, within_seconds=30, what="the first documents")
+            left = descendants(begun.pid)
+            begun.kill()
+        assert left
+        eventually(lambda: not alive(left), what="the end of the others")
+        seed_writing.write(settings, plan, processes=1)
+        assert sum(database[name].count_documents({}) for name in CMS_COLLECTIONS) == plan.documents
