@@ -23,7 +23,7 @@ def booked(member: str, otherwise: Expression) -> Expression:
     return {"$cond": [{"$eq": [text, "0"]}, 0, {"$ifNull": [text_amount(text), otherwise]}]}
 
 
-def owed(due: str, paid: str) -> Expression:
+def owed(due: Expression, paid: Expression) -> Expression:
     """Return what is still to be paid: nothing where more was paid than is due."""
     return {"$max": [0, {"$subtract": [due, paid]}]}
 
