@@ -1,11 +1,13 @@
 """`nestcms-workers seed`: CMS-shaped data to try things on; it stops at data that is there, and at a real server."""
 
 import contextlib
+import math
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import Any
 
 import click
 from pymongo.database import Database
@@ -32,8 +34,19 @@ MOST_PROCESSES = 4
 UNIQUE_FIELDS = ("username", "phone")
 
 
+class Scale(click.FloatRange):
+    """A number within a range, to which NaN does not belong; click compares, and NaN is neither below nor above."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - as click has it
+        """Read a scale."""
+        scale = super().convert(value, param, ctx)
+        if math.isnan(scale):
+            self.fail(f"{value} is no scale.", param, ctx)
+        return scale
+
+
 @click.command()
-@click.option("--scale", type=click.FloatRange(min=0, max=LARGEST_SCALE, min_open=True), required=True,
+@click.option("--scale", type=Scale(min=0, max=LARGEST_SCALE, min_open=True), required=True,
               help="1 is 10,000 users, 50,000 projects, 500,000 payments; 0.001 a thousandth of it.")  # fmt: skip
 @click.option(
     "--seed", type=click.IntRange(min=0, max=2**31), default=1, show_default=True, help="Other data with each."

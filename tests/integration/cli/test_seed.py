@@ -80,7 +80,7 @@ class TestSeed:
                 json.dump(run | {"addresses": {"MongoDB": told}}, file)
             assert command("seed", "--scale", "0.0002").exit_code == code
 
-    @pytest.mark.parametrize("scale", ["0", "-1", "11", "x"])
+    @pytest.mark.parametrize("scale", ["0", "-1", "11", "nan", "x"])
     def test_absurd_scale(self, command: Command, servers: dict[str, str], scale: str) -> None:
         """A scale that is none is refused before anything is looked at."""
         assert command("seed", "--scale", scale, **servers).exit_code == 2
