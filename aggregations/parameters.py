@@ -3,8 +3,19 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
+
+from aggregations.plain import iso_utc
 
 #: The most members that one list of an answer has, and the most ids that are asked about at once.
 MOST = 1_000
@@ -43,7 +54,8 @@ def _ascending(days: list[int]) -> list[int]:
 DocumentId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{24}$")]
 
 #: A time: ISO-8601 text with its zone; UTC and to the millisecond from here on, as MongoDB keeps it.
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+#: A cache's key is made of it as JavaScript's `toISOString` writes it, so that other readers find what is remembered.
+Moment = Annotated[datetime, BeforeValidator(_moment), PlainSerializer(iso_utc, when_used="json-unless-none")]
 
 
 class Parameters(BaseModel):

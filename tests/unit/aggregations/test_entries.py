@@ -1,3 +1,4 @@
+import hashlib
 import json
 import shutil
 import subprocess
@@ -75,6 +76,13 @@ class TestBytes:
         key, entry = json.loads(done.stdout)
         assert key == key_of(find("contract_employees"), ContractParameters(contract_id=CONTRACT))
         assert Entry(**entry) == ENTRY
+
+    def test_key_of_times(self) -> None:
+        """Of a time the key has what JavaScript's `toISOString` writes, however it was asked for."""
+        row = find("payments_summary")
+        asked = row.parameters.model_validate({"since": "2026-08-06T13:15:30.5+03:00"})
+        canonical = '{"since":"2026-08-06T10:15:30.500Z","until":null}'
+        assert key_of(row, asked).endswith(hashlib.sha256(canonical.encode()).hexdigest()[:32])
 
     def test_no_number(self) -> None:
         """What JSON has no word for is text, as exact decimals are."""
