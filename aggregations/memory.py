@@ -32,6 +32,10 @@ FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.01, 0.1
 #: A refresh that was asked for is not asked for again within so many seconds; it may have been lost.
 ASKED_SECONDS = 5.0
 
+#: An entry that is from the future by more than so many seconds is not served: its builder's clock or ours is wrong,
+#: and it might be of any age.
+AHEAD_SECONDS = 1.0
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -144,7 +148,7 @@ class Memory:
                 count(asked, "too_large")
                 with self._place(patience):
                     return self._build(asked, None)
-            if entry and entry.read_at >= asked.not_before:
+            if entry and self._may_serve(asked, entry):
                 return self._served(cache, asked, entry, result, building=seen.building)
             if not seen.building and (built := self._in_turn(cache, asked, patience)):
                 count(asked, "miss")
@@ -163,7 +167,10 @@ class Memory:
 
     def _is_young(self, cache: Cache, asked: Question) -> bool:
         entry = cache.look(asked.key, asked.tags).entry
-        return entry is not None and (entry.too_large or entry.read_at >= asked.not_before)
+        return entry is not None and (entry.too_large or self._may_serve(asked, entry))
+
+    def _may_serve(self, asked: Question, entry: Entry) -> bool:
+        return asked.not_before <= entry.read_at <= self._clock() + timedelta(seconds=AHEAD_SECONDS)
 
     def _in_turn(self, cache: Cache, asked: Question, patience: "Patience") -> Answer | None:
         """Build if the turn can be had, and store what was built; None when that is somebody else's, or done."""

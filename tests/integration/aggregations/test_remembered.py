@@ -73,6 +73,15 @@ class TestAge:
         assert shelf.told(10_000) == (3, "primary")
         assert shelf.builds == 4
 
+    def test_from_the_future(self, shelf: Shelf) -> None:
+        """What a builder whose clock is ahead has left is not taken for new by the others."""
+        shelf.late = timedelta(hours=1)
+        shelf.ask()
+        shelf.put(2)
+        shelf.late = timedelta()
+        assert shelf.told() == (2, "primary")
+        assert shelf.told() == (2, "cache")
+
     def test_kept_no_longer(self, shelf: Shelf) -> None:
         """The server itself forgets an entry at its hard age."""
         shelf.ask()
