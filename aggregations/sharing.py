@@ -39,14 +39,14 @@ class SharedLooks(Generic[Found]):
         if mine is None:
             assert last is not None  # noqa: S101 - for the type checker: there is one to join
             return last.given.result()
-        if last is not None:
-            wait([last.given])
-        return self._lead(key, mine, look)
+        return self._lead(key, mine, last, look)
 
-    def _lead(self, key: str, mine: _Look[Found], look: Callable[[], Found]) -> Found:
-        with self._guard:
-            mine.begun = True
+    def _lead(self, key: str, mine: _Look[Found], last: _Look[Found] | None, look: Callable[[], Found]) -> Found:
         try:
+            if last is not None:
+                wait([last.given])  # a time limit may end this too, and others wait for `mine` already
+            with self._guard:
+                mine.begun = True
             found = look()
         except BaseException as error:
             mine.given.set_exception(error)

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from aggregations import sharing
 from aggregations.sharing import SharedLooks
 from tests.support.waiting import eventually
 
@@ -35,6 +36,22 @@ class TestSharedLooks:
                 assert {str(one.exception()) for one in rest} == {"2"}
             else:
                 assert {one.result() for one in rest} == {2}
+        assert looks._last == {}
+
+    def test_ended_while_it_waited(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Who is ended before its look has begun leaves nothing behind that the next ones would wait for."""
+        looks: SharedLooks[int] = SharedLooks()
+
+        def ended(_futures: object) -> None:
+            raise TimeoutError
+
+        def ended_inside() -> int:
+            monkeypatch.setattr(sharing, "wait", ended)
+            with pytest.raises(TimeoutError):
+                looks("key", lambda: 2)
+            return 1
+
+        assert looks("key", ended_inside) == 1
         assert looks._last == {}
 
     def test_keys_apart(self) -> None:
