@@ -32,6 +32,9 @@ FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.01, 0.1
 #: A refresh that was asked for is not asked for again within so many seconds; it may have been lost.
 ASKED_SECONDS = 5.0
 
+#: Of how many refreshes a process remembers that it has asked for them.
+MOST_ASKED = 1_000
+
 #: An entry that is from the future by more than so many seconds is not served: its builder's clock or ours is wrong,
 #: and it might be of any age.
 AHEAD_SECONDS = 1.0
@@ -117,6 +120,7 @@ class Memory:
         self._cache, self._build, self._ask_refresh = cache, build, ask_refresh
         self._clock, self._limits = clock, limits
         self._places = threading.BoundedSemaphore(limits.at_once)
+        self._asked = Asked()
 
     def answer(self, asked: Question) -> Answer:
         """Answer from the cache, or by a build of which there is one at a time.
@@ -159,7 +163,7 @@ class Memory:
     def _served(self, cache: Cache, asked: Question, entry: Entry, result: str, *, building: bool) -> Answer:
         stale = entry.read_at <= asked.asked_at - timedelta(seconds=asked.row.soft_seconds)
         count(asked, "stale" if stale else "hit" if result == "miss" else result)
-        if stale and not building:
+        if stale and not building and self._asked.is_first(asked.key):
             with suppress(CacheAway):  # the answer is here already
                 if cache.mark(asked.key, seconds=ASKED_SECONDS):
                     self._ask_refresh(asked)
@@ -217,6 +221,24 @@ class Memory:
             yield
         finally:
             self._places.release()
+
+
+class Asked:
+    """Which refreshes this process has just asked for: of a crowd of readers, one looks whether others have."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._lock, self._until, self._monotonic = threading.Lock(), dict[str, float](), monotonic
+
+    def is_first(self, key: str) -> bool:
+        """Tell whether nobody here has asked for it within the last seconds."""
+        now = self._monotonic()
+        with self._lock:
+            if now < self._until.get(key, 0.0):
+                return False
+            if len(self._until) >= MOST_ASKED:
+                self._until.clear()
+            self._until[key] = now + ASKED_SECONDS
+        return True
 
 
 class Patience:
