@@ -10,6 +10,7 @@ import argparse
 import random
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,6 +71,23 @@ class Scene:
             self.watcher.step(50)
         return time.perf_counter() - began
 
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Have the watcher at work meanwhile, as it always is: what it leaves for minutes the oplog may lose."""
+        ended = threading.Event()
+
+        def work() -> None:
+            while not ended.is_set():
+                self.watcher.step(200)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
     def build(self, view: View) -> float:
         """Do everything that a view has to have done; return how many seconds that took."""
         began = time.perf_counter()
@@ -117,7 +135,8 @@ def scene(scale: float) -> Iterator[tuple[Scene, list[str]]]:
         made = Scene(world, watcher, contracts, {})
         seconds = made.follow()
         facts = [f"- map of {world.db['mv_members'].estimated_document_count():,} documents: made in {seconds:.1f} s"]
-        made.built.update({name: made.build(view) for name, view in VIEWS.items()})
+        with made.watching():
+            made.built.update({name: made.build(view) for name, view in VIEWS.items()})
         yield made, facts
 
 
@@ -153,6 +172,7 @@ def read_row(made: Scene, name: str, parameters: Parameters) -> tuple[str, float
         fast.append(timed(view))
         if slow[-1][1] != fast[-1][1]:
             raise SystemExit(f"{name}: view and pipeline differ")
+    progress(name, slow, fast)
     medians = [statistics.median(seconds for seconds, _ in taken) for taken in (slow, fast)]
     return name, medians[0], medians[1], medians[0] / medians[1]
 
@@ -175,6 +195,7 @@ def refresh_row(made: Scene, view: View, groups: list[Group]) -> tuple[str, floa
         at = made.world.db.command("ping")["operationTime"]
         desk.marks.change((view.name, group, at) for group in groups)
         taken.append(made.build(view))
+    progress(view.name, [(made.built[view.name], None)], [(one, None) for one in taken])
     whole, some = made.built[view.name], statistics.median(taken)
     return f"{view.name}, {len(groups)} groups", whole, some, whole / some
 
@@ -200,6 +221,12 @@ def told(scale: float, facts: list[str], reads: list[Any], refreshes: list[Any])
         *facts,
         *circumstances([find_binary("mongod")]),
     ]
+
+
+def progress(name: str, slow: list[tuple[float, Any]], fast: list[tuple[float, Any]]) -> None:
+    """Say what has been measured so far."""
+    medians = [statistics.median(seconds for seconds, _ in taken) for taken in (slow, fast)]
+    print(f"{name}: {medians[0] * 1000:,.1f} ms, {medians[1] * 1000:,.2f} ms", file=sys.stderr)  # noqa: T201 - as above
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
