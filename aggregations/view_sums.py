@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
+from operator import itemgetter
 from typing import Any
 
 from bson import Decimal128
@@ -24,11 +25,16 @@ def added(rows: Iterable[Document], names: Sequence[str]) -> list[Document]:
         rows: with `_id`, a document of the members named, and with `SUMS`.
         names: the members of `_id` in their order; nothing comes before anything.
     """
-    sums: dict[tuple[Any, ...], Document] = {}
+    key_of = itemgetter(*names)
+    sums: dict[Any, Document] = {}
     for row in rows:
-        key = tuple(row["_id"].get(name) for name in names)
+        key = key_of(row["_id"])
         sums[key] = _plus(sums[key], row) if key in sums else row
-    order = sorted(sums, key=lambda key: [(one is not None, one) for one in key])
+    try:
+        order = sorted(sums)
+    except TypeError:
+        # Nothing does not compare with anything: it comes first.
+        order = sorted(sums, key=lambda key: [(one is not None, one) for one in (key if len(names) > 1 else (key,))])
     return [sums[key] for key in order]
 
 
