@@ -99,7 +99,7 @@ DEAD_LETTERS = Counter(
 
 AGGREGATION_SECONDS = Histogram(
     "nestcms_aggregation_seconds",
-    "Seconds until an aggregation was answered, waiting included, by name and source: cache, primary or replica.",
+    "Seconds until an aggregation was answered, waiting included, by name and source: cache, view, primary or replica.",
     ["name", "source"],
     buckets=READ_BUCKETS,
 )

@@ -15,6 +15,7 @@ from aggregations.performance import PerformanceLog
 from aggregations.replicas import Replicas
 from aggregations.routed import RoutedReader
 from aggregations.runner import AggregationRunner
+from aggregations.view_reads import ViewReads
 from config.connections import bytes_client, redis_client
 from config.settings import Settings
 from payments.store import Clock
@@ -48,6 +49,7 @@ def make_runner(
         cache=make_cache(settings),
         ask_refresh=ask_refresh,
         readers=lambda _row: reader,
+        views=ViewReads(db, bound_seconds=settings.views_bound_seconds),
         watch=PerformanceLog(slow_seconds=settings.slow_read_ms / 1000),
         limits=limits(settings),
         note_use=hot.note,

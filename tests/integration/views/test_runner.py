@@ -1,0 +1,65 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo.database import Database
+
+from aggregations.catalogue import find
+from aggregations.runner import AggregationRunner
+from tests.support.views import Views
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def contract(database: Database[Json]) -> ObjectId:
+    """A contract with a paid payment and one that waits."""
+    contract_id = ObjectId()
+    database["contracts"].insert_one({"_id": contract_id})
+    for status, amount in (("paid", "115.00"), ("pending", "20.50")):
+        database["payments"].insert_one(
+            {"contractId": contract_id, "status": status, "amount": amount, "currency": "sar",
+             "createdAt": datetime.now(UTC) - timedelta(days=3)}
+        )  # fmt: skip
+    return contract_id
+
+
+@pytest.fixture
+def runner(database: Database[Json], views: Views) -> AggregationRunner:
+    """Answers from views where it may, and remembers nothing."""
+    return AggregationRunner(database, clock=lambda: datetime.now(UTC), views=views.reads)
+
+
+@pytest.mark.usefixtures("contract")
+class TestFromView:
+    """Answers come from a view that is fresh enough, and otherwise from the sources, and are the same."""
+
+    def ask(self, runner: AggregationRunner, name: str, max_age_seconds: float | None = None, **params: Any) -> Json:
+        """Ask for an aggregation."""
+        return runner.run(name, find(name).parameters.model_validate(params), max_age_seconds)
+
+    @pytest.mark.parametrize("name", ["payments_summary", "receivables_ageing"])
+    def test_same(self, runner: AggregationRunner, views: Views, name: str) -> None:
+        """Not built, the sources answer; built, the view says the same; a change shows before its refresh."""
+        before = self.ask(runner, name)
+        assert before["source"] == "primary"
+        views.settle()
+        given = self.ask(runner, name)
+        assert (given["source"], given["data"]) == ("view", before["data"])
+        views.db["payments"].update_one({"status": "pending"}, {"$set": {"amount": "21.50"}})
+        views.follow()
+        changed = self.ask(runner, name)
+        assert changed["source"] == "view"
+        assert changed["data"] != given["data"]
+        assert changed["data"] == self.ask(runner, name, 0)["data"]
+
+    def test_age(self, runner: AggregationRunner, views: Views) -> None:
+        """A caller who wants nothing that is older than now is answered by the sources."""
+        views.settle()
+        assert self.ask(runner, "payments_summary", 0)["source"] == "primary"
+
+    def test_money(self, runner: AggregationRunner, views: Views, contract: ObjectId) -> None:
+        """What decides about money is read where it is written."""
+        views.settle()
+        assert self.ask(runner, "contract_balance", contract_id=str(contract))["source"] == "primary"
