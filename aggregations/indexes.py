@@ -38,7 +38,7 @@ INDEXES: dict[str, Index] = {
         Index("nw_payments_client_status", "payments", _up("client", "status"), "the payments of a client"),
         Index("nw_payments_transr", "payments", _up("transR"), "the payment of a PayTabs reference"),
         Index("nw_payments_contract_status", "payments", _up("contractId", "status"), "the payments of a contract"),
-        Index("nw_payments_status_created", "payments", _up("status", "createdAt"), "what is unpaid, by age"),
+        Index("nw_payments_created", "payments", _up("createdAt"), "the payments of a day, for the views; of a span"),
         Index(
             "nw_projectearnings_project", "projectearnings", _up("project", "currency", "type", "amount"),
             "a project's earnings, covered",
