@@ -9,7 +9,8 @@ from aggregations.parameters import Page
 
 def part(page: Page, *, newest_first: bool = False) -> list[Stage]:
     """Return the stages that give a page and one more, by which `cut` knows whether there are more."""
-    return [{"$sort": {"_id": -1 if newest_first else 1}}, {"$skip": page.skip}, {"$limit": page.limit + 1}]
+    skipped: list[Stage] = [{"$skip": page.skip}] if page.skip else []
+    return [{"$sort": {"_id": -1 if newest_first else 1}}, *skipped, {"$limit": page.limit + 1}]
 
 
 def cut(name: str, page: Page) -> Document:
