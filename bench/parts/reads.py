@@ -73,7 +73,7 @@ def _each(desk: ReadsDesk, random: Random) -> Iterator[tuple[str, Aggregation, D
 
 
 def _in_a_row(desk: ReadsDesk, questions: Sequence[tuple[str, Aggregation, Document]]) -> list[float]:
-    """Ask one question after the other; the first is not timed: what was planned without the indexes is planned anew."""
+    """Ask one question after the other; the first is not timed: what was planned without indexes is planned anew."""
     took: list[float] = []
     for _, row, asked in questions:
         took.append(ours(desk, row, asked)[1])
