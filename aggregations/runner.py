@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from pymongo.database import Database
 
 from aggregations.cache import Cache, Turn
 from aggregations.catalogue import CATALOGUE, Aggregation, Parameters
-from aggregations.errors import ReplicaBehind, UnknownAggregation
+from aggregations.errors import NotFound, ReplicaBehind, UnknownAggregation
 from aggregations.memory import Answer, Limits, Memory, Question
 from aggregations.performance import PerformanceLog, Run
 from aggregations.plain import iso_utc, to_json
@@ -116,11 +117,8 @@ class AggregationRunner:
 
     def _build(self, asked: Question, turn: Turn | None) -> Answer:
         row, reader, as_of = asked.row, self._reader_of(asked.row), self._clock()
-        # What decides about money or rights is read where it is written, not where it was added up.
-        if self._views is not None and row.read != "primary":
-            given = self._views.from_view(row, asked.parameters, as_of, turn.read_after if turn else None)
-            if given and given.as_of >= asked.not_before:
-                return Answer(to_json(row.answer(given.documents)), iso_utc(given.as_of), "view")
+        if (viewed := self._viewed(asked, turn, as_of)) is not None:
+            return viewed
         pipeline = row.build(asked.parameters, as_of)
         began, returned = time.perf_counter(), None
         try:
@@ -135,3 +133,19 @@ class AggregationRunner:
                 f"{row.name}: the {reading.source} is at {iso_utc(reading.as_of)}, too old for the caller"
             )
         return Answer(to_json(row.answer(reading.documents)), iso_utc(reading.as_of), reading.source)
+
+    def _viewed(self, asked: Question, turn: Turn | None, now: datetime) -> Answer | None:
+        """Answer from a view; None when there is none to read, or none that is fresh enough.
+
+        What decides about money or rights is read where it is written, not where it was added up; and what a view has
+        never heard of may have been written a moment ago, so that it does not exist is for the sources to say.
+        """
+        row = asked.row
+        if self._views is None or row.read == "primary":
+            return None
+        given = self._views.from_view(row, asked.parameters, now, turn.read_after if turn else None)
+        if given is None or given.as_of < asked.not_before:
+            return None
+        with suppress(NotFound):
+            return Answer(to_json(row.answer(given.documents)), iso_utc(given.as_of), "view")
+        return None

@@ -6,6 +6,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 from aggregations.catalogue import find
+from aggregations.errors import NotFound
 from aggregations.runner import AggregationRunner
 from tests.support.views import Views
 
@@ -63,3 +64,17 @@ class TestFromView:
         """What decides about money is read where it is written."""
         views.settle()
         assert self.ask(runner, "contract_balance", contract_id=str(contract))["source"] == "primary"
+
+    def test_young(self, runner: AggregationRunner, views: Views) -> None:
+        """What was written after the view's last look exists all the same; what nobody has written does not."""
+        views.settle()
+        org = views.db["orgzs"].insert_one({"title": "Towers"}).inserted_id
+        given = self.ask(runner, "org_earnings", org_id=str(org))
+        assert given["source"] == "primary"
+        views.settle()
+        assert self.ask(runner, "org_earnings", org_id=str(org)) | {"as_of": ""} == given | {
+            "source": "view",
+            "as_of": "",
+        }
+        with pytest.raises(NotFound, match=r"^org_id: "):
+            self.ask(runner, "org_earnings", org_id=str(ObjectId()))
