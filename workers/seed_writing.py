@@ -71,6 +71,13 @@ def documents(plan: SeedPlan, chunk: Chunk) -> Iterator[Made]:
         yield from make(plan, number, random)
 
 
+#: What is acknowledged so is seen by every later read.
+DURABLE = WriteConcern(w="majority", j=True)
+
+#: The id of no document of the CMS's, whose are ObjectIds.
+_NOBODY = "nobody"
+
+
 def write_chunk(db: Database[Document], plan: SeedPlan, chunk: Chunk) -> Counter[str]:
     """Write a chunk and count what was new, by collection; what is there already stays as it is."""
     quick = WriteConcern(w=1, j=False)
@@ -93,7 +100,16 @@ def write_chunk(db: Database[Document], plan: SeedPlan, chunk: Chunk) -> Counter
             send(name)
     for name in list(waiting):
         send(name)
+    _wait_for_majority(db)
     return written
+
+
+def _wait_for_majority(db: Database[Document]) -> None:
+    """Wait until a majority has what was written, as who reads afterwards sees no more than that has.
+
+    A write that changes nothing is acknowledged only once a majority has everything before it.
+    """
+    db.get_collection("contracts", write_concern=DURABLE).update_one({"_id": _NOBODY}, {"$set": {"__v": 0}})
 
 
 def write(
