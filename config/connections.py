@@ -19,6 +19,9 @@ Document = dict[str, Any]
 WRITE_CONCERN_SHARE = 0.8
 
 
+#: Where a cache is looked for when none is set.
+NO_CACHE = "redis://localhost:6379/2"
+
 #: Leaves those of some servers that may be read.
 ServerSelector = Callable[[Sequence[Any]], Sequence[Any]]
 

@@ -16,7 +16,7 @@ from aggregations.replicas import Replicas
 from aggregations.routed import RoutedReader
 from aggregations.runner import AggregationRunner
 from aggregations.view_reads import ViewReads
-from config.connections import bytes_client, redis_client
+from config.connections import NO_CACHE, bytes_client, redis_client
 from config.settings import Settings
 from payments.store import Clock
 from tasks.publishing import SendTask
@@ -76,5 +76,5 @@ def limits(settings: Settings) -> Limits:
 
 def make_invalidator(settings: Settings) -> Invalidator:
     """Return who gives tags new tokens in the cache."""
-    url = settings.cache_url or "redis://localhost:6379/2"
+    url = settings.cache_url or NO_CACHE
     return Invalidator(redis_client(url, timeout_seconds=INVALIDATION_SECONDS))

@@ -3,7 +3,7 @@
 import redis
 
 from aggregations.hot import HotReads
-from config.connections import redis_client
+from config.connections import NO_CACHE, redis_client
 from config.settings import Settings
 from payments.store import Clock
 
@@ -13,6 +13,6 @@ COUNT_SECONDS = 0.5
 
 def make_hot(settings: Settings, clock: Clock) -> HotReads:
     """Return who counts uses."""
-    url = settings.cache_url or "redis://localhost:6379/2"
+    url = settings.cache_url or NO_CACHE
     store = redis_client(url, timeout_seconds=COUNT_SECONDS)
     return HotReads(store, clock=clock, outages=(redis.exceptions.RedisError,))

@@ -12,7 +12,7 @@ from aggregations.invalidation import Invalidator
 from aggregations.tokens import PREFIX
 from aggregations.view_desk import ViewDesk
 from aggregations.watching import Outside, Watcher
-from config.connections import redis_client
+from config.connections import NO_CACHE, redis_client
 from config.settings import Settings
 from observability.alerts import Alerts
 from payments.store import Clock
@@ -47,7 +47,7 @@ def make_watcher(
         alerts: where operators look.
         send: enqueues tasks.
     """
-    cache = redis_client(settings.cache_url or "redis://localhost:6379/2", timeout_seconds=CACHE_SECONDS)
+    cache = redis_client(settings.cache_url or NO_CACHE, timeout_seconds=CACHE_SECONDS)
     outside = Outside(
         invalidate=invalidating(Invalidator(cache)),
         forget=lambda: forget_tags(cache),

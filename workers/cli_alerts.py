@@ -10,24 +10,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-import pymongo
-from pymongo.errors import PyMongoError
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from config.addresses import hosts
-from config.connections import database, mongo_client
 from config.settings import Settings
 from observability.alerts import Alerts
 from payments.projections import REVIEW_ALERT
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_dead_letters import moment
 from workers.cli_enqueue import to_text
-from workers.cli_errors import AlertUnusable, ServerSilent
+from workers.cli_errors import AlertUnusable
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
-from workers.cli_world import READ_SECONDS
+from workers.cli_world import opened_database
 
 Row = Mapping[str, Any]
 
@@ -80,11 +76,8 @@ def opened_alerts(settings: Settings) -> Iterator[Alerts]:
     Raises:
         ServerSilent: the database does not answer.
     """
-    try:
-        with mongo_client(settings) as client, pymongo.timeout(READ_SECONDS):
-            yield Alerts(database(client, settings), clock=lambda: datetime.now(UTC))
-    except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+    with opened_database(settings) as found:
+        yield Alerts(found, clock=lambda: datetime.now(UTC))
 
 
 def alerts_table(rows: Sequence[Row]) -> RenderableType:

@@ -13,22 +13,18 @@ from typing import Any
 from uuid import uuid4
 
 import click
-import pymongo
-from pymongo.errors import PyMongoError
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from config.addresses import hosts
-from config.connections import database, mongo_client
 from config.settings import Settings
 from observability.dead_letters import ID_LENGTH, DeadLetters, Kind
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import caller, known_tasks, send, to_text
-from workers.cli_errors import LetterUnusable, ServerSilent, UnknownTask
+from workers.cli_errors import LetterUnusable, UnknownTask
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
-from workers.cli_world import READ_SECONDS
+from workers.cli_world import opened_database
 
 Row = dict[str, Any]
 
@@ -175,11 +171,8 @@ def letters(settings: Settings) -> Iterator[DeadLetters]:
     Raises:
         ServerSilent: the database does not answer.
     """
-    try:
-        with mongo_client(settings) as client, pymongo.timeout(READ_SECONDS):
-            yield DeadLetters(database(client, settings), clock=lambda: datetime.now(UTC))
-    except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+    with opened_database(settings) as found:
+        yield DeadLetters(found, clock=lambda: datetime.now(UTC))
 
 
 def letters_table(rows: Sequence[Row]) -> RenderableType:

@@ -9,13 +9,16 @@ import logging
 import socket
 import sys
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pymongo
 import structlog
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from config.addresses import hosts
+from config.connections import database, mongo_client
 from config.logs import redact_event
 from config.redaction import redact_text
 from config.settings import Settings
@@ -26,6 +29,20 @@ from workers.cli_errors import ServerSilent
 
 #: How long the database has for all that is asked of it, in seconds.
 READ_SECONDS = 8.0
+
+
+@contextlib.contextmanager
+def opened_database(settings: Settings) -> Iterator[Database[Any]]:
+    """Give the database to read from, within a few seconds in all.
+
+    Raises:
+        ServerSilent: the database does not answer.
+    """
+    try:
+        with mongo_client(settings) as client, pymongo.timeout(READ_SECONDS):
+            yield database(client, settings)
+    except PyMongoError as error:
+        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
 
 
 @contextlib.contextmanager

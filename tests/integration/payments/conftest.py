@@ -13,6 +13,7 @@ from pymongo.database import Database
 
 from config.settings import Settings
 from tests.integration.payments.stage import Stage
+from tests.integration.payments.trail import paid
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.sandbox import Sandbox
 from workers.stack import EmbeddedMongo
@@ -49,3 +50,12 @@ def stage(settings: Settings, database: Database[dict[str, Any]], sandbox: Sandb
 def seeded(database: Database[dict[str, Any]]) -> SeededPayment:
     """A payment of 115.00 SAR with its client, contract and the contract's employee."""
     return seed_payment(database)
+
+
+@pytest.fixture
+def others(stage: Stage) -> list[SeededPayment]:
+    """Two more payments that are paid, one before and one after the payment under test in the order of their ids."""
+    both = [seed_payment(stage.database) for _ in range(2)]
+    for one in both:
+        paid(stage, one)
+    return both

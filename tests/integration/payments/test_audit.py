@@ -23,15 +23,6 @@ from tests.support.cms import SeededPayment, seed_payment
 Document = dict[str, Any]
 
 
-@pytest.fixture
-def others(stage: Stage) -> list[SeededPayment]:
-    """Two more payments that are paid, one before and one after the payment under test in the order of their ids."""
-    both = [seed_payment(stage.database) for _ in range(2)]
-    for one in both:
-        paid(stage, one)
-    return both
-
-
 class TestUntouched:
     """What nobody has touched is whole."""
 

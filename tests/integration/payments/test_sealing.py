@@ -34,15 +34,6 @@ from workers.cli_audit_entry import operator_action
 Document = dict[str, Any]
 
 
-@pytest.fixture
-def others(stage: Stage) -> list[SeededPayment]:
-    """Two more payments that are paid, one before and one after the payment under test in the order of their ids."""
-    both = [seed_payment(stage.database) for _ in range(2)]
-    for one in both:
-        paid(stage, one)
-    return both
-
-
 class TestSeals:
     """The seals are as safe as what they seal."""
 
