@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import structlog
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import AutoReconnect, PyMongoError
 from pymongo.server_description import ServerDescription
 
 from aggregations.heartbeat import Heartbeat
@@ -42,10 +42,22 @@ UNKNOWN, PRIMARY, NO_DATA = "Unknown", "RSPrimary", frozenset({"RSArbiter", "RSG
 _CHOSEN: ContextVar[Address | None] = ContextVar("chosen_member", default=None)
 
 
+class ChosenAway(AutoReconnect):
+    """Raised at once when the chosen member is not there: the driver would wait for it as long as the read may take."""
+
+
 def only_the_chosen(servers: Sequence[Server]) -> Sequence[Server]:
-    """Leave the chosen member of those that may be read; PyMongo's `server_selector`."""
+    """Leave the chosen member of those that may be read; PyMongo's `server_selector`.
+
+    Raises:
+        ChosenAway: it is not among them.
+    """
     chosen = _CHOSEN.get()
-    return servers if chosen is None else [server for server in servers if server.address == chosen]
+    if chosen is None:
+        return servers
+    if found := [server for server in servers if server.address == chosen]:
+        return found
+    raise ChosenAway(f"{named(chosen)} is not there")
 
 
 @contextlib.contextmanager

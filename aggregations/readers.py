@@ -36,7 +36,8 @@ TOO_LARGE = frozenset({4568, 10334})
 #: How long a node has for a sign of life, in seconds.
 PING_SECONDS = 1.0
 
-_PREFERENCES = {"primary": ReadPreference.PRIMARY, "replica": ReadPreference.SECONDARY}
+#: A member that was chosen may have become primary since: it is read all the same, nobody else is.
+_PREFERENCES = {"primary": ReadPreference.PRIMARY, "replica": ReadPreference.NEAREST}
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class DatabaseReader:
         except (ExecutionTimeout, NetworkTimeout) as error:
             # The server's own end and the driver's are a moment apart: whichever comes first, a server that answers
             # others was busy with this one, which it stops by itself; one that answers nobody is worth another try.
-            if isinstance(error, NetworkTimeout) and not self._answers():
+            if _never_sent(error) or (isinstance(error, NetworkTimeout) and not self._answers()):
                 raise
             if self.source == "replica":
                 raise ReplicaBehind(f"{row.name}: the secondary did not answer within {row.budget_ms} ms") from error
@@ -137,6 +138,11 @@ class DatabaseReader:
         except PyMongoError:
             return False
         return True
+
+
+def _never_sent(error: Exception) -> bool:
+    """Tell whether the time went by before the server heard of it: while one was elected, for example."""
+    return isinstance(error, ExecutionTimeout) and "codeName" not in (error.details or {})
 
 
 def _reached(session: ClientSession, seconds: float) -> datetime:

@@ -196,6 +196,10 @@ class System:
         pid = self._supervisor.pid(name)
         return psutil.Process(pid).children(recursive=True) if pid else []
 
+    def pids(self) -> dict[str, int | None]:
+        """Give each process's id, None for one that does not run."""
+        return {name: self._supervisor.pid(name) for name in self._names}
+
     def log(self, name: str) -> str:
         """Give everything a process has written, all of its incarnations."""
         return self._supervisor.log(name).read_text(errors="replace")
