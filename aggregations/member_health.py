@@ -20,6 +20,7 @@ class MemberHealth:
     Attributes:
         bound_seconds: the longest lag with which it is read.
         fresh_as_of: it has everything that had been written by then; None while nothing is known.
+        since: when it was probed first.
         failures: how many probes or reads in a row have failed.
         healthy: how many probes in a row have succeeded.
         ejected: why it is not read: silent or lagging; empty while it may be.
@@ -27,12 +28,16 @@ class MemberHealth:
 
     bound_seconds: float
     fresh_as_of: float | None = None
+    since: float | None = None
     failures: int = 0
     healthy: int = 0
     ejected: str = ""
 
     def probed(self, now: float, fresh_as_of: float | None) -> None:
         """Note what a probe has found; None when its heartbeat is older than any of ours."""
+        self.since = now if self.since is None else self.since
+        if fresh_as_of is None and self.fresh_as_of is None and now - self.since <= self.bound_seconds:
+            return  # it cannot have what we began to write a moment ago; that says nothing against it
         if fresh_as_of is not None:
             self.fresh_as_of = fresh_as_of
         if fresh_as_of is None or now - fresh_as_of > self.bound_seconds:

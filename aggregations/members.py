@@ -7,7 +7,7 @@ code has chosen, and everything where nothing is chosen.
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -36,8 +36,8 @@ FIRST_SECONDS = 0.25
 #: How long after the last read the watch goes on, in seconds.
 IDLE_SECONDS = 60.0
 
-#: What a member of a replica set is that does not answer, and what is never read.
-UNKNOWN, PRIMARY, NO_DATA = "Unknown", "RSPrimary", frozenset({"RSArbiter", "RSGhost"})
+#: What members are to the driver: the one that is written to, one that may be read, those that never are.
+PRIMARY, SECONDARY, NO_DATA = "RSPrimary", "RSSecondary", frozenset({"RSArbiter", "RSGhost"})
 
 _CHOSEN: ContextVar[Address | None] = ContextVar("chosen_member", default=None)
 
@@ -116,9 +116,10 @@ class Members:
     def readable(self) -> list[Address]:
         """Return the secondaries that may be read now, having begun to watch them if need be."""
         self._watch()
-        now = self.monotonic()
+        now, roles = self.monotonic(), self.roles()
         with self._lock:
-            return [address for address, health in self._health.items() if health.may_be_read(now)]
+            well = [address for address, health in self._health.items() if health.may_be_read(now)]
+        return [address for address in well if roles.get(address) == SECONDARY]
 
     def health(self) -> dict[Address, MemberHealth]:
         """Return what is known of each secondary."""
@@ -140,9 +141,9 @@ class Members:
                 _tell(address, health, self.monotonic())
 
     def survey(self) -> None:
-        """Probe all secondaries twice, here and now: for those who only look."""
+        """Write a heartbeat and probe all secondaries for it, here and now: for those who only look."""
         with ThreadPoolExecutor() as pool:
-            self._round(pool)
+            self._beat()
             time.sleep(FIRST_SECONDS)
             self._round(pool)
 
@@ -159,7 +160,7 @@ class Members:
     def _go_on(self) -> None:
         try:
             with ThreadPoolExecutor() as pool:
-                self._round(pool)
+                self._beat()
                 self._closed.wait(FIRST_SECONDS)
                 while not (self._closed.is_set() or self._is_idle()):
                     began = self.monotonic()
@@ -168,24 +169,35 @@ class Members:
                     self._closed.wait(max(0.0, ROUND_SECONDS - (self.monotonic() - began)))
         finally:
             with self._lock:
+                self._forget(self._health.keys())
                 self._thread = None  # the next read begins to watch again
 
     def _is_idle(self) -> bool:
         with self._lock:
             return self.monotonic() - self._asked_at > IDLE_SECONDS
 
-    def _round(self, pool: ThreadPoolExecutor) -> None:
+    def _beat(self) -> None:
         try:
             self._heartbeat.beat()
         except PyMongoError as error:
             log.info("heartbeat_not_written", reason=type(error).__name__)
+
+    def _round(self, pool: ThreadPoolExecutor) -> None:
+        self._beat()
         secondaries = {address for address, role in self.roles().items() if role != PRIMARY}
         with self._lock:
-            for gone in self._health.keys() - secondaries:
-                del self._health[gone]
+            self._forget(self._health.keys() - secondaries)
             for new in secondaries - self._health.keys():
                 self._health[new] = MemberHealth(self._bound_seconds)
         list(pool.map(self._probe, secondaries))
+
+    def _forget(self, addresses: Iterable[Address]) -> None:
+        """Know nothing of these any more, and show nothing of them."""
+        for address in list(addresses):
+            del self._health[address]
+            for gauge in (REPLICA_LAG, REPLICA_EJECTED):
+                with contextlib.suppress(KeyError):  # it was never probed
+                    gauge.remove(named(address))
 
     def _probe(self, address: Address) -> None:
         try:

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import structlog
+from bson import Timestamp
 
 from aggregations.cache import Cache, Turn
 from aggregations.catalogue import Aggregation, Parameters
@@ -61,12 +62,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, and how old an answer may be: nothing read before `not_before` is taken."""
+    """What is asked, and how old an answer may be: nothing read before `not_before` is taken.
+
+    Nor is anything that may be from before `after`, a time of the database; when what is remembered was read it does
+    not say by that clock, so nothing remembered is taken then.
+    """
 
     row: Aggregation
     parameters: Parameters
     asked_at: datetime
     not_before: datetime
+    after: Timestamp | None = None
 
     @cached_property
     def key(self) -> str:
@@ -129,7 +135,7 @@ class Memory:
             ReadsBusy: the caller's patience has ended.
         """
         patience = Patience(asked.row.name, self._limits.patience_seconds)
-        if self._cache is not None:
+        if self._cache is not None and asked.after is None:
             try:
                 return self._remembered(self._cache, asked, patience)
             except CacheAway:

@@ -8,7 +8,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import pymongo
@@ -20,12 +20,15 @@ from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from aggregations.errors import AggregationError, MayPass
-from aggregations.members import PRIMARY, Address, Members, chosen, named
+from aggregations.members import PRIMARY, SECONDARY, Address, Members, chosen, named
 from observability.metrics import REPLICA_READS
 
 Document = dict[str, Any]
 T = TypeVar("T")
 Intent = Literal["replica", "primary"]
+
+#: How long the first of two attempts may take, in seconds: one that hangs must not cost the whole of the read's time.
+FIRST_SECONDS = 5.0
 
 #: How long a read waits for its turn at the primary, in seconds.
 TURN_SECONDS = 1.0
@@ -53,12 +56,14 @@ class Place:
         database: reads of it go there and nowhere else, and see what a majority has.
         source: as answers say it.
         lag_seconds: nothing older than this is read; 0 at the primary.
+        timeout_seconds: how long this attempt may take.
         session: to read in; it reads at or after the time that the caller has named.
     """
 
     database: Database[Document]
     source: Intent
     lag_seconds: float
+    timeout_seconds: float
     session: ClientSession | None
 
 
@@ -100,6 +105,7 @@ class Replicas:
         intent: Intent,
         timeout_seconds: float,
         after: Timestamp | None = None,
+        at_primary: bool = False,
     ) -> T:
         """Do a read in the right place.
 
@@ -108,6 +114,7 @@ class Replicas:
             intent: `primary` for what decides about money.
             timeout_seconds: how long one attempt may take.
             after: the operation time of a write that the read must see.
+            at_primary: no secondary will do; there it counts as one of those reads that they should serve.
 
         Raises:
             PrimaryBusy: no secondary can be read, and the primary has enough of such reads.
@@ -116,11 +123,13 @@ class Replicas:
         go = _Attempt(attempt, timeout_seconds, after)
         if intent == "primary" or not self._has_secondaries():
             return go.at(self._primary, "primary", 0.0)
+        if at_primary:
+            return self._at_primary(go)
         addresses = self._members.readable()
         random.shuffle(addresses)
         for address in addresses[:1]:
             try:
-                return self._at_member(address, go)
+                return self._at_member(address, replace(go, timeout_seconds=min(timeout_seconds, FIRST_SECONDS)))
             except (PyMongoError, AggregationError) as error:
                 if not _may_pass_elsewhere(error):
                     raise
@@ -173,7 +182,7 @@ class Replicas:
 
 
 #: The driver's words for roles, and ours.
-_ROLES = {PRIMARY: "primary", "RSSecondary": "secondary"}
+_ROLES = {PRIMARY: "primary", SECONDARY: "secondary"}
 
 
 @dataclass(frozen=True)
@@ -187,7 +196,7 @@ class _Attempt(Generic[T]):
     def at(self, database: Database[Document], source: Intent, lag_seconds: float) -> T:
         """Do it there."""
         with pymongo.timeout(self.timeout_seconds), self._session(database) as session:
-            return self.read(Place(database, source, lag_seconds, session))
+            return self.read(Place(database, source, lag_seconds, self.timeout_seconds, session))
 
     @contextmanager
     def _session(self, database: Database[Document]) -> Iterator[ClientSession | None]:

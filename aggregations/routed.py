@@ -8,7 +8,7 @@ from pymongo.database import Database
 
 from aggregations.aggregation import Aggregation, Stage
 from aggregations.readers import DatabaseReader, Reading
-from aggregations.replicas import Replicas
+from aggregations.replicas import Place, Replicas
 
 Document = dict[str, Any]
 
@@ -31,12 +31,26 @@ class RoutedReader:
             "replica": DatabaseReader(database, "replica"),
         }
 
-    def read(self, row: Aggregation, pipeline: list[Stage], as_of: datetime, after: Timestamp | None) -> Reading:
+    def read(
+        self,
+        row: Aggregation,
+        pipeline: list[Stage],
+        as_of: datetime,
+        after: Timestamp | None,
+        *,
+        at_primary: bool = False,
+    ) -> Reading:
         """Run a pipeline in the right place, and once more elsewhere when it had no answer."""
+
+        def attempt(place: Place) -> Reading:
+            seconds = place.timeout_seconds - MARGIN_SECONDS
+            return self._readers[place.source].read(row, pipeline, as_of, after, seconds=seconds)
+
         return self._replicas.read(
-            lambda place: self._readers[place.source].read(row, pipeline, as_of, after),
+            attempt,
             intent=row.read,
             timeout_seconds=row.budget_ms / 1000 + MARGIN_SECONDS,
+            at_primary=at_primary,
         )
 
     def explain(self, row: Aggregation, pipeline: list[Stage], *, execute: bool) -> Document:

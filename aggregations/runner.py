@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+from bson import Timestamp
 from pymongo.database import Database
 
 from aggregations.cache import Cache, Turn
@@ -14,7 +15,7 @@ from aggregations.errors import NotFound, ReplicaBehind, UnknownAggregation
 from aggregations.memory import Answer, Limits, Memory, Question
 from aggregations.performance import PerformanceLog, Run
 from aggregations.plain import iso_utc, to_json
-from aggregations.readers import DatabaseReader, ReaderOf
+from aggregations.readers import DatabaseReader, ReaderOf, Reading
 from aggregations.view_reads import ViewReads
 from observability.metrics import AGGREGATION_SECONDS
 
@@ -66,13 +67,20 @@ class AggregationRunner:
             limits=limits or Limits(),
         )
 
-    def run(self, name: str, parameters: Parameters, max_age_seconds: float | None = None) -> dict[str, Any]:
+    def run(
+        self,
+        name: str,
+        parameters: Parameters,
+        max_age_seconds: float | None = None,
+        after: Timestamp | None = None,
+    ) -> dict[str, Any]:
         """Run one aggregation, or give its remembered answer.
 
         Args:
             name: the aggregation's.
             parameters: its own.
             max_age_seconds: how old an answer may be; the aggregation's own hard age when left out or longer.
+            after: the operation time of a write that the answer must have seen; nothing remembered is taken then.
 
         Returns:
             `data`, `as_of` (ISO-8601 UTC: nothing older than this was read) and `source`.
@@ -86,7 +94,7 @@ class AggregationRunner:
         row = self.find(name)
         self._note_use(name, parameters.model_dump(mode="json"))
         began = time.perf_counter()
-        answer = self._memory.answer(self._question(row, parameters, max_age_seconds))
+        answer = self._memory.answer(self._question(row, parameters, max_age_seconds, after))
         AGGREGATION_SECONDS.labels(name=name, source=answer.source).observe(time.perf_counter() - began)
         return answer.members
 
@@ -110,10 +118,13 @@ class AggregationRunner:
             raise UnknownAggregation(name, tuple(sorted(self.catalogue)))
         return self.catalogue[name]
 
-    def _question(self, row: Aggregation, parameters: Parameters, max_age_seconds: float | None) -> Question:
+    def _question(
+        self, row: Aggregation, parameters: Parameters, max_age_seconds: float | None, after: Timestamp | None = None
+    ) -> Question:
         now = self._clock()
         oldest_seconds = min(row.hard_seconds, row.hard_seconds if max_age_seconds is None else max_age_seconds)
-        return Question(row, parameters, asked_at=now, not_before=now - timedelta(seconds=oldest_seconds))
+        oldest = now - timedelta(seconds=oldest_seconds)
+        return Question(row, parameters, asked_at=now, not_before=oldest, after=after)
 
     def _build(self, asked: Question, turn: Turn | None) -> Answer:
         row, reader, as_of = asked.row, self._reader_of(asked.row), self._clock()
@@ -122,17 +133,19 @@ class AggregationRunner:
         pipeline = row.build(asked.parameters, as_of)
         began, returned = time.perf_counter(), None
         try:
-            reading = reader.read(row, pipeline, as_of, turn.read_after if turn else None)
+            reading = reader.read(row, pipeline, as_of, _latest(asked, turn))
             returned = len(reading.documents)
         finally:
             if self._watch is not None:
                 seconds = time.perf_counter() - began
                 self._watch.note(Run(row, asked.parameters, pipeline, reader, seconds, returned))
-        if reading.as_of < asked.not_before:
-            raise ReplicaBehind(
-                f"{row.name}: the {reading.source} is at {iso_utc(reading.as_of)}, too old for the caller"
-            )
-        return Answer(to_json(row.answer(reading.documents)), iso_utc(reading.as_of), reading.source)
+        try:
+            return _answered(asked, reading)
+        except (NotFound, ReplicaBehind):
+            if reading.source != "replica":
+                raise
+        # It may not have heard of what was written a moment ago, and cannot prove to be as fresh as some callers ask.
+        return _answered(asked, reader.read(row, pipeline, as_of, _latest(asked, turn), at_primary=True))
 
     def _viewed(self, asked: Question, turn: Turn | None, now: datetime) -> Answer | None:
         """Answer from a view; None when there is none to read, or none that is fresh enough.
@@ -143,9 +156,27 @@ class AggregationRunner:
         row = asked.row
         if self._views is None or row.read == "primary":
             return None
-        given = self._views.from_view(row, asked.parameters, now, turn.read_after if turn else None)
+        given = self._views.from_view(row, asked.parameters, now, _latest(asked, turn))
         if given is None or given.as_of < asked.not_before:
             return None
         with suppress(NotFound):
             return Answer(to_json(row.answer(given.documents)), iso_utc(given.as_of), "view")
         return None
+
+
+def _answered(asked: Question, reading: Reading) -> Answer:
+    """Make an answer of what was read.
+
+    Raises:
+        NotFound: where it was read, its subject does not exist.
+        ReplicaBehind: it is too old.
+    """
+    if reading.as_of < asked.not_before:
+        old = f"the {reading.source} is at {iso_utc(reading.as_of)}, too old for the caller"
+        raise ReplicaBehind(f"{asked.row.name}: {old}")
+    return Answer(to_json(asked.row.answer(reading.documents)), iso_utc(reading.as_of), reading.source)
+
+
+def _latest(asked: Question, turn: Turn | None) -> Timestamp | None:
+    """Return the time of the database that an answer must not be from before, None for any."""
+    return max((at for at in (asked.after, turn.read_after if turn else None) if at is not None), default=None)

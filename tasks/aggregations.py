@@ -29,7 +29,8 @@ AHEAD_SECONDS = 60
 def run(world: World, asked: RunAggregation, context: Context) -> dict[str, Any]:
     """Answer the aggregation of that name."""
     del context
-    return world.aggregations.run(asked.name, parameters(world, asked), asked.max_age_seconds)
+    after = changed_at(world, asked.cluster_time) if asked.cluster_time is not None else None
+    return world.aggregations.run(asked.name, parameters(world, asked), asked.max_age_seconds, after)
 
 
 @domain_task("aggregations.refresh", RefreshAggregation)

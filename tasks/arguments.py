@@ -182,11 +182,15 @@ class RefreshViews(Arguments):
 
 
 class RunAggregation(Arguments):
-    """An aggregation by name; its parameters are checked by its own model."""
+    """An aggregation by name; its parameters are checked by its own model.
+
+    With `cluster_time`, MongoDB's time of a write of the caller's, the answer has seen that write.
+    """
 
     name: AggregationName
     params: dict[str, object] = Field(default_factory=dict)
     max_age_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] | None = None
+    cluster_time: ClusterTime | None = None
 
 
 class RefreshAggregation(Arguments):
