@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 
 import structlog
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.server_description import ServerDescription
 
+from aggregations.errors import MayPass
 from aggregations.heartbeat import Heartbeat
 from aggregations.member_health import MemberHealth
 from observability.metrics import REPLICA_EJECTED, REPLICA_LAG
@@ -42,8 +43,11 @@ PRIMARY, SECONDARY, NO_DATA = "RSPrimary", "RSSecondary", frozenset({"RSArbiter"
 _CHOSEN: ContextVar[Address | None] = ContextVar("chosen_member", default=None)
 
 
-class ChosenAway(AutoReconnect):
-    """Raised at once when the chosen member is not there: the driver would wait for it as long as the read may take."""
+class ChosenAway(MayPass, PyMongoError):
+    """Raised at once when the chosen member is not there: the driver would wait for it as long as the read may take.
+
+    It is no `ConnectionFailure`, after which the driver would look for that member again and again.
+    """
 
 
 def only_the_chosen(servers: Sequence[Server]) -> Sequence[Server]:

@@ -20,7 +20,7 @@ from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from aggregations.errors import AggregationError, MayPass
-from aggregations.members import PRIMARY, SECONDARY, Address, Members, chosen, named
+from aggregations.members import PRIMARY, SECONDARY, Address, ChosenAway, Members, chosen, named
 from observability.metrics import REPLICA_READS
 
 Document = dict[str, Any]
@@ -162,7 +162,7 @@ class Replicas:
             with chosen(address):
                 answer = go.at(self._member, "replica", self._members.lag_seconds(address))
         except (PyMongoError, AggregationError) as error:
-            if isinstance(_cause(error), ConnectionFailure):
+            if isinstance(_cause(error), ConnectionFailure | ChosenAway):
                 self._members.failed(address)
             REPLICA_READS.labels(source="replica", result="failed").inc()
             raise

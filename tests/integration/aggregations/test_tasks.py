@@ -101,6 +101,27 @@ class TestRun:
         assert sent == [("aggregations.refresh", {"name": NAME, "params": params})]
 
 
+class TestOwnWrite:
+    """A caller that names the time of its write gets an answer that has seen it."""
+
+    @pytest.mark.usefixtures("world")
+    def test_not_remembered(self, database: Database[Json], seeded: SeededPayment) -> None:
+        """What is remembered, and was invalidated by nobody, is passed over; without a time it is served."""
+        asked = {"name": NAME, "params": {"contract_id": seeded.contract_id}}
+        before = aggregations.run(**asked)["data"]
+        database["contracts"].update_one({"_id": seeded.contract}, {"$set": {"employee": []}})
+        at = operation_time(database)
+        assert at is not None
+        assert aggregations.run(**asked)["data"] == before != []
+        assert aggregations.run(**asked, cluster_time=written(at))["data"] == []
+
+    @pytest.mark.usefixtures("world")
+    def test_future(self, seeded: SeededPayment) -> None:
+        """A time far in the database's future is refused, naming the field."""
+        with pytest.raises(InvalidArguments, match=r"^cluster_time: expected "):
+            aggregations.run(NAME, {"contract_id": seeded.contract_id}, cluster_time="4294967295.1")
+
+
 class TestInvalidate:
     """The database's time travels with an invalidation."""
 
