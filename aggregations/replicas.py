@@ -6,21 +6,19 @@ but only so many at once, lest heavy reads take down what payments need; a set w
 
 import random
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, TypeVar
 
 import pymongo
-from bson import Timestamp
 from pymongo import ReadPreference
-from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from aggregations.errors import AggregationError, MayPass
 from aggregations.members import PRIMARY, SECONDARY, Address, ChosenAway, Members, chosen, named
+from aggregations.readers import INVALID_OPTIONS
 from observability.metrics import REPLICA_READS
 
 Document = dict[str, Any]
@@ -32,9 +30,6 @@ FIRST_SECONDS = 5.0
 
 #: How long a read waits for its turn at the primary, in seconds.
 TURN_SECONDS = 1.0
-
-#: A node has not even heard of the time it is asked to read after.
-INVALID_OPTIONS = 72
 
 
 class PrimaryBusy(MayPass):
@@ -57,14 +52,12 @@ class Place:
         source: as answers say it.
         lag_seconds: nothing older than this is read; 0 at the primary.
         timeout_seconds: how long this attempt may take.
-        session: to read in; it reads at or after the time that the caller has named.
     """
 
     database: Database[Document]
     source: Intent
     lag_seconds: float
     timeout_seconds: float
-    session: ClientSession | None
 
 
 @dataclass(frozen=True)
@@ -104,7 +97,6 @@ class Replicas:
         *,
         intent: Intent,
         timeout_seconds: float,
-        after: Timestamp | None = None,
         at_primary: bool = False,
     ) -> T:
         """Do a read in the right place.
@@ -113,14 +105,13 @@ class Replicas:
             attempt: the read; called once more for another place when it had no answer.
             intent: `primary` for what decides about money.
             timeout_seconds: how long one attempt may take.
-            after: the operation time of a write that the read must see.
             at_primary: no secondary will do; there it counts as one of those reads that they should serve.
 
         Raises:
             PrimaryBusy: no secondary can be read, and the primary has enough of such reads.
             PyMongoError: what the last attempt met with.
         """
-        go = _Attempt(attempt, timeout_seconds, after)
+        go = _Attempt(attempt, timeout_seconds)
         if intent == "primary" or not self._has_secondaries():
             return go.at(self._primary, "primary", 0.0)
         if at_primary:
@@ -191,21 +182,11 @@ class _Attempt(Generic[T]):
 
     read: Callable[[Place], T]
     timeout_seconds: float
-    after: Timestamp | None
 
     def at(self, database: Database[Document], source: Intent, lag_seconds: float) -> T:
         """Do it there."""
-        with pymongo.timeout(self.timeout_seconds), self._session(database) as session:
-            return self.read(Place(database, source, lag_seconds, self.timeout_seconds, session))
-
-    @contextmanager
-    def _session(self, database: Database[Document]) -> Iterator[ClientSession | None]:
-        if self.after is None:
-            yield None
-            return
-        with database.client.start_session(causal_consistency=True) as session:
-            session.advance_operation_time(self.after)
-            yield session
+        with pymongo.timeout(self.timeout_seconds):
+            return self.read(Place(database, source, lag_seconds, self.timeout_seconds))
 
 
 def _may_pass_elsewhere(error: Exception) -> bool:

@@ -30,7 +30,7 @@ def db(mongo_three: EmbeddedMongo) -> Iterator[Database[Document]]:
     for member in range(3):
         mongo_three.thaw(member)
     mongo_three.start()
-    limits = {"timeoutMS": 15_000, "serverSelectionTimeoutMS": 12_000, "connectTimeoutMS": 12_000}
+    limits: dict[str, Any] = {"timeoutMS": 15_000, "serverSelectionTimeoutMS": 12_000, "connectTimeoutMS": 12_000}
     with MongoClient[Document](mongo_three.uri, server_selector=only_the_chosen, tz_aware=True, **limits) as client:
         client["promises"]["payments"].insert_one({"amount": 1})
         time.sleep(1)  # until everybody has it

@@ -91,7 +91,7 @@ def readable(replicas: Replicas) -> list[str]:
 
 def clock(place: Place) -> tuple[str, float]:
     """Read the document that tells the time, by a pipeline: where it was read, and how old the answer is."""
-    (row,) = place.database["times"].aggregate([{"$match": {"_id": 1}}, {"$project": {"t": 1}}], session=place.session)
+    (row,) = place.database["times"].aggregate([{"$match": {"_id": 1}}, {"$project": {"t": 1}}])
     return place.source, time.monotonic() - row["t"]
 
 
@@ -149,21 +149,6 @@ class TestReplicas:
         roles = sorted((one.role, one.ejected) for one in replicas.members())
         assert roles == [("primary", ""), ("secondary", ""), ("secondary", "")]
         assert all(one.lag_seconds is not None and one.lag_seconds < BOUND_SECONDS for one in replicas.members())
-
-    def test_own_writes(self, replicas: Replicas, written: Database[Document]) -> None:
-        """A caller that names its operation time finds what it has written, at a secondary."""
-        found = []
-        for number in range(20):
-            with written.client.start_session() as session:
-                written["own"].insert_one({"_id": number}, session=session)
-                after = session.operation_time
-
-            def look(place: Place, number: int = number) -> tuple[str, Document | None]:
-                return place.source, place.database["own"].find_one({"_id": number}, session=place.session)
-
-            found.append(replicas.read(look, intent="replica", timeout_seconds=5, after=after))
-        assert [row for _, row in found] == [{"_id": number} for number in range(20)]
-        assert "replica" in {source for source, _ in found}
 
     def test_frozen(self, replicas: Replicas, mongo: EmbeddedMongo) -> None:
         """A frozen secondary is ejected within five seconds, costs no read, and is back after three healthy probes."""

@@ -18,7 +18,7 @@ class TestOneNode:
 
         def look(place: Place) -> tuple[str, float, int]:
             together.wait()
-            (row,) = place.database["rows"].aggregate([{"$count": "n"}], session=place.session)
+            (row,) = place.database["rows"].aggregate([{"$count": "n"}])
             return place.source, place.lag_seconds, row["n"]
 
         def read(_: int) -> tuple[str, float, int]:
