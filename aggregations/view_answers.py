@@ -14,9 +14,12 @@ from aggregations.overview import WORKERS
 from aggregations.payments import MOST_ROWS, payments_summary
 from aggregations.public import PROJECT_IN_A_LIST, PUBLIC_WORKER
 from aggregations.receivables import receivables_ageing
-from aggregations.view_keys import UNDATED, Group, day_of, starts, within
+from aggregations.view_keys import FIRST_MOMENT, OUTSIDE, UNDATED, Group, day_of, starts, within
 from aggregations.view_sums import added, bracket_of
 from aggregations.views import View, month_of
+
+#: The groups that are no days.
+NO_DAYS = frozenset({UNDATED, OUTSIDE})
 
 #: Finds which groups wait for their refresh: of one group, or with None of all; None when they are too many.
 Dirty = Callable[[View, Group | None], "set[Group] | None"]
@@ -69,9 +72,11 @@ def overview(asked: Asked) -> list[Document] | None:
 def summary(asked: Asked) -> list[Document] | None:
     """Add up whole months, the other days of months that were cut or changed, and the days that have to be read now."""
     dirty = asked.dirty(asked.view, None)
-    if dirty is None:
-        return None
     since, until = asked.parameters.since, asked.parameters.until
+    if dirty is None or ((since or until) and _may_have_more(asked, dirty)):
+        return None
+    if until == FIRST_MOMENT:
+        return []
     edges = {day_of(one) for one in (since, until) if one is not None and one != starts(day_of(one))}
     days = _span(since, until)
     live = {day for day in {*map(str, dirty)} | edges if _inside(day, days)}
@@ -90,8 +95,10 @@ def ageing(asked: Asked) -> list[Document] | None:
     live = {*map(str, dirty)} | edges
     kept: list[Document] = []
     for day, rows in _kept(asked, live, (None, None)):
-        bracket = bracket_of(day, days, asked.now)
-        kept += [{**one, "_id": {"currency": one["_id"].get("currency"), "bracket": bracket}} for one in rows]
+        for one in rows:
+            known = one["_id"].get("bracket")
+            bracket = _of_all_time(known, days) if day == OUTSIDE else bracket_of(day, days, asked.now)
+            kept.append({**one, "_id": {"currency": one["_id"].get("currency"), "bracket": bracket}})
     found = added([*kept, *_now(asked, live, receivables_ageing(asked.parameters, asked.now))], ("currency", "bracket"))
     return [{**row, "brackets": days} for row in found]
 
@@ -114,9 +121,19 @@ def _kept(asked: Asked, live: set[str], days: Span) -> Iterator[tuple[str, list[
     broken = {month_of(day) for day in live} | {month_of(day) for day in days if day is not None}
     for row in asked.rows({"_id": _months(days, broken)}):
         month = row["_id"].removeprefix("month:")
-        yield UNDATED if month == UNDATED else f"{month}-15", row["rows"]
+        yield month if month in NO_DAYS else f"{month}-15", row["rows"]
     for row in asked.rows({"of": {"$in": [*broken]}, "_id": {**_days(days), "$nin": [*live]}}) if broken else ():
         yield row["_id"], row["rows"]
+
+
+def _may_have_more(asked: Asked, dirty: set[Group]) -> bool:
+    """Tell whether a span may hold more than its days: what lies beyond all days, or in several of them."""
+    return OUTSIDE in dirty or any(asked.rows({"_id": OUTSIDE}))
+
+
+def _of_all_time(bracket: int | None, days: list[int]) -> int | None:
+    """Return the bracket of what lies before or after all days, from the view's, whose one edge lies between."""
+    return len(days) if bracket else bracket
 
 
 def _now(asked: Asked, days: Iterable[str], pipeline: list[Document]) -> list[Document]:
@@ -136,7 +153,7 @@ def _span(since: datetime | None, until: datetime | None) -> Span:
 
 def _inside(day: str, days: Span) -> bool:
     first, last = days
-    if day == UNDATED:
+    if day in NO_DAYS:
         return first is None and last is None
     return (first is None or first <= day) and (last is None or day <= last)
 

@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from aggregations.aggregation import Document, Stage
-from aggregations.view_keys import Group, day_of
+from aggregations.view_keys import FIRST_MOMENT, LAST_MOMENT, OUTSIDE, UNDATED, Group, days_of
 from aggregations.views import View
 
 #: How long one look at the sources may take, in seconds.
@@ -53,12 +53,17 @@ class GroupReader:
             return Groups({row["_id"]: row["rows"] for row in found}, _reached(session))
 
     def days(self, view: View) -> tuple[list[Group], Timestamp]:
-        """Return the days that there is something of, and a time from before which none is missing."""
-        dated = {"$eq": [{"$type": "$createdAt"}, "date"]}
+        """Return the days that there is something of, and a time from before which none is missing.
+
+        Of what is no day both groups are told, whether there is something of them or not.
+        """
+        # Only times lie between these two.
+        dated = {"$and": [{"$gte": ["$createdAt", FIRST_MOMENT]}, {"$lte": ["$createdAt", LAST_MOMENT]}]}
         day = {"$cond": [dated, {"$dateTrunc": {"date": "$createdAt", "unit": "day"}}, None]}
         with self._session(None) as session:
             found = list(self._source(view).aggregate([{"$group": {"_id": day}}], session=session))
-            return [day_of(row["_id"]) for row in found], _reached(session)
+            days = [group for row in found for group in days_of(row["_id"])]
+            return [*days, OUTSIDE] if UNDATED in days else days, _reached(session)
 
     def ids(self, view: View, after: ObjectId | None, limit: int) -> tuple[list[Group], Timestamp]:
         """Return the next ids of what a view is about, in their order."""

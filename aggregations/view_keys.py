@@ -12,6 +12,16 @@ Group = ObjectId | str
 #: The group of what has no day.
 UNDATED = "undated"
 
+#: The group of what a time is written for, but none of a day: beyond the years that can be written, or a list. A span
+#: that is open at one end may hold it, as MongoDB compares.
+OUTSIDE = "outside"
+
+#: The first and the last moment that lie in a day.
+FIRST_MOMENT, LAST_MOMENT = (
+    datetime(1, 1, 1, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC),
+)
+
 #: Matches nothing: what somebody has put into a view that is no group of it has no source.
 NOTHING: dict[str, Any] = {"_id": {"$in": []}}
 
@@ -37,23 +47,41 @@ def day_of(value: object) -> str:
     return f"{moment:%Y}".zfill(4) + f"{moment:-%m-%d}"
 
 
+def days_of(value: object) -> tuple[str, ...]:
+    """Return the groups that a document with this time may be in, of what is no day in case of doubt both."""
+    if isinstance(value, datetime):
+        return (day_of(value),)
+    if isinstance(value, list):
+        return (OUTSIDE,)
+    # The map keeps of a time that Python has no room for, as of anything odd, only that it was there.
+    return (UNDATED,) if isinstance(value, str | ObjectId | None) else (UNDATED, OUTSIDE)
+
+
 def starts(day: str) -> datetime:
     """Return the first moment of a day."""
     return datetime.strptime(day, DAY).replace(tzinfo=UTC)
 
 
 def within(day: str) -> dict[str, Any]:
-    """Return the match of what was created on a day; of what has no day, that which has none."""
+    """Return the match of what is in the group of a day; every document is in exactly one group."""
     if day == UNDATED:
-        return {"$expr": {"$ne": [{"$type": "$createdAt"}, "date"]}}
-    try:
-        first = starts(day)
-    except ValueError:
+        return {"createdAt": {"$not": {"$type": ["date", "array"]}}}
+    if day == OUTSIDE:
+        odd: list[dict[str, Any]] = [{"$type": "array"}, {"$lt": FIRST_MOMENT}, {"$gt": LAST_MOMENT}]
+        return {"$or": [{"createdAt": one} for one in odd]}
+    if not is_day(day):
         return NOTHING
+    last = starts(day) + timedelta(hours=23, minutes=59, seconds=59, milliseconds=999)
+    # A list would match with any of its times, so that it were in several groups.
+    return {"createdAt": {"$gte": starts(day), "$lte": last, "$not": {"$type": "array"}}}
+
+
+def is_day(text: str) -> bool:
+    """Tell whether a text is a day, written as we write it."""
     try:
-        return {"createdAt": {"$gte": first, "$lt": first + timedelta(days=1)}}
-    except OverflowError:
-        return {"createdAt": {"$gte": first}}
+        return day_of(starts(text)) == text
+    except ValueError:
+        return False
 
 
 def _each(value: object) -> Iterable[object]:

@@ -19,7 +19,7 @@ from aggregations.overview import project_overview
 from aggregations.parameters import AgeParameters, SpanParameters
 from aggregations.payments import payments_summary
 from aggregations.receivables import receivables_ageing
-from aggregations.view_keys import NOTHING, Group, day_of, ids, within
+from aggregations.view_keys import NOTHING, Group, days_of, ids, within
 
 #: The statuses of payments that nobody has to wait for any more; whatever else there is may be unpaid.
 SETTLED = ("paid", "refunded", "failed")
@@ -67,7 +67,7 @@ def by(name: str) -> GroupsOf:
 
 
 def _day(fields: Mapping[str, Any]) -> tuple[Group, ...]:
-    return (day_of(fields.get("createdAt")),)
+    return days_of(fields.get("createdAt"))
 
 
 def _day_unpaid(fields: Mapping[str, Any]) -> tuple[Group, ...]:

@@ -7,7 +7,7 @@ from bson.datetime_ms import DatetimeMS
 
 from aggregations.change_stream import time_of
 from aggregations.changes import Change, Key, fields_after, listed_in
-from aggregations.view_keys import NOTHING, UNDATED, day_of, ids, within
+from aggregations.view_keys import LAST_MOMENT, NOTHING, OUTSIDE, UNDATED, day_of, days_of, ids, within
 from aggregations.view_sources import kept, tags_of
 from aggregations.view_sums import added, bracket_of
 from aggregations.views import VIEWS, groups_of
@@ -33,11 +33,18 @@ class TestKeys:
         assert [day_of(odd) for odd in ("2026-03-01", None, DatetimeMS(10**17), [1])] == [UNDATED] * 4
 
     def test_within(self) -> None:
-        """A day is matched from its first moment to the next day's; what is no day matches nothing."""
+        """A day is matched from its first moment to its last, no list; what is no day matches nothing."""
         match = within("2026-03-01")["createdAt"]
-        assert match == {"$gte": datetime(2026, 3, 1, tzinfo=UTC), "$lt": datetime(2026, 3, 2, tzinfo=UTC)}
-        assert within("9999-12-31")["createdAt"] == {"$gte": datetime(9999, 12, 31, tzinfo=UTC)}
-        assert within("gossip") == NOTHING
+        last = datetime(2026, 3, 1, 23, 59, 59, 999_000, tzinfo=UTC)
+        assert match == {"$gte": datetime(2026, 3, 1, tzinfo=UTC), "$lte": last, "$not": {"$type": "array"}}
+        assert within("9999-12-31")["createdAt"]["$lte"] == LAST_MOMENT
+        assert within("gossip") == within("2026-3-01") == within("2026-02-30") == NOTHING
+
+    def test_no_days(self) -> None:
+        """What is no day is in one of two groups; in doubt both are told."""
+        assert days_of(datetime(2026, 3, 1, tzinfo=UTC)) == ("2026-03-01",)
+        assert [days_of(odd) for odd in (None, "yesterday", [])] == [(UNDATED,), (UNDATED,), (OUTSIDE,)]
+        assert [days_of(odd) for odd in (True, DatetimeMS(10**17))] == [(UNDATED, OUTSIDE)] * 2
 
     def test_brackets(self) -> None:
         """A day is in the bracket that the whole of it is in."""
