@@ -77,7 +77,9 @@ class ViewDesk:
         self._db, self._clock, self._alert, self._resolve = database, clock, alert, resolve
         self.state, self.marks, self._reader = ViewState(database, holder), Marks(database), GroupReader(database)
         self._holder = holder
-        self._refresher = Refresher(database, self.state, clock=clock, alert=alert, judge_seconds=judge_seconds)
+        self._refresher = Refresher(
+            database, self.state, clock=clock, alert=alert, resolve=resolve, judge_seconds=judge_seconds
+        )
 
     def ensure_indexes(self) -> None:
         """Create collections and indexes; harmless when they are there."""

@@ -2,7 +2,8 @@
 
 A mark has a sequence that every change raises; it is cleared only if that is unchanged since it was read, so that a
 change during a refresh of the same group is not lost. Its cluster time is the latest change's: nothing older may be
-read for it. What the nightly rebuild marks is told apart (`changed` is false), or drift could not be seen.
+read for it. What the nightly rebuild marks is told apart (`changed` is false), or drift could not be seen; a group that
+could not be read counts as changed, so that no answer is given without it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,18 +26,20 @@ DUPLICATE = 11_000
 
 @dataclass(frozen=True)
 class Mark:
-    """One mark."""
+    """One mark; `told` while operators have been told that its group cannot be read."""
 
     view: str
     group: Group
     sequence: int
     at: Timestamp
     changed: bool
+    told: bool = False
 
     @classmethod
     def of(cls, row: Document) -> "Mark":
         """Read a row."""
-        return cls(row["view"], row["_id"]["g"], row["seq"], row["at"], bool(row.get("changed")))
+        flags = bool(row.get("changed")), bool(row.get("told"))
+        return cls(row["view"], row["_id"]["g"], row["seq"], row["at"], *flags)
 
 
 class Marks:
@@ -67,6 +70,17 @@ class Marks:
         row = {"view": view, "changed": False, "seq": 1, "at": at}
         self._write(
             [UpdateOne({"_id": {"v": view, "g": group}}, {"$setOnInsert": row}, upsert=True) for group in groups]
+        )
+
+    def hold(self, mark: Mark, *, told: bool) -> None:
+        """Have a group that could not be read waited for as one that has changed: no answer may do without it.
+
+        Args:
+            mark: the group's mark, which stays.
+            told: whether operators are told of it.
+        """
+        self.rows.update_one(
+            {"_id": {"v": mark.view, "g": mark.group}}, {"$set": {"changed": True, **({"told": True} if told else {})}}
         )
 
     def pending(self, view: str, limit: int, without: Iterable[Group] = ()) -> list[Mark]:

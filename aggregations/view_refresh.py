@@ -16,10 +16,11 @@ from typing import Any
 
 import structlog
 from bson import Timestamp
+from bson.errors import BSONError
 from pymongo import ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import OperationFailure
+from pymongo.errors import DocumentTooLarge, OperationFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
@@ -45,6 +46,9 @@ JUDGE_SECONDS = 5.0
 #: How often it is looked whether it has, in seconds.
 LOOK_SECONDS = 0.05
 
+#: The alert about a group that the database cannot read or store.
+UNREADABLE = "view_group_unreadable"
+
 #: Raises an alert: a name, what it is about, a sentence.
 Alert = Callable[[str, str, str], None]
 
@@ -57,7 +61,7 @@ class Outcome:
         groups: how many groups were read and written.
         drifted: which of them had changed without a mark.
         unjudged: how many differed while the watcher did not follow, so that nobody knows.
-        failed: which could not be read; their marks stay.
+        failed: which could not be read or written; their marks stay, and answers wait for them.
         left: whether marks are left because the time was up.
         judge: whether differences are judged.
     """
@@ -98,6 +102,7 @@ class Refresher:
         state: how far watcher and views are.
         clock: aware UTC time.
         alert: tells operators.
+        resolve: tells them that it is over.
         judge_seconds: how long the watcher has to follow before a difference is judged.
     """
 
@@ -108,9 +113,10 @@ class Refresher:
         *,
         clock: Callable[[], datetime],
         alert: Alert,
+        resolve: Callable[[str, str], None],
         judge_seconds: float = JUDGE_SECONDS,
     ) -> None:
-        self._db, self._state, self._clock, self._alert = database, state, clock, alert
+        self._db, self._state, self._clock, self._alert, self._resolve = database, state, clock, alert, resolve
         self._marks, self._reader, self._judge_seconds = Marks(database), GroupReader(database), judge_seconds
 
     def refresh(self, view: View, turn: Turn, ends_at: float, *, judge: bool = False) -> Outcome:
@@ -136,26 +142,32 @@ class Refresher:
         return outcome
 
     def _some(self, view: View, turn: Turn, marks: Sequence[Mark], outcome: Outcome) -> None:
-        as_of = self._clock()
         try:
-            found = self._reader.read(view, [mark.group for mark in marks], max(mark.at for mark in marks))
-        except OperationFailure as error:
-            if error.timeout or error.has_error_label("RetryableReadError") or error.code in PASSING:
+            self._together(view, turn, marks, outcome)
+        except (OperationFailure, DocumentTooLarge, BSONError) as error:
+            if not is_of_groups(error):
                 raise
             self._apart(view, turn, marks, outcome, error)
-            return
+
+    def _together(self, view: View, turn: Turn, marks: Sequence[Mark], outcome: Outcome) -> None:
+        """Read groups and write them, all or none."""
+        as_of = self._clock()
+        found = self._reader.read(view, [mark.group for mark in marks], max(mark.at for mark in marks))
         store = ViewStore(self._db, view)
         differing, known = self._differing(store, marks, found, outcome)
 
         def write(session: ClientSession) -> list[str]:
             turn.write(view, {"refreshed_at": as_of}, session)
             now = self._marks.again(marks, session)
-            store.replace([mark.group for mark in marks], found.rows, (as_of, found.reached), session)
+            store.replace([mark.group for mark in marks], found.rows, as_of, session)
             self._marks.clear(marks, session)
             same = {mark.group for mark in marks if mark.group in now and now[mark.group].sequence == mark.sequence}
             return [name for name, group in differing if group is None or group in same]
 
         drifted = self._transaction(write)
+        for mark in marks:
+            if mark.told:
+                self._resolve(UNREADABLE, f"{view.name}:{mark.group}")
         outcome.groups += len(marks)
         if known:
             outcome.drifted += drifted
@@ -187,15 +199,20 @@ class Refresher:
                 return False
             time.sleep(LOOK_SECONDS)
 
-    def _apart(self, view: View, turn: Turn, marks: Sequence[Mark], outcome: Outcome, error: OperationFailure) -> None:
-        """Read groups one by one when they cannot be read together: one bad group must not hold up the others."""
+    def _apart(self, view: View, turn: Turn, marks: Sequence[Mark], outcome: Outcome, error: Exception) -> None:
+        """Take groups one by one when they cannot be taken together: one bad group must not hold up the others."""
         if len(marks) > 1:
             for mark in marks:
                 self._some(view, turn, [mark], outcome)
             return
-        group = marks[0].group
+        group, code = marks[0].group, getattr(error, "code", None)
         outcome.failed.add(group)
-        self._alert("view_group_unreadable", f"{view.name}:{group}", f"the database says code {error.code}")
+        lasting = code not in LATER
+        self._marks.hold(marks[0], told=lasting)
+        log.warning("view_group_not_read", view=view.name, group=str(group), reason=type(error).__name__, code=code)
+        if lasting:
+            said = f"the database says code {code}" if code else f"it cannot be stored: {type(error).__name__}"
+            self._alert(UNREADABLE, f"{view.name}:{group}", said)
 
     def _transaction(self, body: Callable[[ClientSession], list[str]]) -> list[str]:
         with self._db.client.start_session() as session:
@@ -207,5 +224,21 @@ class Refresher:
             )
 
 
-#: Errors of the database's, not of a group's: not primary any more, shutting down, interrupted, over its time.
-PASSING = frozenset({50, 91, 189, 10107, 11600, 11602, 13435, 13436})
+def is_of_groups(error: Exception) -> bool:
+    """Tell whether an error may be of one group's and not of all: then the others can go on without it."""
+    if not isinstance(error, OperationFailure):
+        return True
+    passes = any(map(error.has_error_label, ("RetryableReadError", "RetryableWriteError", *OF_TRANSACTIONS)))
+    return not (error.timeout or passes or error.code in PASSING)
+
+
+#: What a driver calls a transaction that may be tried again as a whole, or whose end is not known.
+OF_TRANSACTIONS = ("TransientTransactionError", "UnknownTransactionCommitResult")
+
+#: Errors of the database's, not of a group's: no such host, not primary any more, shutting down, interrupted, over its
+#: time, no majority.
+PASSING = frozenset({6, 7, 50, 64, 89, 91, 133, 134, 189, 9001, 10107, 11600, 11602, 13435, 13436})
+
+#: Errors in passing that the next try may not meet any more: an index or a collection was dropped meanwhile, a cursor
+#: or a snapshot is gone, a lock was not got, two writes have met.
+LATER = frozenset({24, 43, 112, 175, 237, 239, 246, 251, 262})

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bson import Timestamp
 from pymongo import DeleteOne, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
@@ -37,7 +36,7 @@ class ViewStore:
         self,
         groups: Sequence[Group],
         rows: Mapping[Group, list[Document]],
-        at: tuple[datetime, Timestamp],
+        as_of: datetime,
         session: ClientSession,
     ) -> None:
         """Store what groups hold, and remove those that hold nothing any more.
@@ -45,15 +44,14 @@ class ViewStore:
         Args:
             groups: the groups.
             rows: what they hold.
-            at: nothing older was read: by our clock, and the database's time at the end of it.
+            as_of: nothing older was read.
             session: the transaction.
         """
-        as_of, reached = at
         writes: list[ReplaceOne[Document] | DeleteOne] = []
         for group in groups:
             if group in rows:
                 folded = {"of": self._view.folded(group)} if self._view.folded else {}
-                new = {"_id": group, "rows": rows[group], "as_of": as_of, "read_at": reached, **folded}
+                new = {"_id": group, "rows": rows[group], "as_of": as_of, **folded}
                 writes.append(ReplaceOne({"_id": group}, new, upsert=True))
             else:
                 writes.append(DeleteOne({"_id": group}))

@@ -34,13 +34,17 @@ def settled(views: Views) -> Views:
     return views
 
 
-def agree(views: Views) -> None:
-    """Check the views against their pipelines."""
+def agree(views: Views, unanswered: ObjectId | None = None) -> None:
+    """Check the views against their pipelines, and that of one contract no answer is given."""
     asked: list[tuple[str, Any]] = [("payments_summary", SpanParameters())]
     asked += [("contract_balance", ContractParameters(contract_id=str(one))) for one in CONTRACTS]
     now = datetime.now(UTC)
     for name, parameters in asked:
-        assert views.by_view(name, parameters, now) == views.by_pipeline(name, parameters, now)
+        given = views.by_view(name, parameters, now)
+        if isinstance(parameters, ContractParameters) and parameters.contract_id == str(unanswered):
+            assert given is None
+        else:
+            assert given == views.by_pipeline(name, parameters, now)
 
 
 class TestDrift:
@@ -142,6 +146,27 @@ class TestSlices:
         assert report.groups == len(CONTRACTS) - 1
         assert settled.desk.marks.count(view.name) == 1
         assert settled.told.alerts == [("view_group_unreadable", f"{view.name}:{CONTRACTS[2]}")]
+        agree(settled, unanswered=CONTRACTS[2])
+        settled.refresh()
+        assert settled.told.alerts == []
+        agree(settled)
+
+    def test_refused_group(self, settled: Views) -> None:
+        """Nor does one that the database cannot store, not even when a view is built; its old rows answer nobody."""
+        view = VIEWS["mv_contract_balances"]
+        settled.db["payments"].update_many({}, {"$set": {"amount": "11"}})
+        settled.db.command("collMod", view.name, validator={"_id": {"$ne": CONTRACTS[2]}})
+        settled.follow()
+        settled.db["mv_meta"].update_one({"_id": view.name}, {"$set": {"built": 0}})
+        settled.db["mv_dirty"].delete_many({})
+        assert settled.desk.go_on(view, 10.0).groups == len(CONTRACTS) - 1
+        assert settled.desk.state.row(view.name)["built"] == settled.desk.state.generation()
+        assert settled.told.alerts == [("view_group_unreadable", f"{view.name}:{CONTRACTS[2]}")]
+        assert settled.by_view("contract_balance", ContractParameters(contract_id=str(CONTRACTS[2])), NOW) is None
+        settled.db.command("collMod", view.name, validator={})
+        settled.desk.go_on(view, 10.0)
+        assert settled.told.alerts == []
+        assert settled.by_view("contract_balance", ContractParameters(contract_id=str(CONTRACTS[2])), NOW) is not None
 
     def test_overdue(self, settled: Views) -> None:
         """Views are rebuilt again once their last rebuild is old enough."""
