@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from bson import Timestamp
 from pymongo.database import Database
 
@@ -16,8 +16,10 @@ from aggregations.memory import Answer, Limits, Memory, Question
 from aggregations.performance import PerformanceLog, Run
 from aggregations.plain import iso_utc, to_json
 from aggregations.readers import DatabaseReader, ReaderOf, Reading
-from aggregations.view_reads import ViewReads
+from aggregations.view_reads import DAMAGE, ViewReads
 from observability.metrics import AGGREGATION_SECONDS
+
+log = structlog.get_logger(__name__)
 
 __all__ = ["AggregationRunner", "iso_utc", "to_json"]
 
@@ -159,9 +161,13 @@ class AggregationRunner:
         given = self._views.from_view(row, asked.parameters, now, _latest(asked, turn))
         if given is None or given.as_of < asked.not_before:
             return None
-        with suppress(NotFound):
+        try:
             return Answer(to_json(row.answer(given.documents)), iso_utc(given.as_of), "view")
-        return None
+        except NotFound:
+            return None
+        except DAMAGE as error:
+            log.warning("view_damaged", aggregation=row.name, reason=type(error).__name__)
+            return None
 
 
 def _answered(asked: Question, reading: Reading) -> Answer:

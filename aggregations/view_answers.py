@@ -14,12 +14,9 @@ from aggregations.overview import WORKERS
 from aggregations.payments import MOST_ROWS, payments_summary
 from aggregations.public import PROJECT_IN_A_LIST, PUBLIC_WORKER
 from aggregations.receivables import receivables_ageing
-from aggregations.view_keys import FIRST_MOMENT, OUTSIDE, UNDATED, Group, day_of, starts, within
+from aggregations.view_keys import FIRST_MOMENT, NO_DAYS, OUTSIDE, Group, day_of, starts, within
 from aggregations.view_sums import added, bracket_of
 from aggregations.views import View, month_of
-
-#: The groups that are no days.
-NO_DAYS = frozenset({UNDATED, OUTSIDE})
 
 #: Finds which groups wait for their refresh: of one group, or with None of all; None when they are too many.
 Dirty = Callable[[View, Group | None], "set[Group] | None"]

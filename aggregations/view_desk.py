@@ -6,7 +6,7 @@ generation is rebuilt by itself; the rebuild of one that is finds drift.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from pymongo.database import Database
 from aggregations.aggregation import Document
 from aggregations.errors import LeaseLost
 from aggregations.view_groups import GroupReader
-from aggregations.view_keys import UNDATED
+from aggregations.view_keys import NO_DAYS, Group, is_day
 from aggregations.view_marks import Marks
 from aggregations.view_members import Members
 from aggregations.view_refresh import JUDGE_SECONDS, LEASE_SECONDS, Alert, Outcome, Refresher, Turn
@@ -164,7 +164,9 @@ class ViewDesk:
         """Mark the next groups; return how far the rebuild is then."""
         after = rebuild["after"]
         if rebuild["phase"] == "view":
-            found = ViewStore(self._db, view).groups_after(after, MARKED)
+            store = ViewStore(self._db, view)
+            rebuild = _with_drift(rebuild, store.remove_strange() if after is None else [])
+            found = store.groups_after(after, MARKED)
             _, at = self._reader.ids(view, None, 1)
             groups = [_of_source(group) for group in found]
         elif view.dated:
@@ -182,9 +184,8 @@ class ViewDesk:
         """Note what a slice of the mending has found; end the rebuild with its last group."""
         first = self.state.row(view.name).get("built") != rebuild["generation"]
         if not first:
-            rebuild["count"] += len(outcome.drifted)
+            rebuild = _with_drift(rebuild, outcome.drifted)
             rebuild["unjudged"] += outcome.unjudged
-            rebuild["drift"] = [*rebuild["drift"], *outcome.drifted][:NAMED]
         rebuild["groups"] += outcome.groups
         done = Report(view.name, outcome.groups, rebuild["count"], left=outcome.left, rebuilding=True)
         if outcome.left:
@@ -206,9 +207,15 @@ class ViewDesk:
             self._resolve("view_drift", view.name)
 
 
-def _of_source(group: Any) -> Any:  # noqa: ANN401 - a group or what groups are folded into
-    """Return a group that is folded into this, itself if it is none."""
-    if isinstance(group, str) and group.startswith("month:"):
-        month = group.removeprefix("month:")
-        return UNDATED if month == UNDATED else f"{month}-01"
-    return group
+def _with_drift(rebuild: Mapping[str, Any], drifted: Sequence[str]) -> dict[str, Any]:
+    named = [*rebuild["drift"], *drifted][:NAMED]
+    return {**rebuild, "count": rebuild["count"] + len(drifted), "drift": named}
+
+
+def _of_source(group: Group) -> Group:
+    """Return a group that is folded into this, itself if it is none: a month that nothing can be folded into too."""
+    if not isinstance(group, str) or not group.startswith("month:"):
+        return group
+    month = group.removeprefix("month:")
+    day = month if month in NO_DAYS else f"{month}-01"
+    return day if month in NO_DAYS or is_day(day) else group

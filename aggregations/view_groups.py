@@ -62,7 +62,7 @@ class GroupReader:
         day = {"$cond": [dated, {"$dateTrunc": {"date": "$createdAt", "unit": "day"}}, None]}
         with self._session(None) as session:
             found = list(self._source(view).aggregate([{"$group": {"_id": day}}], session=session))
-            days = [group for row in found for group in days_of(row["_id"])]
+            days: list[Group] = [group for row in found for group in days_of(row["_id"])]
             return [*days, OUTSIDE] if UNDATED in days else days, _reached(session)
 
     def ids(self, view: View, after: ObjectId | None, limit: int) -> tuple[list[Group], Timestamp]:
@@ -92,9 +92,9 @@ def next_ids(
     return [row["_id"] for row in found.sort("_id", 1).limit(limit)]
 
 
-def fingerprint(rows: Sequence[Document] | None) -> str:
+def fingerprint(rows: Any) -> str:  # noqa: ANN401 - rows, None for no group, or what somebody has written there
     """Return what two equal groups have in common, whatever the order of their lists."""
-    return _sorted(rows or [])
+    return _sorted([] if rows is None else rows)
 
 
 def _sorted(value: Any) -> str:  # noqa: ANN401 - whatever a row is made of

@@ -16,6 +16,9 @@ UNDATED = "undated"
 #: that is open at one end may hold it, as MongoDB compares.
 OUTSIDE = "outside"
 
+#: The groups that are no days.
+NO_DAYS = frozenset({UNDATED, OUTSIDE})
+
 #: The first and the last moment that lie in a day.
 FIRST_MOMENT, LAST_MOMENT = (
     datetime(1, 1, 1, tzinfo=UTC),

@@ -13,6 +13,7 @@ from typing import Any
 import pymongo
 import structlog
 from bson import Timestamp
+from bson.errors import BSONError
 from pymongo import ReadPreference
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
@@ -29,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 #: How old the state may be that an answer stands for, in seconds, unless set otherwise.
 BOUND_SECONDS = 10.0
+
+#: What comes of rows that somebody has written into a view: no caller may fail where the pipeline can answer.
+DAMAGE = (ArithmeticError, AttributeError, BSONError, LookupError, TypeError, ValueError)
 
 #: With more groups that wait for their refresh than these, the pipeline is as good.
 MOST_LIVE = 32
@@ -68,7 +72,7 @@ class ViewReads:
 
         Returns:
             None when there is no view, when it is not built, older than its bound or than `after`, or when so much of
-            it waits for its refresh that the pipeline is as good.
+            it waits for its refresh that the pipeline is as good; also when it is damaged.
         """
         view = ANSWERING.get(row.name)
         if view is None:
@@ -81,6 +85,9 @@ class ViewReads:
         except PyMongoError as error:
             # Whoever asks has other places to read at, such as a secondary while there is no primary.
             log.warning("view_not_read", view=view.name, reason=type(error).__name__)
+            return None
+        except DAMAGE as error:
+            log.warning("view_damaged", view=view.name, reason=type(error).__name__)
             return None
         return None if documents is None or as_of is None else ViewAnswer(documents, min(as_of, now))
 

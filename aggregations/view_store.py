@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from pymongo import DeleteOne, ReplaceOne
 from pymongo.client_session import ClientSession
@@ -11,6 +12,9 @@ from aggregations.aggregation import Document, Stage
 from aggregations.view_groups import fingerprint
 from aggregations.view_keys import Group
 from aggregations.views import View
+
+#: Stands for rows that are not there: not even the same as none.
+DAMAGED = "no rows"
 
 
 class ViewStore:
@@ -28,9 +32,10 @@ class ViewStore:
         """Create the index that finds what is folded into something; harmless when it is there."""
         self.rows.create_index([("of", 1)], name="folded", sparse=True)
 
-    def stored(self, groups: Sequence[Group]) -> dict[Group, list[Document]]:
-        """Return what is stored of groups."""
-        return {row["_id"]: row["rows"] for row in self.rows.find({"_id": {"$in": [*groups]}}, {"rows": 1})}
+    def stored(self, groups: Sequence[Group]) -> dict[Group, Any]:
+        """Return what is stored of groups: rows, unless somebody has written something else."""
+        found = self.rows.find({"_id": {"$in": [*groups]}}, {"rows": 1})
+        return {row["_id"]: DAMAGED if row.get("rows") is None else row["rows"] for row in found}
 
     def replace(
         self,
@@ -55,23 +60,37 @@ class ViewStore:
                 writes.append(ReplaceOne({"_id": group}, new, upsert=True))
             else:
                 writes.append(DeleteOne({"_id": group}))
+        names = self._into(groups, session)
         self.rows.bulk_write(writes, ordered=False, session=session)
-        if self._view.folded:
-            self._fold(sorted({self._view.folded(group) for group in groups}), as_of, session)
+        if names:
+            self._fold(names, as_of, session)
 
     def crooked(self, groups: Sequence[Group]) -> list[str]:
         """Return what groups are folded into that is not what its groups come to."""
-        if self._view.folded is None:
-            return []
-        names = sorted({self._view.folded(group) for group in groups})
+        names = self._into(groups, None)
         right, found = self._folded(names, None), self.stored(names)
         return [name for name in names if fingerprint(right.get(name)) != fingerprint(found.get(name))]
 
     def groups_after(self, last: Group | None, limit: int) -> list[Group]:
-        """Return the next groups that are stored, in their order, each folded row as the first that it may be of."""
+        """Return the next ids that are stored, in their order."""
         after = {"_id": {"$gt": last}} if last is not None else {}
         found = self.rows.find(after, {"_id": 1}).sort("_id", 1).limit(limit)
         return [row["_id"] for row in found]
+
+    def remove_strange(self) -> list[str]:
+        """Remove what has an id of a type that no group of this view has; return their ids."""
+        strange = {"_id": {"$not": {"$type": "string" if self._view.dated else "objectId"}}}
+        found = [str(row["_id"]) for row in self.rows.find(strange, {"_id": 1})]
+        if found:
+            self.rows.delete_many(strange)
+        return found
+
+    def _into(self, groups: Sequence[Group], session: ClientSession | None) -> list[str]:
+        """Return what groups are folded into, and what they say they are."""
+        if self._view.folded is None:
+            return []
+        said = self.rows.find({"_id": {"$in": [*groups]}, "of": {"$type": "string"}}, {"of": 1}, session=session)
+        return sorted({self._view.folded(group) for group in groups} | {row["of"] for row in said})
 
     def _fold(self, names: Sequence[str], as_of: datetime, session: ClientSession) -> None:
         right = self._folded(names, session)
@@ -84,7 +103,8 @@ class ViewStore:
         self.rows.bulk_write(writes, ordered=False, session=session)
 
     def _folded(self, names: Sequence[str], session: ClientSession | None) -> dict[Group, list[Document]]:
-        found = self.rows.aggregate([{"$match": {"of": {"$in": [*names]}}}, *FOLDING], session=session)
+        parts = {"of": {"$in": [*names]}, "_id": {"$nin": [*names]}}
+        found = self.rows.aggregate([{"$match": parts}, *FOLDING], session=session)
         return {row["_id"]: row["rows"] for row in found}
 
 

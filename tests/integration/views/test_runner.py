@@ -8,6 +8,7 @@ from pymongo.database import Database
 from aggregations.catalogue import find
 from aggregations.errors import NotFound
 from aggregations.runner import AggregationRunner
+from aggregations.views import ANSWERING
 from tests.support.views import Views
 
 Json = dict[str, Any]
@@ -54,6 +55,23 @@ class TestFromView:
         assert changed["source"] == "view"
         assert changed["data"] != given["data"]
         assert changed["data"] == self.ask(runner, name, 0)["data"]
+
+    @pytest.mark.parametrize(
+        "update",
+        [
+            {"$set": {"rows": 5}},
+            {"$unset": {"rows": 1}},
+            {"$set": {"rows.$[].amount": "gossip"}},
+            {"$set": {"rows": [{}]}},
+        ],
+    )
+    @pytest.mark.parametrize("name", ["payments_summary", "receivables_ageing"])
+    def test_damaged(self, runner: AggregationRunner, views: Views, name: str, update: Json) -> None:
+        """A view that somebody has damaged fails no caller: the sources answer."""
+        views.settle()
+        given = self.ask(runner, name)
+        views.db[ANSWERING[name].name].update_many({}, update)
+        assert self.ask(runner, name) | {"as_of": ""} == given | {"as_of": "", "source": "primary"}
 
     def test_age(self, runner: AggregationRunner, views: Views) -> None:
         """A caller who wants nothing that is older than now is answered by the sources."""
