@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bson import MinKey, ObjectId
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from aggregations.aggregation import Document
@@ -28,17 +29,22 @@ Span = tuple[str | None, str | None]
 
 @dataclass(frozen=True)
 class Asked:
-    """One question to a view."""
+    """One question to a view; all that is read for it is read in one session, which sees one moment."""
 
     db: Database[Document]
     view: View
     parameters: Any
     now: datetime
     dirty: Dirty
+    session: ClientSession
 
     def rows(self, matching: Mapping[str, Any]) -> Iterator[Document]:
         """Return documents of the view."""
-        return self.db[self.view.name].find(matching, {"rows": 1})
+        return self.db[self.view.name].find(matching, {"rows": 1}, session=self.session)
+
+    def live(self, collection: str, pipeline: list[Document]) -> list[Document]:
+        """Return what a source holds at the moment at which the view is read."""
+        return list(self.db[collection].aggregate(pipeline, session=self.session, comment="views.live"))
 
 
 def one_group(name: str) -> Callable[[Asked], list[Document] | None]:
@@ -61,7 +67,7 @@ def overview(asked: Asked) -> list[Document] | None:
     workers = by_ids("projectworkers", "workers", [*part(WORKERS), {"$project": PUBLIC_WORKER}], "known_workers")
     shown = [workers, {"$project": PROJECT_IN_A_LIST}, {"$set": cut("known_workers", WORKERS)}]
     project = ObjectId(asked.parameters.project_id)
-    found = list(asked.db["projects"].aggregate([{"$match": {"_id": project}}, *shown]))
+    found = asked.live("projects", [{"$match": {"_id": project}}, *shown])
     # A project that was made, or deleted, a moment ago is not yet in the view, or still is.
     return [{**of, **what} for of, what in zip(found, counted, strict=True)] if len(found) == len(counted) else None
 
@@ -139,7 +145,7 @@ def _now(asked: Asked, days: Iterable[str], pipeline: list[Document]) -> list[Do
     matching = [{"status": {"$gte": MinKey()}, **within(day)} for day in sorted(days)]
     if not matching:
         return []
-    return list(asked.db["payments"].aggregate([{"$match": {"$or": matching}}, *pipeline], comment="views.live"))
+    return asked.live("payments", [{"$match": {"$or": matching}}, *pipeline])
 
 
 def _span(since: datetime | None, until: datetime | None) -> Span:

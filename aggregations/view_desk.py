@@ -22,7 +22,7 @@ from aggregations.view_keys import NO_DAYS, Group, is_day
 from aggregations.view_marks import Marks
 from aggregations.view_members import Members
 from aggregations.view_refresh import JUDGE_SECONDS, LEASE_SECONDS, Alert, Outcome, Refresher, Turn
-from aggregations.view_state import ViewState, seconds_behind
+from aggregations.view_state import WATCHER, ViewState, seconds_behind
 from aggregations.view_store import ViewStore
 from aggregations.views import VIEWS, View
 from observability.metrics import VIEW_DRIFT, VIEW_GROUPS
@@ -117,7 +117,8 @@ class ViewDesk:
 
     def seconds_behind(self) -> float | None:
         """Return how far the watcher is behind; None while there is none."""
-        return seconds_behind(self.state.position(), self._clock())
+        row = self.state.rows_now([WATCHER]).get(WATCHER)
+        return seconds_behind(self.state.position(), row["now"]) if row else None
 
     def go_on(self, view: View, seconds: float) -> Report:
         """Do what a view has to have done, for so many seconds at most."""

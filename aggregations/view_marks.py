@@ -83,10 +83,16 @@ class Marks:
             {"_id": {"v": mark.view, "g": mark.group}}, {"$set": {"changed": True, **({"told": True} if told else {})}}
         )
 
-    def pending(self, view: str, limit: int, without: Iterable[Group] = ()) -> list[Mark]:
+    def pending(
+        self, view: str, limit: int, without: Iterable[Group] = (), session: ClientSession | None = None
+    ) -> list[Mark]:
         """Return a view's marks, those of changes first."""
         left = {"_id": {"$nin": [{"v": view, "g": group} for group in without]}} if without else {}
-        found = self.rows.find({"view": view, **left}).sort([("view", 1), ("changed", -1), ("_id", 1)]).limit(limit)
+        found = (
+            self.rows.find({"view": view, **left}, session=session)
+            .sort([("view", 1), ("changed", -1), ("_id", 1)])
+            .limit(limit)
+        )
         return [Mark.of(row) for row in found]
 
     def again(self, marks: Sequence[Mark], session: ClientSession | None = None) -> dict[Group, Mark]:

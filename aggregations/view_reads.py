@@ -2,28 +2,30 @@
 
 What a view cannot know is read from the sources beside it: the days at the edges of a span or of an age bracket, and
 groups that have changed and wait for their refresh. So an answer is as fresh as the watcher, however late a refresh is.
-The order of the reading makes that true: first how far the watcher is, then the marks, then the rows.
+All is read at one moment, on one snapshot of what a majority has: how far the watcher is, the marks, the rows, and the
+sources. What has changed in the sources and the watcher has not followed yet may be in one part of an answer and not in
+another, until it has.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 import pymongo
 import structlog
 from bson import Timestamp
 from bson.errors import BSONError
 from pymongo import ReadPreference
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
-from pymongo.read_concern import ReadConcern
 
 from aggregations.aggregation import Aggregation, Document
 from aggregations.parameters import Parameters
 from aggregations.view_answers import ANSWERS, Asked
+from aggregations.view_keys import Group
 from aggregations.view_marks import Marks
-from aggregations.view_state import META, WATCHER, Position, seconds_behind
+from aggregations.view_state import WATCHER, Position, ViewState, seconds_behind
 from aggregations.views import ANSWERING, View
 
 log = structlog.get_logger(__name__)
@@ -56,8 +58,8 @@ class ViewReads:
 
     def __init__(self, database: Database[Document], *, bound_seconds: float = BOUND_SECONDS) -> None:
         self._db, self._bound = database, bound_seconds
-        # As late as the rows are read: a mark whose end is not yet everywhere must still be seen.
-        self._marks = Marks(self._majority())
+        self._primary = database.with_options(read_preference=ReadPreference.PRIMARY)
+        self._marks, self._state = Marks(self._primary), ViewState(self._primary, "reader")
 
     def from_view(
         self, row: Aggregation, parameters: Parameters, now: datetime, after: Timestamp | None = None
@@ -78,9 +80,10 @@ class ViewReads:
         if view is None:
             return None
         try:
-            with pymongo.timeout(row.budget_ms / 1000):
-                as_of = self._stands(view, now, after)
-                asked = Asked(self._majority(), view, parameters, now, self._dirty)
+            with pymongo.timeout(row.budget_ms / 1000), self._db.client.start_session(snapshot=True) as session:
+                as_of = self._stands(view, after, session)
+                dirty = partial(self._dirty, session)
+                asked = Asked(self._primary, view, parameters, now, dirty, session)
                 documents = ANSWERS[row.name](asked) if as_of is not None else None
         except PyMongoError as error:
             # Whoever asks has other places to read at, such as a secondary while there is no primary.
@@ -91,26 +94,21 @@ class ViewReads:
             return None
         return None if documents is None or as_of is None else ViewAnswer(documents, min(as_of, now))
 
-    def _stands(self, view: View, now: datetime, after: Timestamp | None) -> datetime | None:
+    def _stands(self, view: View, after: Timestamp | None, session: ClientSession) -> datetime | None:
         """Return the time that the view can stand for, None when that is not good enough."""
-        found = self._majority()[META].find({"_id": {"$in": [WATCHER, view.name]}})
-        rows: Mapping[str, Document] = {row["_id"]: row for row in found}
+        rows = self._state.rows_now([WATCHER, view.name], session)
         watcher, built = rows.get(WATCHER, {}), rows.get(view.name, {}).get("built")
         position = Position(watcher.get("generation", 0), watcher.get("at"), None, bool(watcher.get("ready")))
-        behind = seconds_behind(position, now)
+        behind = seconds_behind(position, watcher["now"]) if watcher else None
         if position.at is None or behind is None or behind > self._bound or built != position.generation:
             return None
         return None if after is not None and after > position.at else position.at.as_datetime()
 
-    def _dirty(self, view: View, group: Any) -> set[Any] | None:  # noqa: ANN401 - a group, or None for all
+    def _dirty(self, session: ClientSession, view: View, group: Group | None) -> set[Group] | None:
         """Return the groups that wait for their refresh, of one or of all; None when they are too many."""
         if group is not None:
-            return (
-                {group} if self._marks.rows.find_one({"_id": {"v": view.name, "g": group}, "changed": True}) else set()
-            )
-        marks = self._marks.pending(view.name, MOST_LIVE + 1)
+            wanted = {"_id": {"v": view.name, "g": group}, "changed": True}
+            return {group} if self._marks.rows.find_one(wanted, session=session) else set()
+        marks = self._marks.pending(view.name, MOST_LIVE + 1, session=session)
         changed = {mark.group for mark in marks if mark.changed}
         return changed if len(changed) <= MOST_LIVE else None
-
-    def _majority(self) -> Database[Document]:
-        return self._db.with_options(read_preference=ReadPreference.PRIMARY, read_concern=ReadConcern("majority"))

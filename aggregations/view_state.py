@@ -4,7 +4,7 @@ A lease ends by the database's clock, since the machines' clocks may differ. It 
 holders harmless is the fence, a number that every write under the lease has to find unchanged.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -85,6 +85,11 @@ class ViewState:
     def row(self, name: str) -> Document:
         """Return a row, empty when there is none."""
         return self.rows.find_one({"_id": name}) or {}
+
+    def rows_now(self, names: Sequence[str], session: ClientSession | None = None) -> dict[str, Document]:
+        """Return rows by name, each with the database's time as `now`: the machines' clocks may differ."""
+        stages: list[Document] = [{"$match": {"_id": {"$in": [*names]}}}, {"$set": {"now": "$$NOW"}}]
+        return {row["_id"]: row for row in self.rows.aggregate(stages, session=session)}
 
     def position(self) -> Position:
         """Return how far the watcher is."""

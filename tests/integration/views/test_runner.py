@@ -2,11 +2,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from bson import ObjectId
+from bson import ObjectId, Timestamp
 from pymongo.database import Database
 
 from aggregations.catalogue import find
 from aggregations.errors import NotFound
+from aggregations.parameters import SpanParameters
 from aggregations.runner import AggregationRunner
 from aggregations.views import ANSWERING
 from tests.support.views import Views
@@ -55,6 +56,18 @@ class TestFromView:
         assert changed["source"] == "view"
         assert changed["data"] != given["data"]
         assert changed["data"] == self.ask(runner, name, 0)["data"]
+
+    @pytest.mark.parametrize("skew_seconds", [-60, 60])
+    def test_wrong_clock(self, views: Views, skew_seconds: int) -> None:
+        """How old a view is is told by the database's clock: neither a fast reader nor a slow one is misled."""
+        views.settle()
+        reader = datetime.now(UTC) + timedelta(seconds=skew_seconds)
+        assert views.by_view("payments_summary", SpanParameters(), reader) is not None
+        at = views.desk.state.position().at
+        assert at is not None
+        older = Timestamp(at.time - 30, 1)
+        views.db["mv_meta"].update_one({"_id": "watcher"}, {"$set": {"at": older}})
+        assert views.by_view("payments_summary", SpanParameters(), reader) is None
 
     @pytest.mark.parametrize(
         "update",
