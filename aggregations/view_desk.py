@@ -7,6 +7,7 @@ generation is rebuilt by itself; the rebuild of one that is finds drift.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,9 +22,10 @@ from aggregations.view_groups import GroupReader
 from aggregations.view_keys import NO_DAYS, Group, is_day
 from aggregations.view_marks import Marks
 from aggregations.view_members import Members
-from aggregations.view_refresh import JUDGE_SECONDS, LEASE_SECONDS, Alert, Outcome, Refresher, Turn
+from aggregations.view_refresh import JUDGE_SECONDS, Alert, Outcome, Refresher
 from aggregations.view_state import WATCHER, ViewState, seconds_behind
 from aggregations.view_store import ViewStore
+from aggregations.view_turn import Turn, turn_of
 from aggregations.views import VIEWS, View
 from observability.metrics import VIEW_DRIFT, VIEW_GROUPS
 
@@ -38,7 +40,10 @@ NAMED = 20
 
 @dataclass(frozen=True)
 class Report:
-    """What one slice has done: how many groups, how many of them had drifted so far, and whether there is more."""
+    """What one slice has done: how many groups, how many of them had drifted so far, and whether there is more.
+
+    `taken` says that another is at the view; while nobody watches yet, nothing is done at all.
+    """
 
     view: str
     groups: int = 0
@@ -126,32 +131,28 @@ class ViewDesk:
         # Each run is a holder of its own, so that two runs of one process are two.
         lease = ViewState(self._db, f"{self._holder}-{uuid4().hex}")
         generation = self.state.generation()
-        fence = lease.take(view.name, LEASE_SECONDS) if generation else None
-        if fence is None:
-            return Report(view.name, taken=True)
-        try:
-            return self._slice(view, Turn(lease, fence), self._rebuild_of(view, generation, lease, fence), ends_at)
-        except LeaseLost:
-            return Report(view.name, taken=True)
-        finally:
-            lease.release(view.name)
+        if not generation:
+            return Report(view.name)
+        with turn_of(lease, view.name) as turn, suppress(LeaseLost):
+            if turn is not None:
+                return self._slice(view, turn, self._rebuild_of(view, generation, turn), ends_at)
+        return Report(view.name, taken=True)
 
-    def _rebuild_of(self, view: View, generation: int, lease: ViewState, fence: int) -> Document | None:
+    def _rebuild_of(self, view: View, generation: int, turn: Turn) -> Document | None:
         """Return the rebuild that is under way, after beginning the one that the generation needs."""
-        row = lease.row(view.name)
+        row = self.state.row(view.name)
         rebuild: Document | None = row.get("rebuild")
         outdated = rebuild is not None and rebuild["generation"] != generation
         if outdated or (rebuild is None and row.get("built") != generation):
-            lease.write(view.name, fence, {"rebuild": None})
+            turn.write({"rebuild": None})
             self.begin_rebuild(view)
-            rebuild = lease.row(view.name)["rebuild"]
+            rebuild = self.state.row(view.name)["rebuild"]
         return rebuild
 
     def _slice(self, view: View, turn: Turn, rebuild: Mapping[str, Any] | None, ends_at: float) -> Report:
         while rebuild is not None and rebuild["phase"] != "mend":
             rebuild = self._mark_some(view, rebuild)
-            turn.write(view, {"rebuild": rebuild})
-            turn.keep(view)
+            turn.write({"rebuild": rebuild})
             if time.monotonic() >= ends_at:
                 return Report(view.name, left=True, rebuilding=True)
         judge = rebuild is not None and self.state.row(view.name).get("built") == rebuild["generation"]
@@ -190,11 +191,11 @@ class ViewDesk:
         rebuild["groups"] += outcome.groups
         done = Report(view.name, outcome.groups, rebuild["count"], left=outcome.left, rebuilding=True)
         if outcome.left:
-            turn.write(view, {"rebuild": rebuild})
+            turn.write({"rebuild": rebuild})
             return done
         ended = {**rebuild, "finished_at": self._clock(), "first": first}
         del ended["phase"], ended["after"]
-        turn.write(view, {"rebuild": None, "built": rebuild["generation"], "last_rebuild": ended})
+        turn.write({"rebuild": None, "built": rebuild["generation"], "last_rebuild": ended})
         self._tell(view, rebuild)
         return done
 

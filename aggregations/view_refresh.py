@@ -9,10 +9,9 @@ Before that is said, the watcher has to have followed all changes that the readi
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import structlog
 from bson import Timestamp
@@ -30,15 +29,13 @@ from aggregations.view_keys import Group
 from aggregations.view_marks import Mark, Marks
 from aggregations.view_state import ViewState
 from aggregations.view_store import ViewStore
+from aggregations.view_turn import Turn
 from aggregations.views import View
 
 log = structlog.get_logger(__name__)
 
 #: How many groups are refreshed at once.
 CHUNK = 40
-
-#: How long a refresher is the only one of its view without a sign of life, in seconds.
-LEASE_SECONDS = 10.0
 
 #: How long the watcher has to follow before a difference is judged, in seconds.
 JUDGE_SECONDS = 5.0
@@ -72,26 +69,6 @@ class Outcome:
     failed: set[Group] = field(default_factory=set)
     left: bool = False
     judge: bool = False
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The turn to write a view: a lease and its fence."""
-
-    lease: ViewState
-    fence: int
-
-    def keep(self, view: View) -> None:
-        """Keep the turn for a while longer."""
-        self.lease.take(view.name, LEASE_SECONDS)
-
-    def write(self, view: View, change: Mapping[str, Any], session: ClientSession | None = None) -> None:
-        """Change the view's row.
-
-        Raises:
-            LeaseLost: it is another's turn by now.
-        """
-        self.lease.write(view.name, self.fence, change, session)
 
 
 class Refresher:
@@ -138,7 +115,6 @@ class Refresher:
                 outcome.left = True
                 break
             self._some(view, turn, marks, outcome)
-            turn.keep(view)
         return outcome
 
     def _some(self, view: View, turn: Turn, marks: Sequence[Mark], outcome: Outcome) -> None:
@@ -157,7 +133,7 @@ class Refresher:
         differing, known = self._differing(store, marks, found, outcome)
 
         def write(session: ClientSession) -> list[str]:
-            turn.write(view, {"refreshed_at": as_of}, session)
+            turn.write({"refreshed_at": as_of}, session)
             now = self._marks.again(marks, session)
             store.replace([mark.group for mark in marks], found.rows, as_of, session)
             self._marks.clear(marks, session)

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -5,9 +6,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-from aggregations import view_desk, view_refresh
+from aggregations import view_desk, view_refresh, view_turn
 from aggregations.parameters import ContractParameters, SpanParameters
 from aggregations.view_desk import ViewDesk
+from aggregations.view_groups import GroupReader
 from aggregations.views import VIEWS, View
 from tests.support.views import Views, utc_now
 
@@ -130,6 +132,28 @@ class TestSlices:
         view = VIEWS["mv_receivables"]
         assert settled.desk.state.take(view.name, 10.0) is not None
         assert settled.desk.go_on(view, 1.0).taken
+
+    def test_kept(self, settled: Views, monkeypatch: pytest.MonkeyPatch) -> None:
+        """However long a group takes to read, nobody takes the view over meanwhile; the lease is given back then."""
+        view, read, tried = VIEWS["mv_contract_balances"], GroupReader.read, []
+        monkeypatch.setattr(view_turn, "LEASE_SECONDS", 0.4)
+        settled.db["payments"].update_many({}, {"$set": {"amount": "11"}})
+        settled.follow()
+
+        def slowly(*arguments: Any) -> Any:
+            for _ in range(5):
+                time.sleep(0.2)
+                tried.append(settled.desk.state.take(view.name, 10.0))
+            return read(*arguments)
+
+        monkeypatch.setattr(GroupReader, "read", slowly)
+        report = settled.desk.go_on(view, 10.0)
+        assert (report.taken, report.groups, tried) == (False, len(CONTRACTS), [None] * 5)
+        assert settled.desk.state.take(view.name, 10.0) is not None
+
+    def test_nobody_watched(self, views: Views) -> None:
+        """Before there is a watcher nothing is to do, and nobody has taken it."""
+        assert not views.desk.go_on(VIEWS["mv_receivables"], 1.0).taken
 
     def test_bad_group(self, settled: Views) -> None:
         """A group that the database cannot read keeps its mark and holds up no other."""

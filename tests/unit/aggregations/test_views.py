@@ -43,7 +43,8 @@ class TestKeys:
     def test_no_days(self) -> None:
         """What is no day is in one of two groups; in doubt both are told."""
         assert days_of(datetime(2026, 3, 1, tzinfo=UTC)) == ("2026-03-01",)
-        assert [days_of(odd) for odd in (None, "yesterday", [])] == [(UNDATED,), (UNDATED,), (OUTSIDE,)]
+        odd: list[object] = [None, "yesterday", []]
+        assert [*map(days_of, odd)] == [(UNDATED,), (UNDATED,), (OUTSIDE,)]
         assert [days_of(odd) for odd in (True, DatetimeMS(10**17))] == [(UNDATED, OUTSIDE)] * 2
 
     def test_brackets(self) -> None:
