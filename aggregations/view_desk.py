@@ -23,6 +23,7 @@ from aggregations.view_keys import NO_DAYS, Group, is_day
 from aggregations.view_marks import Marks
 from aggregations.view_members import Members
 from aggregations.view_refresh import JUDGE_SECONDS, Alert, Outcome, Refresher
+from aggregations.view_standing import rebuilt_since, stuck
 from aggregations.view_state import WATCHER, ViewState, seconds_behind
 from aggregations.view_store import ViewStore
 from aggregations.view_turn import Turn, turn_of
@@ -119,6 +120,14 @@ class ViewDesk:
         limit = self._clock() - older_than
         recent = {"_id": {"$in": [*VIEWS]}, "last_rebuild.finished_at": {"$gte": limit}}
         return sorted(VIEWS.keys() - {row["_id"] for row in self.state.rows.find(recent, {"_id": 1})})
+
+    def stuck(self) -> dict[str, str]:
+        """Return the views that have not got on for long, each with a sentence."""
+        return stuck(self.state, self.marks, self._clock())
+
+    def rebuilt_since(self) -> datetime | None:
+        """Return the time after which every view was read anew as a whole; None while one never was."""
+        return rebuilt_since(self.state)
 
     def seconds_behind(self) -> float | None:
         """Return how far the watcher is behind; None while there is none."""

@@ -111,6 +111,12 @@ class Marks:
         """Return the views that have marks."""
         return [str(name) for name in self.rows.distinct("view")]
 
+    def older(self, at: Timestamp, seconds: int) -> dict[str, Timestamp]:
+        """Return the views that have marks of changes from so long before a time, each with its oldest one's."""
+        old = {"changed": True, "at": {"$lt": Timestamp(max(at.time - seconds, 0), 0)}}
+        stages: list[Document] = [{"$match": old}, {"$group": {"_id": "$view", "at": {"$min": "$at"}}}]
+        return {row["_id"]: row["at"] for row in self.rows.aggregate(stages)}
+
     def count(self, view: str) -> int:
         """Return how many marks a view has."""
         return self.rows.count_documents({"view": view})

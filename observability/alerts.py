@@ -73,6 +73,11 @@ class Alerts:
         change = {"detail": left} if left else {"closed_at": self._clock()}
         self.rows.update_one({"_id": f"{name}:{key}", "closed_at": None}, {"$set": change}, session=session)
 
+    def resolve_before(self, name: str, moment: datetime) -> None:
+        """Close the alerts of a name that were not raised since: what has been done then has cured them."""
+        older = {"name": name, "closed_at": None, "last_seen_at": {"$lt": moment}}
+        self.rows.update_many(older, {"$set": {"closed_at": self._clock()}})
+
     def open_keys(self, name: str) -> list[str]:
         """Return what the open alerts of a name are about, the oldest first."""
         found = self.rows.find({"name": name, "closed_at": None}, {"key": 1}).sort("opened_at", 1)

@@ -20,6 +20,12 @@ LAST_PART_SECONDS = 15.0
 #: The alert about a watcher that does not follow; its key.
 WATCHER_BEHIND, WATCHER = "watcher_behind", "watcher"
 
+#: The alert about a view that does not get on; its key is the view's name.
+STUCK = "view_stuck"
+
+#: The watcher's alerts that are over once every view was read anew.
+CURED = ("views_collection_changed", "change_unreadable")
+
 #: How old a rebuild may become whatever the hour, in hours; and how old one has to be at the hour that is set.
 OLDEST_HOURS, NIGHTLY_HOURS = 48, 12
 
@@ -61,4 +67,18 @@ def _due(world: World) -> list[str]:
         world.alerts.raise_alert(WATCHER_BEHIND, WATCHER, f"the watcher {how}: reads go past the views")
     else:
         world.alerts.resolve(WATCHER_BEHIND, WATCHER)
+    _tell_standing(world)
     return world.views.due()
+
+
+def _tell_standing(world: World) -> None:
+    """Tell of views that do not get on, and close what a rebuild has cured."""
+    stuck = world.views.stuck()
+    for name, why in stuck.items():
+        world.alerts.raise_alert(STUCK, name, why)
+    for name in {*world.alerts.open_keys(STUCK)} - stuck.keys():
+        world.alerts.resolve(STUCK, name)
+    since = world.views.rebuilt_since()
+    if since is not None:
+        for name in CURED:
+            world.alerts.resolve_before(name, since)

@@ -1,11 +1,11 @@
 import dataclasses
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from bson import ObjectId
+from bson import ObjectId, Timestamp
 
 from aggregations.views import VIEWS
 from config.queues import queue_of
@@ -84,6 +84,38 @@ class TestRefresh:
         views.follow()
         tasks_views.refresh()
         assert world.alerts.open_keys("watcher_behind") == []
+
+    def test_stuck(self, world: World, views: Views) -> None:
+        """A rebuild that does not end, a view that is not built, an old mark: told while it is so."""
+        views.settle()
+        name, row = "mv_receivables", {"_id": "mv_receivables"}
+        world.views.begin_rebuild(VIEWS[name])
+        tasks_views.refresh()
+        assert world.alerts.open_keys("view_stuck") == []
+        long_ago = {"rebuild.started_at": datetime.now(UTC) - timedelta(hours=2), "built": 0}
+        world.db["mv_meta"].update_one(row, {"$set": long_ago})
+        at = views.desk.state.position().at
+        assert at is not None
+        world.views.marks.change([("mv_org_earnings", ObjectId(), Timestamp(at.time - 900, 1))])
+        tasks_views.refresh()
+        assert {*world.alerts.open_keys("view_stuck")} == {name, "mv_org_earnings"}
+        detail = str(world.alerts.rows.find_one({"key": name}, {"detail": 1}))
+        assert "rebuild goes on" in detail
+        assert "not built" in detail
+        views.refresh()
+        tasks_views.refresh()
+        assert world.alerts.open_keys("view_stuck") == []
+
+    def test_cured(self, world: World, views: Views) -> None:
+        """What a rebuild of all views cures is closed by it, and by no rebuild that began before it was told."""
+        views.settle()
+        for name in tasks_views.CURED:
+            world.alerts.raise_alert(name, "payments", "told")
+        tasks_views.refresh()
+        assert [world.alerts.open_keys(name) for name in tasks_views.CURED] == [["payments"]] * 2
+        views.rebuild()
+        tasks_views.refresh()
+        assert [world.alerts.open_keys(name) for name in tasks_views.CURED] == [[]] * 2
 
     def test_unknown(self) -> None:
         """A view that there is not is refused by its field, with those that there are; the tasks have their queues."""
