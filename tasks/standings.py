@@ -59,7 +59,7 @@ def look(slots: Slots, alerts: Alerts, settings: Settings, clock: Callable[[], d
     """Open an alert for each entry that is overdue, and close those of entries that are not any more."""
     now = clock()
     for entry in table.ENTRIES:
-        slots.note(entry.name, {"$setOnInsert": {"since": now}})
+        slots.note(entry.name, {"$min": {"since": now}})  # also where a failure has made the row before
     overdue = {one.entry.name: one for one in standings(slots, settings, now) if one.overdue_since is not None}
     known = set(alerts.open_keys(OVERDUE))
     for name in overdue.keys() - known:
