@@ -114,7 +114,7 @@ class Slots:
     def succeeded(self, entry: str, due: datetime | None = None) -> None:
         """Note that an entry's task has succeeded, for the slot that began then if it has slots."""
         noted = {"done_at": self._clock(), "last_due": due, "error": None}
-        self.note(entry, {"$set": noted})
+        self.note(entry, {"$set": noted, "$currentDate": {"noted_at": True}})
 
     def failed(self, entry: str, reason: str) -> None:
         """Note that an entry's task has failed."""
@@ -129,8 +129,16 @@ class Slots:
             self.rows.update_one({"entry": entry, "due": None}, change)
 
     def of(self, entry: str) -> Document:
-        """Return an entry's own row: `done_at`, `last_due`, `failed_at` and `error`, as far as it has them."""
+        """Return an entry's own row: `done_at`, `last_due`, `failed_at` and `error`, as far as it has them.
+
+        Its `noted_at` is the database's time of its last success.
+        """
         return self.rows.find_one({"entry": entry, "due": None}) or {}
+
+    def last_done(self, entry: str, now: datetime) -> Document | None:
+        """Return the row of an entry's latest slot that is done and has begun by a time."""
+        done = {"entry": entry, "due": {"$lte": now}, "done_at": {"$ne": None}}
+        return self.rows.find_one(done, {"due": 1, "done_at": 1}, sort=[("due", -1)])
 
     def _have_row(self, slot: Slot) -> None:
         """Have a row of the slot, whoever makes it."""

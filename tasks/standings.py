@@ -2,6 +2,9 @@
 
 Overdue is what its policy cannot explain: a look that was left out three times, or a slot that nobody did although its
 time to be begun, and a run's time after that, have passed. Before an entry was first seen nothing was due.
+
+What a worker has noted whose clock was ahead says nothing about the time until then: a look counts from the database's
+time of the note, and of slots only those that have begun.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,8 +54,7 @@ def standings(
     slots: Slots, settings: Settings, now: datetime, entries: Sequence[Entry] | None = None
 ) -> list[Standing]:
     """Return how each entry stands at a time."""
-    own = {row["entry"]: row for row in slots.rows.find({"due": None})}
-    return [_standing(entry, own.get(entry.name, {}), settings, now) for entry in entries or table.ENTRIES]
+    return [_standing(entry, _known(entry, slots, now), settings, now) for entry in entries or table.ENTRIES]
 
 
 def look(slots: Slots, alerts: Alerts, settings: Settings, clock: Callable[[], datetime]) -> None:
@@ -66,6 +68,20 @@ def look(slots: Slots, alerts: Alerts, settings: Settings, clock: Callable[[], d
         alerts.raise_alert(OVERDUE, name, _sentence(overdue[name]))
     for name in known - overdue.keys():
         alerts.resolve(OVERDUE, name)
+
+
+def _known(entry: Entry, slots: Slots, now: datetime) -> dict[str, Any]:
+    """Return an entry's own row without the future; a slot's row is believed before it, since it is written first."""
+    own = slots.of(entry.name)
+    done_at, last_due = own.get("done_at"), own.get("last_due")
+    if done_at is not None and done_at > now:
+        done_at = min(now, own.get("noted_at") or now)
+    if entry.missed == "level":
+        return own | {"done_at": done_at}
+    last = slots.last_done(entry.name, now) or {}
+    dues = [due for due in (last_due, last.get("due")) if due is not None and due <= now]
+    ends = [end for end in (done_at, last.get("done_at")) if end is not None and end <= now]
+    return own | {"last_due": max(dues, default=None), "done_at": max(ends, default=None)}
 
 
 def _sentence(one: Standing) -> str:
