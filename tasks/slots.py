@@ -22,7 +22,7 @@ from tasks.due_times import Slot
 
 Document = dict[str, Any]
 
-#: How long rows of slots are kept.
+#: How long rows of slots are kept after they were made, and after they were due: no clock that jumps forgets one early.
 KEPT = timedelta(days=7)
 
 
@@ -67,7 +67,7 @@ class Slots:
         """Create the indexes that the promises lean on; harmless when they are there."""
         self.rows.create_index([("entry", 1), ("due", 1)], unique=True, name="slot")
         self.rows.create_index("entry", unique=True, partialFilterExpression={"under_way": True}, name="one_at_a_time")
-        self.rows.create_index("due", expireAfterSeconds=int(KEPT.total_seconds()), name="forgotten")
+        self.rows.create_index("kept_from", expireAfterSeconds=int(KEPT.total_seconds()), name="forgotten_after")
 
     def claim(self, slot: Slot, owner: str) -> Claim | str:
         """Take a slot, or say why not: already, busy or late.
@@ -144,8 +144,10 @@ class Slots:
         """Have a row of the slot, whoever makes it."""
         key = {"entry": slot.entry, "due": slot.due}
         fresh = {"done_at": None, "under_way": False, "attempts": 0, "retry_at": None}
+        had = {name: {"$ifNull": [f"${name}", value]} for name, value in fresh.items()}
+        kept_from = {"$ifNull": ["$kept_from", {"$max": ["$$NOW", slot.due]}]}
         try:
-            self.rows.update_one(key, {"$setOnInsert": fresh}, upsert=True)
+            self.rows.update_one(key, [{"$set": had | {"kept_from": kept_from}}], upsert=True)
         except DuplicateKeyError:
             return  # two at once: the row is there
 

@@ -1,6 +1,5 @@
 """Promises of the schedule that hold whatever a clock does and whenever an entry was new."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from tasks.slots import Slots
 from tasks.standings import OVERDUE, look, standings
 from tests.integration.schedule.conftest import ENTRIES, Desk
-from tests.support.waiting import eventually
 
 
 def overdue(desk: Desk) -> list[str]:
@@ -53,27 +51,13 @@ class TestClockAhead:
 class TestClockBehind:
     """A worker whose clock is behind does no slot's work twice."""
 
-    @pytest.fixture
-    def forgetful(self, desk: Desk) -> Iterator[Desk]:
-        """A database that removes what is to be forgotten every second."""
-        admin = desk.world.client.admin
-        was = admin.command("getParameter", 1, ttlMonitorSleepSecs=1)["ttlMonitorSleepSecs"]
-        admin.command("setParameter", 1, ttlMonitorSleepSecs=1)
-        yield desk
-        admin.command("setParameter", 1, ttlMonitorSleepSecs=was)
-
-    def test_once(self, forgetful: Desk) -> None:
-        """With a clock that is more than a week behind, a slot that was done is still known to be done."""
-        forgetful.now = datetime.now(UTC) - timedelta(days=8)
-        forgetful.tick("nightly-once")
-        ran = []
-
-        def again() -> bool:
-            ran.append("ran" in forgetful.tick("nightly-once"))
-            return any(ran) or len(ran) > 75
-
-        eventually(again, within_seconds=100, every_seconds=1, what="the database's forgetting")
-        assert not any(ran)
+    @pytest.mark.parametrize("days", [-8, 8])
+    def test_kept(self, desk: Desk, days: int) -> None:
+        """A slot's row is kept from when the database made it, or from its due time if that is later."""
+        desk.now = datetime.now(UTC) + timedelta(days=days)
+        desk.tick("once")
+        (row,) = desk.slots("once")
+        assert row["kept_from"] >= max(row["due"], datetime.now(UTC) - timedelta(minutes=5))
 
 
 class TestNote:

@@ -199,8 +199,9 @@ class TestForgotten:
     """Rows do not stay for ever."""
 
     def test_index(self, desk: Desk) -> None:
-        """Slots are removed a week after they were due; an entry's own row, without a due time, stays."""
+        """Slots are removed a week after they were made and were due; an entry's own row, without that time, stays."""
         indexes = desk.world.slots.rows.index_information()
-        assert indexes["forgotten"]["expireAfterSeconds"] == 7 * 86_400
+        assert indexes["forgotten_after"]["key"] == [("kept_from", 1)]
+        assert indexes["forgotten_after"]["expireAfterSeconds"] == 7 * 86_400
         assert indexes["slot"]["unique"]
         assert indexes["one_at_a_time"]["partialFilterExpression"] == {"under_way": True}
