@@ -127,9 +127,9 @@ SCHEDULE_LAST_SUCCESS = Gauge(
 
 SCHEDULE_RUNS = Counter(
     "nestcms_schedule_runs",
-    "Ticks of periodic entries by entry and result: done, failed, lost (taken over by another run meanwhile), or why "
-    "nothing was to be done: already (its slot is done), busy (its slot, or another of the entry, is under way, or it "
-    "waits to be tried again) or late.",
+    "Ticks of periodic entries by entry and result: done, failed, or why nothing was to be done: already "
+    "(its slot is done), busy (its slot, or another of the entry, is under way, or it waits to be tried again), lost "
+    "(its slot's runner was lost) or late.",
     ["entry", "result"],
 )
 

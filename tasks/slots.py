@@ -4,6 +4,9 @@ A slot is one row, unique by entry and due time. It is under way while somebody 
 entry are at once: a unique index says so. Leases and waits are measured by the database's clock alone, so that a
 worker whose clock jumps takes nothing from anybody; which slot it is, is told by the worker's.
 
+A slot whose runner was lost is not begun anew, since its work may have been done before the loss: it counts as missed.
+One whose work has failed is, since it was told that it was not done.
+
 The row without a due time is the entry's own: when it last succeeded or failed.
 """
 
@@ -13,12 +16,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from bson import ObjectId
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from paytabs.resilience import TASK_RETRY, BackoffPolicy
 from tasks.due_times import Slot
+
+log = structlog.get_logger(__name__)
 
 Document = dict[str, Any]
 
@@ -48,7 +54,7 @@ class Slots:
     Args:
         database: our own.
         clock: aware UTC time.
-        lease: how long a run may take; a slot whose runner was killed is free after it.
+        lease: how long a run may take; the runner of a slot that is under way after it is lost.
         policy: how long a slot that failed waits for its next attempt.
     """
 
@@ -70,39 +76,36 @@ class Slots:
         self.rows.create_index("kept_from", expireAfterSeconds=int(KEPT.total_seconds()), name="forgotten_after")
 
     def claim(self, slot: Slot, owner: str) -> Claim | str:
-        """Take a slot, or say why not: already, busy or late.
+        """Take a slot, or say why not: already, busy, lost or late.
 
         Args:
             slot: the one that is due.
             owner: who will do it.
         """
         key = {"entry": slot.entry, "due": slot.due}
-        known = self.rows.find_one(key, {"done_at": 1})
-        if known is not None and known["done_at"] is not None:
-            return "already"
+        known = self.rows.find_one(key, {"done_at": 1, "lost_at": 1})
+        if known is not None and (known["done_at"] is not None or known.get("lost_at") is not None):
+            return "lost" if known["done_at"] is None else "already"
         if self._clock() > slot.begin_by:
             return "late"
-        self._free_what_was_lost(slot.entry)
+        self._tell_what_was_lost(slot.entry)
         if known is None:
             self._have_row(slot)
         run = uuid4().hex
         begun = {"under_way": True, "owner": {"$literal": owner}, "run": run, "began_at": "$$NOW",
                  "lease_until": {"$add": ["$$NOW", _milliseconds(self._lease)]},
                  "attempts": {"$add": ["$attempts", 1]}}  # fmt: skip
-        free = {"done_at": None, "under_way": False, "$expr": {"$lte": ["$retry_at", "$$NOW"]}}
+        free = {"done_at": None, "lost_at": None, "under_way": False, "$expr": {"$lte": ["$retry_at", "$$NOW"]}}
         try:
             row = self.rows.find_one_and_update(key | free, [{"$set": begun}], return_document=True)
         except DuplicateKeyError:
             return "busy"  # another slot of this entry is under way
         return "busy" if row is None else Claim(slot, row["_id"], run, row["attempts"])
 
-    def finish(self, claim: Claim) -> bool:
-        """Note that a slot is done; False when it had been taken over meanwhile."""
-        ended = {"done_at": self._clock(), "error": None}
-        if not self._end(claim, ended):
-            return False
+    def finish(self, claim: Claim) -> None:
+        """Note that a slot is done, also after its lease; harmless when it was noted before."""
+        self._end(claim, {"done_at": self._clock(), "error": None})
         self.succeeded(claim.slot.entry, claim.slot.due)
-        return True
 
     def fail(self, claim: Claim, reason: str) -> float:
         """Note that a slot's run failed, and return after how many seconds it may be begun anew."""
@@ -151,13 +154,15 @@ class Slots:
         except DuplicateKeyError:
             return  # two at once: the row is there
 
-    def _end(self, claim: Claim, change: Document) -> bool:
-        mine = {"_id": claim.row_id, "run": claim.run, "under_way": True}
-        return bool(self.rows.update_one(mine, [{"$set": {"under_way": False} | change}]).matched_count)
+    def _end(self, claim: Claim, change: Document) -> None:
+        mine = {"_id": claim.row_id, "run": claim.run}
+        self.rows.update_one(mine, [{"$set": {"under_way": False, "lost_at": None} | change}])
 
-    def _free_what_was_lost(self, entry: str) -> None:
+    def _tell_what_was_lost(self, entry: str) -> None:
         lost = {"entry": entry, "under_way": True, "$expr": {"$lte": ["$lease_until", "$$NOW"]}}
-        self.rows.update_many(lost, {"$set": {"under_way": False, "error": "its runner was lost"}})
+        told = {"under_way": False, "lost_at": "$$NOW", "error": "its runner was lost"}
+        if found := self.rows.update_many(lost, [{"$set": told}]).modified_count:
+            log.warning("slot_lost", entry=entry, slots=found)
 
 
 def _milliseconds(length: timedelta) -> int:

@@ -1,14 +1,18 @@
 """How a tick of beat becomes a run: the entry is named in the message's header, and its slot is claimed first.
 
 A task that anybody else enqueues has no such header and simply runs.
+
+How a slot's work ended is noted again and again while the database is away: a slot of which nobody knows counts as lost.
 """
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
+import tenacity
+from billiard.exceptions import SoftTimeLimitExceeded
 from pymongo.errors import PyMongoError
 
 from config.queues import SCHEDULE_HEADER
@@ -24,7 +28,12 @@ from tasks.wiring import World
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 Work = Callable[[], Any]
+
+#: For how long a note is tried, in seconds, and how long it waits in between; an election is over by then.
+NOTE_SECONDS, NOTE_PAUSE_SECONDS = 10.0, 0.2
 
 
 def entry_in(headers: Mapping[str, Any]) -> Entry | None:
@@ -80,15 +89,24 @@ def _begin(world: World, claim: Claim, work: Work) -> Any:  # noqa: ANN401 - JSO
     except Exception as error:
         wait = TASK_RETRY.ceiling(1)
         with _as_far_as_possible():
-            wait = world.slots.fail(claim, type(error).__name__)
+            wait = _persist(lambda: world.slots.fail(claim, type(error).__name__))
         SCHEDULE_RUNS.labels(entry=claim.slot.entry, result="failed").inc()
         raise SlotFailed(claim.slot.entry, error, wait) from error
-    if world.slots.finish(claim):
-        _count(claim.slot.entry, world.clock())
-    else:
-        SCHEDULE_RUNS.labels(entry=claim.slot.entry, result="lost").inc()
-        log.warning("slot_taken_over", entry=claim.slot.entry, slot=timestamp(claim.slot.due))
+    with _as_far_as_possible():
+        _persist(lambda: world.slots.finish(claim))
+    _count(claim.slot.entry, world.clock())
     return answer
+
+
+def _persist(note: Callable[[], T]) -> T:
+    """Note how a slot ended, again and again while the database is away."""
+    trying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type((PyMongoError, SoftTimeLimitExceeded)),
+        wait=tenacity.wait_fixed(NOTE_PAUSE_SECONDS),
+        stop=tenacity.stop_after_delay(NOTE_SECONDS),
+        reraise=True,
+    )
+    return trying(note)
 
 
 def _tell_missed(slot: Slot, last_due: datetime | None) -> None:
@@ -105,7 +123,7 @@ def _count(entry: str, now: datetime) -> None:
 
 @contextlib.contextmanager
 def _as_far_as_possible() -> Iterator[None]:
-    """Let the error that is under way be the one that is told of; a slot that cannot be put back is, by its lease."""
+    """Go on although a note cannot be made; a slot's runner counts as lost then, when its lease has ended."""
     try:
         yield
     except PyMongoError as error:

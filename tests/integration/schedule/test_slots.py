@@ -2,10 +2,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from prometheus_client import REGISTRY
 from pymongo.errors import AutoReconnect
 
 from paytabs.resilience import BackoffPolicy
+from tasks import slotted
 from tasks.due_times import slot_at
 from tasks.slots import Claim, Slots
 from tests.integration.schedule.conftest import ENTRIES, START, Desk
@@ -98,22 +100,54 @@ class TestFailure:
         (row,) = desk.slots("skip")
         assert (row["error"], row["done_at"], row["under_way"]) == ("AutoReconnect", None, False)
 
-    def test_killed_runner(self, desk: Desk, short: Slots) -> None:
-        """The slot of a runner that was killed is free when its lease has ended, and not before."""
-        lasting = Slots(desk.world.db, clock=lambda: desk.now, lease=timedelta(seconds=60))
-        slot = slot_at(ENTRIES["skip"], desk.world.settings, desk.now)
+    @pytest.mark.parametrize("entry", ["skip", "once"])
+    def test_killed_runner(self, desk: Desk, short: Slots, entry: str) -> None:
+        """The slot of a runner that was killed is lost when its lease has ended: the next one is begun, not it."""
+        slot = slot_at(ENTRIES[entry], desk.world.settings, desk.now)
         assert isinstance(short.claim(slot, "is killed"), Claim)
-        eventually(lambda: isinstance(lasting.claim(slot, "is killed as well"), Claim), what="the lease's end")
-        assert desk.tick("skip")["skipped"] == "busy"
+        assert desk.tick(entry)["skipped"] == "busy"
+        eventually(lambda: desk.tick(entry)["skipped"] == "lost", what="the lease's end")
+        desk.forward(60)
+        assert "ran" in desk.tick(entry)
+        assert [(row["attempts"], row["done_at"] is None) for row in desk.slots(entry)] == [(1, True), (1, False)]
 
     def test_too_slow(self, desk: Desk, short: Slots) -> None:
-        """Who comes back after his lease has ended changes nothing any more."""
+        """Who comes back after his lease has ended was the only one that ran: his slot is done."""
         slot = slot_at(ENTRIES["skip"], desk.world.settings, desk.now)
         slow = short.claim(slot, "too slow")
         assert isinstance(slow, Claim)
-        eventually(lambda: "ran" in desk.tick("skip"), what="the lease's end")
-        assert not short.finish(slow)
+        eventually(lambda: desk.tick("skip")["skipped"] == "lost", what="the lease's end")
+        short.finish(slow)
         assert desk.slots("skip")[0]["done_at"] == desk.now
+        assert desk.tick("skip")["skipped"] == "already"
+
+    def test_note_without_answer(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Work whose end cannot be noted at first is not done again: only the note is repeated."""
+        finish, asked = Slots.finish, []
+
+        def lost(self: Slots, claim: Claim) -> None:
+            asked.append(claim)
+            if len(asked) < 3:
+                raise SoftTimeLimitExceeded if len(asked) == 1 else AutoReconnect("no answer")
+            finish(self, claim)
+
+        monkeypatch.setattr(Slots, "finish", lost)
+        assert "ran" in desk.tick("skip")
+        assert desk.tick("skip")["skipped"] == "already"
+        assert (len(asked), len(desk.runs)) == (3, 1)
+
+    def test_note_never_made(self, desk: Desk, short: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Work whose end can never be noted is not done again in its slot."""
+
+        def away(_self: Slots, _claim: Claim) -> None:
+            raise AutoReconnect("no answer")
+
+        object.__setattr__(desk.world, "slots", short)
+        monkeypatch.setattr(slotted, "NOTE_SECONDS", 0.1)
+        monkeypatch.setattr(Slots, "finish", away)
+        assert "ran" in desk.tick("skip")
+        eventually(lambda: desk.tick("skip")["skipped"] == "lost", what="the lease's end")
+        assert len(desk.runs) == 1
 
 
 class TestOverlap:
@@ -125,7 +159,7 @@ class TestOverlap:
         assert isinstance(claim, Claim)
         desk.forward(60)
         assert desk.tick("skip")["skipped"] == "busy"
-        assert desk.world.slots.finish(claim)
+        desk.world.slots.finish(claim)
         assert "ran" in desk.tick("skip")
 
     def test_other_entries(self, desk: Desk) -> None:
