@@ -142,7 +142,8 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     def _run(self, body: Body[A], asked: A, context: Context) -> Any:  # noqa: ANN401 - JSON
         log.info("task_started", retries=self.request.retries, pid=os.getpid())
         try:
-            answer = in_its_slot(world(), entry_in(self.request.headers or {}), lambda: body(world(), asked, context))
+            entry = entry_in(self.request.headers or {}, self.name)
+            answer = in_its_slot(world(), entry, lambda: body(world(), asked, context))
         except NotYet as error:
             return self._wait_or_queue(error)
         except SlotFailed as failed:

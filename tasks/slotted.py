@@ -36,10 +36,13 @@ Work = Callable[[], Any]
 NOTE_SECONDS, NOTE_PAUSE_SECONDS = 10.0, 0.2
 
 
-def entry_in(headers: Mapping[str, Any]) -> Entry | None:
-    """Return the entry that a message is a tick of; None when it is none, or one of another version's schedule."""
-    name = headers.get(SCHEDULE_HEADER)
-    return next((entry for entry in table.ENTRIES if entry.name == name), None)
+def entry_in(headers: Mapping[str, Any], task_name: str) -> Entry | None:
+    """Return the entry that a task's message is a tick of; None when it is none.
+
+    Neither is one whose header names an entry of another version's schedule, or of another task.
+    """
+    named = (SCHEDULE_HEADER in headers) and (headers[SCHEDULE_HEADER], task_name)
+    return next((entry for entry in table.ENTRIES if (entry.name, entry.task) == named), None)
 
 
 def in_its_slot(world: World, entry: Entry | None, work: Work) -> Any:  # noqa: ANN401 - JSON

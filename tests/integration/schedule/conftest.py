@@ -30,6 +30,7 @@ ENTRIES = {
     "once": Entry("once", TASK, 60, missed="once"),
     "level": Entry("level", TASK, 60, missed="level"),
     "nightly": Entry("nightly", TASK, at="02:30", missed="skip", late_seconds=3600),
+    "another task's": Entry("another task's", "maintenance.redact", 60, missed="skip"),
     "nightly-once": Entry("nightly-once", TASK, at="02:30", missed="once", late_seconds=3600),
 }
 

@@ -53,6 +53,11 @@ class TestOnce:
         assert [desk.tick("of another version"), desk.tick("of another version")] == [{"ran": True}] * 2
         assert desk.world.slots.rows.count_documents({}) == 0
 
+    def test_of_another_task(self, desk: Desk) -> None:
+        """A header that names another task's entry takes no slot of it: the task simply runs."""
+        assert [desk.tick("another task's"), desk.tick("another task's")] == [{"ran": True}] * 2
+        assert desk.world.slots.rows.count_documents({}) == 0
+
     def test_metric(self, desk: Desk) -> None:
         """When an entry last succeeded can be watched."""
         desk.tick("skip")
