@@ -20,6 +20,7 @@ from config.queues import queue_of
 from config.redaction import redact, redact_text
 from observability.dead_letters import WAITING_LIST, DeadLetters, Kind, Letter, letter_id
 from observability.metrics import DEAD_LETTERS
+from schedules.table import ENTRIES
 from tasks.base import DomainTask, correlation_in, may_pass
 from tasks.errors import InvalidArguments, WorkersLost
 from tasks.wiring import World
@@ -30,8 +31,11 @@ log = structlog.get_logger(__name__)
 #: own, named by this argument, and there is one letter per row however often a sweep sends the task again.
 WATCHED: Mapping[str, str] = {"webhooks.process": "delivery_id", "payments.poll": "operation_id"}
 
-#: Tasks that a schedule repeats.
+#: Tasks that a schedule repeats, whatever ends them.
 REPEATED = "maintenance."
+
+#: Tasks outside of them that it repeats as well, itself or by what a look of it enqueues: being given up is no end.
+TRIED_AGAIN = frozenset({*(entry.task for entry in ENTRIES), "aggregations.refresh"})
 
 #: The longest text of an error, and of a task's arguments, in characters.
 LONGEST_TEXT, LONGEST_ARGUMENTS = 1_000, 16_000
@@ -96,7 +100,7 @@ def kind_of(task_name: str, error: BaseException) -> Kind | None:
     if isinstance(error, WorkersLost | WorkerLostError):
         return Kind.LOST_WORKERS
     if isinstance(error, Exception) and may_pass(error):
-        return Kind.GIVEN_UP
+        return None if task_name in TRIED_AGAIN else Kind.GIVEN_UP
     return Kind.FAILED if task_name in WATCHED or isinstance(error, TimeLimitExceeded) else None
 
 
