@@ -105,7 +105,7 @@ class Slots:
     def finish(self, claim: Claim) -> None:
         """Note that a slot is done, also after its lease; harmless when it was noted before."""
         self._end(claim, {"done_at": self._clock(), "error": None})
-        self.succeeded(claim.slot.entry, claim.slot.due)
+        self.succeeded(claim.slot.entry, claim.slot)
 
     def fail(self, claim: Claim, reason: str) -> float:
         """Note that a slot's run failed, and return after how many seconds it may be begun anew."""
@@ -114,9 +114,10 @@ class Slots:
         self.failed(claim.slot.entry, reason)
         return wait
 
-    def succeeded(self, entry: str, due: datetime | None = None) -> None:
-        """Note that an entry's task has succeeded, for the slot that began then if it has slots."""
-        noted = {"done_at": self._clock(), "last_due": due, "error": None}
+    def succeeded(self, entry: str, slot: Slot | None = None) -> None:
+        """Note that an entry's task has succeeded, and for which slot if it has slots."""
+        noted = {"done_at": self._clock(), "last_due": slot and slot.due, "error": None}
+        noted |= {"period_seconds": slot.period.total_seconds()} if slot else {}
         self.note(entry, {"$set": noted, "$currentDate": {"noted_at": True}})
 
     def failed(self, entry: str, reason: str) -> None:

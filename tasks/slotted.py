@@ -7,7 +7,7 @@ How a slot's work ended is noted again and again while the database is away: a s
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
@@ -86,7 +86,7 @@ def _look(world: World, entry: Entry, work: Work) -> Any:  # noqa: ANN401 - JSON
 
 def _begin(world: World, claim: Claim, work: Work) -> Any:  # noqa: ANN401 - JSON
     if claim.attempt == 1:
-        _tell_missed(claim.slot, world.slots.of(claim.slot.entry).get("last_due"))
+        _tell_missed(claim.slot, world.slots.of(claim.slot.entry))
     try:
         answer = work()
     except Exception as error:
@@ -112,8 +112,11 @@ def _persist(note: Callable[[], T]) -> T:
     return trying(note)
 
 
-def _tell_missed(slot: Slot, last_due: datetime | None) -> None:
-    missed = 0 if last_due is None else max(0, round((slot.due - last_due) / slot.period) - 1)
+def _tell_missed(slot: Slot, own: Mapping[str, Any]) -> None:
+    """Count the slots since the last one that was done; those of a period that was changed meanwhile by the longer."""
+    last_due: datetime | None = own.get("last_due")
+    length = max(slot.period, timedelta(seconds=own.get("period_seconds") or 0))
+    missed = 0 if last_due is None else max(0, round((slot.due - last_due) / length) - 1)
     if missed:
         SCHEDULE_MISSED.labels(entry=slot.entry).inc(missed)
         log.warning("slots_missed", entry=slot.entry, slot=timestamp(slot.due), missed=missed)

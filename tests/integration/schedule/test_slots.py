@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from prometheus_client import REGISTRY
 from pymongo.errors import AutoReconnect
 
 from paytabs.resilience import BackoffPolicy
+from schedules import table
 from tasks import slotted
 from tasks.due_times import slot_at
 from tasks.slots import Claim, Slots
@@ -187,6 +189,17 @@ class TestMissed:
             desk.tick(entry)
         assert len(desk.runs) == 2
         assert (REGISTRY.get_sample_value("nestcms_schedule_missed_total", labels) or 0) - before == 5
+
+    def test_period_changed(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Slots of a period that is shorter now are not counted for the time when it was longer."""
+        labels = {"entry": "skip"}
+        before = REGISTRY.get_sample_value("nestcms_schedule_missed_total", labels) or 0
+        monkeypatch.setattr(table, "ENTRIES", (replace(ENTRIES["skip"], every=3600),))
+        desk.tick("skip")
+        monkeypatch.setattr(table, "ENTRIES", (ENTRIES["skip"],))
+        desk.forward(3599)
+        assert "ran" in desk.tick("skip")
+        assert (REGISTRY.get_sample_value("nestcms_schedule_missed_total", labels) or 0) == before
 
     def test_night_skipped(self, desk: Desk) -> None:
         """With `skip` a slot that nobody began within its hour is left out until the next night."""
