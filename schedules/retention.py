@@ -2,15 +2,15 @@
 
 from schedules.entries import Entry
 
-#: Seconds between two looks. A row comes of age once, so a look that finds nothing costs next to nothing; and beat,
-#: which counts from its own start when its file is lost, would hardly ever reach the end of a whole day.
-HOURLY = 3_600.0
+#: Seconds between two looks. A row comes of age once, so a look that finds nothing costs next to nothing; and what one
+#: leaves over the next one goes on with, in a slot of its own, so that no two are at it at once.
+MINUTELY = 60.0
 
 ENTRIES = (
     Entry(
         name="redact",
         task="maintenance.redact",
-        every=HOURLY,
+        every=MINUTELY,
         missed="skip",
         why="what payers told PayTabs of themselves would be kept longer than is stated",
     ),

@@ -64,11 +64,9 @@ def seal_events(world: World, asked: Arguments, context: Context) -> dict[str, A
 
 @domain_task("maintenance.redact", Arguments)
 def redact(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Forget what has come of age; what is left over is gone on with at once."""
-    del asked
+    """Forget what has come of age; what is left over is gone on with in the next slot."""
+    del asked, context
     ends_at = time.monotonic() + REDACT_SECONDS
     run = make_retention(world).run(lambda: time.monotonic() > ends_at)
     log.info("redacted", **run.redacted, held=run.held, finished=run.finished)
-    if not run.finished and any(run.redacted.values()):
-        world.send("maintenance.redact", correlation_id=context.correlation_id)
     return run.to_json()

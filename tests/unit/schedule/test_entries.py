@@ -16,6 +16,8 @@ from workers.schedule import beat_schedule
 
 SETTINGS = Settings(_env_file=None, paytabs_profile=1, paytabs_serverk=SERVER_KEY, paytabs_region="SAU")
 
+HOURLY = Entry("hourly", "views.refresh", 3600, missed="once", why="a test's")
+
 NIGHTLY = Entry("nightly", "views.refresh", at="02:30", missed="skip", late_seconds=3600, why="a test's")
 
 
@@ -44,7 +46,8 @@ class TestBeat:
         """An entry with slots is ticked at least twice in each, and at least every minute."""
         slots = {entry.name: beat_schedule(SETTINGS)[entry.name] for entry in ENTRIES if entry.missed != "level"}
         assert slots["seal-events"]["schedule"] == 30
-        assert slots["redact"]["schedule"] == 60
+        assert slots["redact"]["schedule"] == 30
+        assert beat_schedule(SETTINGS, [HOURLY])["hourly"]["schedule"] == 60
         assert beat_schedule(SETTINGS, [NIGHTLY])["nightly"]["schedule"] == 60
 
     def test_each_says_why(self) -> None:
