@@ -72,7 +72,7 @@ class TestSteadily:
     def test_plain(self, beat: Beat, frozen: FrozenDateTimeFactory) -> None:
         """It sends each entry once a tick."""
         sent = beat.turn(frozen, 60)
-        expected = {"sweep-operations": 6, "dispatch-events": 6, "seal-events": 2, "redact": 2}
+        expected = {"sweep-operations": 6, "dispatch-events": 6, "seal-events": 2, "redact": 2, "rebuild-views": 1}
         assert {name: sent.count(name) for name in expected} == expected
 
     @pytest.mark.parametrize("hours", [1, 24 * 365])
