@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 
 import structlog
-from pymongo.errors import PyMongoError
 
 from config.connections import database, mongo_client
 from config.settings import Settings
@@ -50,7 +49,7 @@ class Lookout:
         while not self._stopped.wait(self._every_seconds):
             try:
                 self._look()
-            except PyMongoError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody would look any more
                 log.warning("schedule_not_looked_at", reason=type(error).__name__)
 
     def _look(self) -> None:

@@ -69,3 +69,16 @@ class TestOverdue:
         lookout = Lookout(desk.world.settings, every_seconds=0.05).start()
         eventually(lambda: "level" in desk.world.alerts.open_keys(OVERDUE), what="the alert")
         lookout.stop()
+
+    def test_goes_on(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A look that fails, with whatever, is not the last one."""
+        looks: list[object] = []
+
+        def broken(*told: object) -> None:
+            looks.append(told)
+            raise KeyError("a mistake of ours")
+
+        monkeypatch.setattr("workers.lookout.look", broken)
+        lookout = Lookout(desk.world.settings, every_seconds=0.05).start()
+        eventually(lambda: len(looks) > 1, what="the next look")
+        lookout.stop()
