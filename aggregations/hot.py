@@ -25,12 +25,18 @@ CARRY_SECONDS = 1.0
 #: What was asked for less often than this is not hot.
 LEAST_USES = 3
 
+#: How many reads one span keeps, those that were asked for most.
+MOST_KEPT = 1_000
+
 
 class Pipeline(Protocol):
     """Commands that are sent together."""
 
     def zincrby(self, name: str, amount: float, value: str) -> object:
         """Add to a member's score."""
+
+    def zremrangebyrank(self, name: str, start: int, end: int) -> object:
+        """Remove the members of the lowest scores."""
 
     def expire(self, name: str, seconds: int) -> object:
         """Have a key end by itself."""
@@ -107,6 +113,7 @@ class HotReads:
         together = self._store.pipeline(transaction=False)
         for member, count in counts.items():
             together.zincrby(key, count, member)
+        together.zremrangebyrank(key, 0, -(MOST_KEPT + 1))
         together.expire(key, 3 * SPAN_SECONDS)
         try:
             together.execute()

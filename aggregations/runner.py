@@ -40,7 +40,7 @@ class AggregationRunner:
         limits: how long callers wait and how much is kept.
         catalogue: the aggregations there are, by name.
         views: answers from materialised views where they are fresh enough; None reads no views.
-        note_use: is told of each question, by the aggregation's name and its parameters as plain JSON.
+        note_use: is told of each question that was answered, by the aggregation's name and its parameters as plain JSON.
     """
 
     def __init__(
@@ -94,10 +94,10 @@ class AggregationRunner:
             MayPass: too many reads are under way, or a secondary lags.
         """
         row = self.find(name)
-        self._note_use(name, parameters.model_dump(mode="json"))
         began = time.perf_counter()
         answer = self._memory.answer(self._question(row, parameters, max_age_seconds, after))
         AGGREGATION_SECONDS.labels(name=name, source=answer.source).observe(time.perf_counter() - began)
+        self._note_use(name, parameters.model_dump(mode="json"))
         return answer.members
 
     def refresh(self, name: str, parameters: Parameters) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A task that anybody else enqueues has no such header and simply runs.
 
-How a slot's work ended is noted again and again while the database is away: a slot of which nobody knows counts as lost.
+How a slot's work ended is noted again and again while the database is away: one of which nobody knows counts as lost.
 """
 
 import contextlib
@@ -90,9 +90,9 @@ def _begin(world: World, claim: Claim, work: Work) -> Any:  # noqa: ANN401 - JSO
     try:
         answer = work()
     except Exception as error:
-        wait = TASK_RETRY.ceiling(1)
+        wait, reason = TASK_RETRY.ceiling(1), type(error).__name__
         with _as_far_as_possible():
-            wait = _persist(lambda: world.slots.fail(claim, type(error).__name__))
+            wait = _persist(lambda: world.slots.fail(claim, reason))
         SCHEDULE_RUNS.labels(entry=claim.slot.entry, result="failed").inc()
         raise SlotFailed(claim.slot.entry, error, wait) from error
     with _as_far_as_possible():

@@ -1,11 +1,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from time import sleep
 
 import pytest
 import redis
 from celery import Celery
 
-from aggregations.hot import HotReads
+from aggregations.catalogue import CATALOGUE
+from aggregations.errors import NotFound
+from aggregations.hot import CARRY_SECONDS, LEAST_USES, HotReads
 from config.connections import redis_client
 from config.settings import Settings
 from tasks.aggregations import refresh_hot
@@ -66,6 +69,15 @@ class TestHot:
         counting.now += timedelta(minutes=5)
         assert counting.hot() == []
 
+    def test_bounded(self, counting: Counting, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+        """However many different reads there are, only those that were asked for most are kept."""
+        monkeypatch.setattr("aggregations.hot.MOST_KEPT", 3)
+        for contract, times in {"a": 5, "b": 9, "c": 2, "d": 3, "e": 4}.items():
+            counting.use(contract, times)
+        cache = redis_client(str(settings.cache_url))
+        assert [cache.zcard(key) for key in cache.keys("nestcms:hot:*")] == [3]
+        assert counting.hot() == [("b", 9), ("a", 5), ("e", 4)]
+
     def test_cache_away(self, silent_port: int) -> None:
         """Without a cache nothing is counted, and nobody is stopped by that."""
         away = Counting(f"redis://127.0.0.1:{silent_port}/2")
@@ -85,6 +97,16 @@ class TestTask:
             use_world(built)
             yield built
             use_world(None)
+
+    def test_only_answered(self, world: World) -> None:
+        """A question that has no answer is never hot, however often it is asked."""
+        missing = CATALOGUE["contract_employees"].parameters.model_validate({"contract_id": "f" * 24})
+        for _ in range(2 * LEAST_USES):
+            with pytest.raises(NotFound):
+                world.aggregations.run("contract_employees", missing)
+        sleep(CARRY_SECONDS)
+        world.hot.note("another", {})
+        assert world.hot.hottest(9) == []
 
     def test_refreshed(self, world: World, counting: Counting, settings: Settings) -> None:
         """Each hot read is enqueued by its name and parameters; one that is fresh is left alone there."""
