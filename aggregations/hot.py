@@ -1,7 +1,8 @@
 """Which reads are asked for most: counted by use, so that the hot ones are built anew before anybody has to wait.
 
-Uses are counted in this process and carried to the cache about once a second: a read is not slowed down by it. What a
-process has counted last is lost with it, which matters to nobody: what is hot is asked for again.
+Uses are counted in this process and carried to the cache about once a second, by the read that is answered then. While
+the cache does not answer that is one read in half a minute, which waits no longer than the client's time. What a process
+has counted last is lost with it, which matters to nobody: what is hot is asked for again.
 """
 
 import json
@@ -21,6 +22,9 @@ SPAN_SECONDS = 300
 
 #: Seconds between two carryings.
 CARRY_SECONDS = 1.0
+
+#: Seconds until the next one after a carrying that failed.
+PAUSE_SECONDS = 30.0
 
 #: What was asked for less often than this is not hot.
 LEAST_USES = 3
@@ -84,16 +88,16 @@ class HotReads:
     ) -> None:
         self._store, self._clock, self._outages, self._monotonic = store, clock, outages, monotonic
         self._counts: Counter[str] = Counter()
-        self._carried_at = monotonic()
+        self._carry_at = monotonic() + CARRY_SECONDS
         self._lock = threading.Lock()
 
     def note(self, name: str, params: Mapping[str, Any]) -> None:
         """Count one use."""
         with self._lock:
             self._counts[json.dumps([name, dict(params)], sort_keys=True)] += 1
-            if self._monotonic() - self._carried_at < CARRY_SECONDS:
+            if self._monotonic() < self._carry_at:
                 return
-            counts, self._counts, self._carried_at = self._counts, Counter(), self._monotonic()
+            counts, self._counts, self._carry_at = self._counts, Counter(), self._monotonic() + CARRY_SECONDS
         self._carry(counts)
 
     def hottest(self, limit: int) -> list[HotRead]:
@@ -118,7 +122,7 @@ class HotReads:
         try:
             together.execute()
         except self._outages:
-            return
+            self._carry_at = self._monotonic() + PAUSE_SECONDS
 
     def _span(self) -> int:
         return int(self._clock().timestamp()) // SPAN_SECONDS

@@ -8,7 +8,7 @@ from config.settings import Settings
 from payments.store import Clock
 
 #: How long the cache has for the counts, in seconds.
-COUNT_SECONDS = 0.5
+COUNT_SECONDS = 0.1
 
 
 def make_hot(settings: Settings, clock: Clock) -> HotReads:

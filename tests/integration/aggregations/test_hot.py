@@ -1,6 +1,7 @@
+import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from time import sleep
+from time import monotonic, sleep
 
 import pytest
 import redis
@@ -83,6 +84,18 @@ class TestHot:
         away = Counting(f"redis://127.0.0.1:{silent_port}/2")
         away.use("a", 5)
         assert away.hot() == []
+
+
+    def test_pause(self) -> None:
+        """A cache that does not answer holds up one read, and the next one half a minute later."""
+        took = []
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            away = Counting(f"redis://127.0.0.1:{silent.getsockname()[1]}/2")
+            for _ in range(17):  # two seconds each, by the counting's clock
+                began = monotonic()
+                away.use("a", 1)
+                took.append(monotonic() - began)
+        assert len([one for one in took if one > 0.5]) == 2
 
 
 class TestTask:
