@@ -17,6 +17,9 @@ from typing import Any, Protocol
 #: Before the key of each span's counts.
 PREFIX = "nestcms:hot:"
 
+#: Before a read that was lately asked to be built anew; the key ends when it may be asked again.
+ASKED_PREFIX = "nestcms:hot-asked:"
+
 #: How long one span is, in seconds; the running one and the one before it say what is hot.
 SPAN_SECONDS = 300
 
@@ -54,6 +57,9 @@ class CountStore(Protocol):
 
     def pipeline(self, *, transaction: bool) -> Pipeline:
         """Collect commands."""
+
+    def set(self, name: str, value: str, *, px: int, nx: bool) -> object:
+        """Set a key that ends by itself, if it is not set; say whether it was."""
 
     def zrange(self, name: str, start: int, end: int, *, desc: bool, withscores: bool) -> Any:  # noqa: ANN401 - its own
         """Return the members of the highest scores."""
@@ -111,6 +117,14 @@ class HotReads:
             return []
         hot = [(json.loads(member), count) for member, count in uses.most_common(limit) if count >= LEAST_USES]
         return [HotRead(name, params, count) for (name, params), count in hot]
+
+    def due(self, hot: HotRead, every_seconds: float) -> bool:
+        """Tell whether a read is to be built anew, once in so many seconds over all processes."""
+        key = f"{ASKED_PREFIX}{json.dumps([hot.name, hot.params], sort_keys=True)}"
+        try:
+            return bool(self._store.set(key, "1", px=max(1, int(every_seconds * 1000)), nx=True))
+        except self._outages:
+            return False
 
     def _carry(self, counts: Counter[str]) -> None:
         key = f"{PREFIX}{self._span()}"

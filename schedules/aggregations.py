@@ -2,8 +2,9 @@
 
 from schedules.entries import Entry
 
-#: Seconds between two looks: shorter than the shortest age after which an answer is called stale.
-REFRESH_SECONDS = 10.0
+#: Seconds between two looks. An answer is built anew between its soft and its hard age, and two looks more fit between
+#: the two for every aggregation, so that a look that comes late lets none expire.
+REFRESH_SECONDS = 2.0
 
 ENTRIES = (
     Entry(
@@ -11,6 +12,6 @@ ENTRIES = (
         task="aggregations.refresh_hot",
         every=REFRESH_SECONDS,
         missed="level",
-        why="what many ask for would go stale between two of them, and one of them would wait for it",
+        why="what many ask for would expire between two of them, and one of them would wait for it",
     ),
 )

@@ -14,6 +14,7 @@ from aggregations.readers import operation_time
 from aggregations.tokens import cluster_time, written
 from payments.events import Context
 from paytabs.resilience import INVALIDATION
+from schedules.aggregations import REFRESH_SECONDS
 from tasks.arguments import Arguments, Invalidate, RefreshAggregation, RunAggregation
 from tasks.base import domain_task
 from tasks.errors import InvalidArguments
@@ -43,15 +44,30 @@ def refresh(world: World, asked: RefreshAggregation, context: Context) -> dict[s
 #: How many hot reads one look has built anew.
 HOTTEST = 50
 
+#: How many looks fit, at least, between the one that has a read built anew and the read's hard age.
+LOOKS_LEFT = 3
+
 
 @domain_task("aggregations.refresh_hot", Arguments)
 def refresh_hot(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Have what is asked for most built anew as soon as it has reached its soft age."""
+    """Have what is asked for most built anew between its soft age and its hard one."""
     del asked
+    catalogue = world.aggregations.catalogue
+    hot = [one for one in world.hot.hottest(HOTTEST) if one.name in catalogue]
     return enqueued(
         world.send("aggregations.refresh", correlation_id=context.correlation_id, name=one.name, params=one.params)
-        for one in world.hot.hottest(HOTTEST)
+        for one in hot
+        if world.hot.due(one, between_refreshes(catalogue[one.name]))
     )
+
+
+def between_refreshes(row: Aggregation) -> float:
+    """Return the longest time between two refreshes, in seconds, after which none is past its hard age.
+
+    A refresh leaves alone what has not reached its soft age yet: that is this much older at the next one, which the
+    looks' own period may delay, twice if one is lost.
+    """
+    return max(REFRESH_SECONDS / 2, row.hard_seconds - row.soft_seconds - LOOKS_LEFT * REFRESH_SECONDS)
 
 
 def named_task(row: Aggregation) -> Task:  # type: ignore[type-arg] # the stubs' parameter does not exist at run time

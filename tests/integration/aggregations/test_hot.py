@@ -7,15 +7,17 @@ import pytest
 import redis
 from celery import Celery
 
-from aggregations.catalogue import CATALOGUE
+from aggregations.catalogue import CATALOGUE, Aggregation
 from aggregations.errors import NotFound
-from aggregations.hot import CARRY_SECONDS, LEAST_USES, HotReads
+from aggregations.hot import CARRY_SECONDS, LEAST_USES, HotRead, HotReads
 from config.connections import redis_client
 from config.settings import Settings
-from tasks.aggregations import refresh_hot
+from schedules.aggregations import REFRESH_SECONDS
+from tasks.aggregations import between_refreshes, refresh_hot
 from tasks.wiring import World, build_world, use_world
 from tests.support.broker import Broker
 from tests.support.system import serving
+from tests.support.waiting import eventually
 
 NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
@@ -130,3 +132,16 @@ class TestTask:
         (message,) = Broker(str(settings.redis_url)).messages("aggregations")
         assert message["task"] == "aggregations.refresh"
         assert message["kwargs"] == {"name": "contract_employees", "params": {"contract_id": "a" * 24}}
+        assert refresh_hot.apply(throw=True).get() == {"enqueued": 0}  # its time is not yet
+
+    def test_again(self, world: World) -> None:
+        """It is due again after its time, and not before."""
+        read = HotRead("user_permissions", {"user_id": "a" * 24}, 9)
+        assert [world.hot.due(read, 0.3), world.hot.due(read, 0.3)] == [True, False]
+        eventually(lambda: world.hot.due(read, 0.3), what="its time")
+
+    @pytest.mark.parametrize("row", CATALOGUE.values(), ids=CATALOGUE.keys())
+    def test_before_the_end(self, row: Aggregation) -> None:
+        """The oldest that a refresh leaves alone is refreshed before its hard age, also when two looks are late."""
+        oldest_left = row.soft_seconds
+        assert oldest_left + between_refreshes(row) + 2 * REFRESH_SECONDS < row.hard_seconds
