@@ -2,7 +2,11 @@
 
 Beat only ticks: whether there is anything to do is found out by the task, which claims its slot. An entry with slots is
 ticked several times in each, so that neither a lost message nor ticks that drift over a slot's edge leave one out. A
-tick expires within its entry's period, so that ticks never pile up, and leaves no result, since nobody asks for it.
+tick leaves no result, since nobody asks for it.
+
+Ticks pile up in the broker while no worker reads; those that have expired are thrown away as soon as one does. A tick
+expires after its entry's period, but not within a minute: its age is told by two clocks, beat's and the worker's, and
+one that is behind by more than the expiry would have every tick thrown away.
 """
 
 from collections.abc import Sequence
@@ -25,6 +29,9 @@ TICKS_IN_A_SLOT = 2
 #: How long a tick may wait for a worker, in seconds, however long its entry's period is.
 LONGEST_WAIT_SECONDS = 600.0
 
+#: How long it may wait at least, in seconds: so far may beat's clock be behind a worker's.
+LEAST_WAIT_SECONDS = 60.0
+
 
 def beat_schedule(settings: Settings, entries: Sequence[Entry] = ENTRIES) -> dict[str, dict[str, Any]]:
     """Return Celery's `beat_schedule`, in seconds."""
@@ -34,7 +41,7 @@ def beat_schedule(settings: Settings, entries: Sequence[Entry] = ENTRIES) -> dic
 def _scheduled(entry: Entry, settings: Settings) -> dict[str, Any]:
     seconds = period(entry, settings).total_seconds()
     options = {
-        "expires": min(seconds, LONGEST_WAIT_SECONDS),
+        "expires": min(max(seconds, LEAST_WAIT_SECONDS), LONGEST_WAIT_SECONDS),
         "ignore_result": True,
         "headers": {SCHEDULE_HEADER: entry.name},
     }

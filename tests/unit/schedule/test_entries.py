@@ -25,21 +25,21 @@ class TestBeat:
     """Beat's entries are data about tasks that exist."""
 
     def test_entries(self) -> None:
-        """Each names a registered task, is named in its header, expires within its period and leaves no result."""
+        """Each names a registered task, is named in its header, expires and leaves no result."""
         schedule = beat_schedule(SETTINGS)
         assert len(schedule) == len(ENTRIES) > 0
         for name, entry in schedule.items():
             assert entry["task"] in known_tasks()
             assert entry["options"]["ignore_result"] is True
             assert entry["options"]["headers"] == {"x-schedule-entry": name}
-            assert 0 < entry["options"]["expires"] <= 3600
+            assert 60 <= entry["options"]["expires"] <= 600  # two machines' clocks may be a minute apart
 
     def test_sweeps(self) -> None:
-        """Sweeps run every sweep period, claim nothing, and an old tick expires when the next one comes."""
+        """Sweeps run every sweep period, claim nothing, and an old tick expires after a minute."""
         looks = [beat_schedule(SETTINGS)[entry.name] for entry in ENTRIES if entry.every == "sweep_seconds"]
         assert {entry.missed for entry in ENTRIES if entry.every == "sweep_seconds"} == {"level"}
         assert {one["schedule"] for one in looks} == {SETTINGS.sweep_seconds}
-        assert {one["options"]["expires"] for one in looks} == {SETTINGS.sweep_seconds}
+        assert {one["options"]["expires"] for one in looks} == {60}
         assert {events.dispatch.name, "maintenance.sweep_operations"} < {one["task"] for one in looks}
 
     def test_slots_are_ticked(self) -> None:
