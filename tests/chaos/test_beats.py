@@ -1,10 +1,13 @@
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo.database import Database
 
 from config.connections import mongo_client
 from tests.support.processes import ROOT
@@ -55,28 +58,76 @@ def beats(mongo: EmbeddedMongo, tmp_path: Path) -> Iterator[Beats]:
                 made.processes.kill(name)
 
 
+class Seen:
+    """What the database tells of the entry's slots and runs."""
+
+    def __init__(self, db: Database[dict[str, Any]]) -> None:
+        self.db, self.slots, self.runs = db, db["schedule_slots"], db["tests_runs"]
+
+    def rows(self, **more: Any) -> list[dict[str, Any]]:
+        """List the slots that were begun, and are such, by their due time."""
+        return list(self.slots.find({"entry": ENTRY.name, "due": {"$ne": None}} | more).sort("due", 1))
+
+    def done(self, count: int) -> bool:
+        """Tell whether so many slots are done."""
+        return len(self.rows(done_at={"$ne": None})) >= count
+
+    def quiet(self) -> bool:
+        """Tell whether nothing is under way, and nothing waits, for longer than a slot."""
+        before = self.runs.count_documents({})
+        time.sleep(1.5 * SLOT_SECONDS)
+        return not self.rows(under_way=True) and self.runs.count_documents({}) == before
+
+    def hold(self) -> None:
+        """Have no run end from now on."""
+        self.db["tests_holds"].insert_one({})
+
+    def held(self) -> bool:
+        """Tell whether a run is under way that began after the last slot was done."""
+        return bool(self.rows(under_way=True)) and self.runs.count_documents({}) == len(self.rows(attempts={"$gte": 1}))
+
+    def let_go(self) -> None:
+        """Have runs end again."""
+        self.db["tests_holds"].delete_many({})
+
+    def check(self, *, lost: int) -> None:
+        """Expect exactly one run of each slot, all done but those that were lost, and none left out."""
+        rows = self.rows(attempts={"$gte": 1})
+        assert [row["attempts"] for row in rows] == [1] * len(rows)
+        assert self.runs.count_documents({}) == len({row["due"] for row in rows}) == len(rows)
+        assert len([row for row in rows if row["done_at"] is None]) == lost
+        gaps = [late["due"] - early["due"] for early, late in pairwise(rows)]
+        assert len([gap for gap in gaps if gap > timedelta(seconds=3 * SLOT_SECONDS)]) <= lost  # until the lease's end
+
+
 class TestTwoBeats:
     """Two beats on purpose are harmless, and one of them is enough."""
 
     def test_killed_and_flushed(self, beats: Beats) -> None:
-        """With one beat killed and the broker emptied each slot is done at most once, and none is missed."""
+        """With one beat killed and the broker emptied each slot is done once, and none is missed."""
         with mongo_client(beats.settings) as client:
-            db = client[beats.settings.mongo_database]
-            slots = {"entry": ENTRY.name, "done_at": {"$ne": None}, "due": {"$ne": None}}
-
-            def done(count: int) -> bool:
-                return db["schedule_slots"].count_documents(slots) >= count
-
-            eventually(lambda: done(2), within_seconds=30, what="two slots with two beats")
+            seen = Seen(client[beats.settings.mongo_database])
+            eventually(lambda: seen.done(2), within_seconds=30, what="two slots with two beats")
             beats.processes.kill("beat-1")
-            eventually(lambda: done(3), within_seconds=30, what="a slot with one beat")
+            eventually(lambda: seen.done(3), within_seconds=30, what="a slot with one beat")
             beats.valkey.flush()
-            eventually(lambda: done(5), within_seconds=30, what="two slots after the broker was emptied")
+            eventually(lambda: seen.done(5), within_seconds=30, what="two slots after the broker was emptied")
             beats.processes.kill("beat-2")
+            eventually(seen.quiet, within_seconds=30, what="the end of what is under way")
+            seen.check(lost=0)
+
+    def test_worker_killed_in_a_slot(self, beats: Beats) -> None:
+        """The slot in which a worker was killed is not begun anew; the next ones are done, once each."""
+        with mongo_client(beats.settings) as client:
+            seen = Seen(client[beats.settings.mongo_database])
+            eventually(lambda: seen.done(1), within_seconds=30, what="a slot")
+            seen.hold()
+            eventually(seen.held, within_seconds=30, what="a run that does not end")
             beats.processes.kill("worker")
-            rows = list(db["schedule_slots"].find(slots).sort("due", 1))
-            runs = db["tests_runs"].count_documents({})
-        assert len({row["due"] for row in rows}) == len(rows)
-        assert runs in (len(rows), len(rows) + 1)  # the worker may have been killed between a run and its note
-        assert [row["attempts"] for row in rows] == [1] * len(rows)
-        assert all(late["due"] - early["due"] <= timedelta(seconds=3 * SLOT_SECONDS) for early, late in pairwise(rows))
+            seen.let_go()
+            beats.processes.restart("worker")
+            eventually(lambda: seen.done(3), within_seconds=60, what="two slots after the lease's end")
+            beats.processes.kill("beat-1")
+            beats.processes.kill("beat-2")
+            eventually(seen.quiet, within_seconds=30, what="the end of what is under way")
+            seen.check(lost=1)
