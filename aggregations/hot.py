@@ -1,7 +1,7 @@
 """Which reads are asked for most: counted by use, so that the hot ones are built anew before anybody has to wait.
 
 Uses are counted in this process and carried to the cache about once a second, by the read that is answered then. While
-the cache does not answer that is one read in half a minute, which waits no longer than the client's time. What a process
+the cache does not answer that is one read in half a minute, which waits no longer than the client does. What a process
 has counted last is lost with it, which matters to nobody: what is hot is asked for again.
 """
 

@@ -40,7 +40,7 @@ class AggregationRunner:
         limits: how long callers wait and how much is kept.
         catalogue: the aggregations there are, by name.
         views: answers from materialised views where they are fresh enough; None reads no views.
-        note_use: is told of each question that was answered, by the aggregation's name and its parameters as plain JSON.
+        note_use: is told of each answer that was given, by the aggregation's name and its parameters as plain JSON.
     """
 
     def __init__(

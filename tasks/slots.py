@@ -116,7 +116,7 @@ class Slots:
 
     def succeeded(self, entry: str, slot: Slot | None = None) -> None:
         """Note that an entry's task has succeeded, and for which slot if it has slots."""
-        noted = {"done_at": self._clock(), "last_due": slot and slot.due, "error": None}
+        noted: Document = {"done_at": self._clock(), "last_due": slot and slot.due, "error": None}
         noted |= {"period_seconds": slot.period.total_seconds()} if slot else {}
         self.note(entry, {"$set": noted, "$currentDate": {"noted_at": True}})
 

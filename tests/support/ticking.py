@@ -1,6 +1,7 @@
 """The real application with one more entry in its schedule, for tests that run beats and workers as processes.
 
-Its task notes each run in the collection `tests_runs`, and does not end while there is a document in `tests_holds`. Start it as `celery -A tests.support.ticking …`.
+Its task notes each run in the collection `tests_runs`, and does not end while there is a document in `tests_holds`.
+Start it as `celery -A tests.support.ticking …`.
 """
 
 import time

@@ -87,7 +87,6 @@ class TestHot:
         away.use("a", 5)
         assert away.hot() == []
 
-
     def test_pause(self) -> None:
         """A cache that does not answer holds up one read, and the next one half a minute later."""
         took = []
