@@ -1,10 +1,11 @@
 """A change as the database tells it, and what it makes of the fields that are kept.
 
 A document that is looked up for an update is as it is now, perhaps several changes later; which groups it went through
-would be lost. So the kept fields are taken from what the update itself says, one change after the other.
+would be lost. So the kept fields are taken from what the update itself says, one change after the other; of a list it
+may say only which places of it are new, and those are put into the list that was kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
@@ -14,7 +15,7 @@ from bson import CodecOptions, Timestamp
 from bson.codec_options import DatetimeConversion
 
 from aggregations.view_keys import references
-from aggregations.view_sources import KEPT, REFERENCES, SHOWN, WATCHED, kept
+from aggregations.view_sources import KEPT, REFERENCES, SHOWN, TOLD, WATCHED, kept, plain
 
 Document = dict[str, Any]
 
@@ -66,6 +67,8 @@ class Change:
         document: its shown fields after an insert or a replace; after an update as they are now, None if it is gone.
         updated: what an update has set.
         removed: what an update has taken away.
+        parts: what an update has set within fields: `contractId.1` and what stands there now.
+        cut: how many elements are left of a list that an update has shortened, by field.
     """
 
     kind: str
@@ -74,6 +77,8 @@ class Change:
     document: Document | None = None
     updated: Mapping[str, Any] = field(default_factory=dict)
     removed: Sequence[str] = ()
+    parts: Sequence[tuple[str, Any]] = ()
+    cut: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, event: Document) -> "Change":
@@ -86,16 +91,46 @@ class Change:
             document=event.get("fullDocument"),
             updated=told.get("updatedFields") or {},
             removed=told.get("removedFields") or (),
+            parts=[(one["k"], one["v"]) for one in told.get("parts") or ()],
+            cut={one["field"]: one["newSize"] for one in told.get("truncatedArrays") or ()},
         )
 
 
 def fields_after(change: Change, before: Mapping[str, Any] | None) -> Document:
     """Return the kept fields after a change to a document, from those before it."""
+    collection = change.key.collection
     if change.kind != "update" or before is None:
-        return kept(change.key.collection, change.document or change.updated)
-    names = KEPT.get(change.key.collection, ())
+        return _with_added(change, kept(collection, change.document or change.updated))
+    names = KEPT.get(collection, ())
     after = {name: before[name] for name in names if name in before and name not in change.removed}
-    return after | kept(change.key.collection, change.updated)
+    return _with_parts(change, after | kept(collection, change.updated))
+
+
+def _with_parts(change: Change, fields: Document) -> Document:
+    """Put the places that an update has set into the lists that were kept; what is no list has no places."""
+    for name, size in change.cut.items():
+        if isinstance(held := fields.get(name), list):
+            fields[name] = held[:size]
+    for name, place, value in _places(change):
+        if isinstance(held := fields.get(name), list):
+            fields[name] = plain([*held[:place], *[None] * (place - len(held)), value, *held[place + 1 :]])
+    return fields
+
+
+def _with_added(change: Change, fields: Document) -> Document:
+    """Add what an update has set within lists to those of the document as it is by now, which may not have it."""
+    for name, _, value in _places(change):
+        held = fields.get(name)
+        fields[name] = plain([*(held if isinstance(held, list) else [held]), value])
+    return fields
+
+
+def _places(change: Change) -> Iterator[tuple[str, int, Any]]:
+    """Return the kept fields' lists' places that an update has set; what lies deeper is no reference."""
+    for key, value in change.parts:
+        name, _, place = key.partition(".")
+        if place.isdecimal() and name in KEPT.get(change.key.collection, ()):
+            yield name, int(place), value
 
 
 def listed_in(collection: str, document: Mapping[str, Any]) -> frozenset[Key]:
@@ -110,8 +145,14 @@ def stream_pipeline() -> list[Document]:
     """Return the stages of the change stream: what is watched, without what nobody needs to see."""
     structural = {"operationType": {"$in": ["dropDatabase", "invalidate"]}}
     shown = {f"fullDocument.{name}": 1 for name in SHOWN}
-    told = {"updateDescription.removedFields": 1}
-    told |= {f"updateDescription.updatedFields.{name}": 1 for name in SHOWN}
+    told: Document = {f"updateDescription.updatedFields.{name}": 1 for name in TOLD}
+    told |= {"updateDescription.removedFields": 1, "updateDescription.truncatedArrays": 1}
+    told["updateDescription.parts"] = {
+        "$filter": {
+            "input": {"$objectToArray": "$updateDescription.updatedFields"},
+            "cond": {"$regexMatch": {"input": "$$this.k", "regex": f"^({'|'.join(TOLD)})\\."}},
+        }
+    }
     return [
         {"$match": {"$or": [{"ns.coll": {"$in": [*WATCHED]}}, {"to.coll": {"$in": [*WATCHED]}}, structural]}},
         {"$project": {"operationType": 1, "ns": 1, "documentKey": 1, "clusterTime": 1, **told, **shown}},

@@ -5,7 +5,7 @@ through three groups marks all of them.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from bson import Timestamp
@@ -76,6 +76,10 @@ class Follower:
         key, before = change.key, known.get(change.key)
         if before is not None:
             effects.touch(key, before, change.at)
+        if before is None and change.kind == "update":
+            # The document may be newer than this change, and where it was in between nobody else knows.
+            told = fields_after(replace(change, document=None), None)
+            effects.touch(key, Entry(told, frozenset(), change.at), change.at)
         after = _after(change, before)
         effects.touch(key, after, change.at)
         for holder in listing.get(key, ()):

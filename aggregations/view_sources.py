@@ -65,10 +65,14 @@ WATCHED: tuple[str, ...] = tuple(TAGS)
 #: The collections whose documents others list.
 REFERRED = frozenset(source for fields in REFERENCES.values() for source in fields.values())
 
-#: The fields that a change is asked for; all else stays in the database.
+#: The fields that a document is asked for; all else stays in the database.
 SHOWN: tuple[str, ...] = tuple(
     sorted({name for table in (KEPT, REFERENCES, ABOUT) for fields in table.values() for name in fields})
 )
+
+#: The fields that an update is asked for. Lists of references are taken from the document: told twice, long ones would
+#: be more than the database can send.
+TOLD: tuple[str, ...] = tuple(sorted({name for fields in KEPT.values() for name in fields}))
 
 
 def kept(collection: str, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,9 +81,15 @@ def kept(collection: str, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - whatever stands in a document
-    """Return a value as the map keeps it: ids, times and short texts; of anything odd only that it was there."""
+    """Return a value as the map keeps it: ids, times and short texts; of anything odd only that it was there.
+
+    The ids of a list keep their places, since an update may name one.
+    """
     if isinstance(value, list):
-        return [*ids(value)]
+        places = [one if isinstance(one, ObjectId) else None for one in value]
+        while places and places[-1] is None:
+            places.pop()
+        return places
     short = isinstance(value, str) and len(value) <= LONGEST
     return value if short or isinstance(value, ObjectId | datetime | None) else True
 

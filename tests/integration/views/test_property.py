@@ -80,6 +80,19 @@ def pay(db: Any, number: int, _where: int, what: int) -> None:
         db["payments"].update_one({"_id": ident("d", number)}, {"$unset": {"status": ""}})
 
 
+def share_payment(db: Any, number: int, where: int, what: int) -> None:
+    """Have a payment name several contracts, or change one place of that list, or its length."""
+    mine = CONTRACTS[where]
+    how: Any = (
+        {"$push": {"contractId": mine}},
+        {"$set": {"contractId.0": mine}},
+        [{"$set": {"contractId": {"$slice": ["$contractId", 1]}}}],
+        {"$set": {"contractId": [mine, CONTRACTS[0]]}},
+    )[what % 4]
+    of_lists = {"contractId": {"$type": "array"}} if what % 4 < 3 else {}
+    db["payments"].update_one({"_id": ident("d", number), **of_lists}, how)
+
+
 def drop_payment(db: Any, number: int, _where: int, _what: int) -> None:
     """Delete a payment."""
     db["payments"].delete_one({"_id": ident("d", number)})
@@ -151,8 +164,8 @@ def note(db: Any, number: int, where: int, what: int) -> None:
 
 
 WRITES: tuple[Callable[[Any, int, int, int], None], ...] = (
-    put_payment, move_payment, move_payment, pay, drop_payment, put_contract, name_payment, drop_contract, put_org,
-    earn, put_project, put_part, note,
+    put_payment, move_payment, move_payment, share_payment, share_payment, pay, drop_payment, put_contract,
+    name_payment, drop_contract, put_org, earn, put_project, put_part, note,
 )  # fmt: skip
 
 OPERATIONS = st.one_of(

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from bson import Decimal128, ObjectId, Timestamp
@@ -85,6 +86,27 @@ class TestChanges:
         change = Change("update", Key.of("payments", 1), AT, document, {"contractId": OTHER}, ["status"])
         assert fields_after(change, before) == {"contractId": OTHER}
         assert fields_after(change, None) == document
+
+    @pytest.mark.parametrize(
+        ("held", "told", "expected"),
+        [
+            ([ONE], {"parts": [("contractId.0", OTHER)]}, [OTHER]),
+            ([ONE], {"parts": [("contractId.1", OTHER)]}, [ONE, OTHER]),
+            ([], {"parts": [("contractId.2", OTHER), ("contractId.1", "odd")]}, [None, None, OTHER]),
+            ([None, ONE, OTHER], {"parts": [("contractId.2.deeper", ONE), ("amount.0", ONE)]}, [None, ONE, OTHER]),
+            ([ONE, ONE, OTHER], {"cut": {"contractId": 1, "amount": 0}, "parts": [("contractId.0", OTHER)]}, [OTHER]),
+            (True, {"parts": [("contractId.0", OTHER)], "cut": {"contractId": 0}}, True),
+        ],
+    )
+    def test_parts(self, held: object, told: dict[str, Any], expected: object) -> None:
+        """An update within a list is done to the list that was kept."""
+        change = Change("update", Key.of("payments", 1), AT, {"contractId": "newer"}, **told)
+        assert fields_after(change, {"contractId": held}) == {"contractId": expected}
+
+    def test_parts_of_unknown(self) -> None:
+        """Of a document that nobody knew, what an update has set within a list is added to what it is by now."""
+        change = Change("update", Key.of("payments", 1), AT, {"contractId": [ONE]}, parts=[("contractId.0", OTHER)])
+        assert fields_after(change, None) == {"contractId": [ONE, OTHER]}
 
     def test_kept(self) -> None:
         """Of odd values only that they were there is kept."""
