@@ -27,12 +27,23 @@ WATCHER = "watcher"
 
 @dataclass(frozen=True)
 class Position:
-    """How far the watcher is: every change up to `at` has its marks; the map and all views are of `generation`."""
+    """How far the watcher is: every change up to `at` has its marks; the map and all views are of `generation`.
+
+    `owes` counts how often the map went ahead of the tags that were sent, and `paid` up to which of these they are.
+    """
 
     generation: int
     at: Timestamp | None
     token: Document | None
     ready: bool
+    owes: int = 0
+    paid: int = 0
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Position":
+        """Read the watcher's row."""
+        generation, owes, paid = (int(row.get(name) or 0) for name in ("generation", "owes", "paid"))
+        return cls(generation, row.get("at"), row.get("token"), bool(row.get("ready")), owes, paid)
 
 
 class ViewState:
@@ -48,6 +59,11 @@ class ViewState:
 
     def take(self, name: str, seconds: float) -> int | None:
         """Take or keep a lease; return its fence, or None while another has it."""
+        row = self.taken(name, seconds)
+        return int(row["fence"]) if row else None
+
+    def taken(self, name: str, seconds: float) -> Document | None:
+        """Take or keep a lease; return its row, or None while another has it."""
         same = {"$eq": ["$holder", self._holder]}
         free = {"$or": [same, {"$not": ["$holder"]}, {"$lt": ["$until", "$$NOW"]}]}
         fence = {"$ifNull": ["$fence", 0]}
@@ -59,8 +75,8 @@ class ViewState:
         filter_, changed = {"_id": name, "$expr": free}, [{"$set": taken}]
         row = self.rows.find_one_and_update(filter_, changed, return_document=ReturnDocument.AFTER)
         if row is None and self._made(name):
-            return self.take(name, seconds)
-        return int(row["fence"]) if row else None
+            return self.taken(name, seconds)
+        return row
 
     def _made(self, name: str) -> bool:
         """Make a row that there is not; tell whether there was none."""
@@ -70,17 +86,40 @@ class ViewState:
         """Give a lease back; nothing when it is another's by now."""
         self.rows.update_one({"_id": name, "holder": self._holder}, {"$set": {"holder": None}})
 
-    def write(self, name: str, fence: int, change: Mapping[str, Any], session: ClientSession | None = None) -> None:
-        """Change a leased row, by fields.
+    def write(
+        self,
+        name: str,
+        fence: int,
+        change: Mapping[str, Any],
+        session: ClientSession | None = None,
+        *,
+        at_least: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Change a leased row, by fields; those of `at_least` only if that makes them larger.
 
         Raises:
             LeaseLost: it is another's by now.
         """
+        larger = {"$max": dict(at_least)} if at_least else {}
         found = self.rows.update_one(
-            {"_id": name, "fence": fence}, {"$set": dict(change), "$inc": {"writes": 1}}, session=session
+            {"_id": name, "fence": fence}, {"$set": dict(change), "$inc": {"writes": 1}, **larger}, session=session
         )
         if not found.matched_count:
             raise LeaseLost(name)
+
+    def owe(self, fence: int | None = None) -> int:
+        """Count once more that the map is ahead of the tags that were sent; without a fence whoever watches by now.
+
+        Raises:
+            LeaseLost: the lease is another's by now.
+        """
+        fenced = {} if fence is None else {"fence": fence}
+        row = self.rows.find_one_and_update(
+            {"_id": WATCHER, **fenced}, {"$inc": {"owes": 1}}, return_document=ReturnDocument.AFTER
+        )
+        if row is None:
+            raise LeaseLost(WATCHER)
+        return int(row["owes"])
 
     def row(self, name: str) -> Document:
         """Return a row, empty when there is none."""
@@ -93,8 +132,7 @@ class ViewState:
 
     def position(self) -> Position:
         """Return how far the watcher is."""
-        row = self.row(WATCHER)
-        return Position(int(row.get("generation", 0)), row.get("at"), row.get("token"), bool(row.get("ready")))
+        return Position.of(self.row(WATCHER))
 
     def generation(self) -> int:
         """Return the generation that every view has to be of; 0 while nobody watches yet."""

@@ -2,8 +2,9 @@
 
 For each batch in this order: marks, tags, map, then how far it is. Killed in between, it does the same once more, and
 everything in that list may be done twice; marks and tags come before the map, which is how old groups are known. The
-cache may be away: marks go on, the tags are kept, and the token stays behind until they are sent. Another watcher that
-finds it behind makes all that is remembered out of date, since the map has gone on.
+cache may be away: marks go on, the tags are kept, and the token stays behind until they are sent. Before the map goes
+on without them it is noted that they are owed; another watcher that finds this note makes all that is remembered out of
+date, since it cannot know any more what the map was.
 
 A generation begins without a token, when the database has lost what followed it, or when a collection was dropped: the
 map is made anew from the collections after a new token was taken, and every view has to be built again.
@@ -17,14 +18,14 @@ import structlog
 from bson import Timestamp
 from pymongo.database import Database
 
-from aggregations.change_stream import AWAIT_MS, Batch, ChangeStream, Document, time_of
+from aggregations.change_stream import AWAIT_MS, Batch, ChangeStream, Document
 from aggregations.changes import OF_COLLECTIONS, OF_DOCUMENTS, Change
-from aggregations.errors import HistoryLost
+from aggregations.errors import HistoryLost, LeaseLost
 from aggregations.following import Effects, Follower
 from aggregations.view_filling import fill
 from aggregations.view_marks import Marks
 from aggregations.view_members import Members
-from aggregations.view_state import WATCHER, ViewState
+from aggregations.view_state import WATCHER, Position, ViewState
 from aggregations.views import VIEWS
 from observability.metrics import CHANGES_FOLLOWED
 
@@ -91,6 +92,7 @@ class Watcher:
         self._fence = 0
         self._unsent: dict[str, Timestamp] = {}
         self._forget = False
+        self._owed = self._paid = 0
         self._asked: dict[str, float] = {}
         self._due: set[str] = set()
         self._said = 0.0
@@ -124,18 +126,23 @@ class Watcher:
 
     def _begin(self) -> bool:
         """Take the lease and the place that was reached."""
-        fence = self._state.take(WATCHER, self._lease_seconds)
-        if fence is None:
+        row = self._state.taken(WATCHER, self._lease_seconds)
+        if row is None:
             return False
-        self._fence = fence
-        position = self._state.position()
+        position, same = Position.of(row), row["fence"] == self._fence
+        self._fence, self._paid = int(row["fence"]), position.paid
+        self._owed = self._owed if same else self._paid
+        self._heed(position)
         if position.ready and position.token:
-            reached = time_of(position.token)
-            self._forget |= reached is not None and position.at is not None and reached < position.at
             self._stream = ChangeStream(self._stream_db, position.token)
         else:
             self._new_generation()
         return True
+
+    def _heed(self, position: Position) -> None:
+        """Have everything forgotten if the map is ahead of tags that this process does not have."""
+        self._forget |= position.owes != self._owed
+        self._owed = position.owes
 
     def _read(self, await_ms: int) -> Batch:
         if self._stream is None:
@@ -147,6 +154,7 @@ class Watcher:
         effects = self._follower.follow([one for one in changes if one.kind in OF_DOCUMENTS])
         self._marks.change((view, group, at) for (view, group), at in effects.groups.items())
         self._tell(effects)
+        self._note()
         fresh = {key: entry for key, entry in effects.entries.items() if key in effects.fresh and not entry.gone}
         self._members.add(fresh)
         self._members.save({key: entry for key, entry in effects.entries.items() if key not in fresh})
@@ -180,14 +188,38 @@ class Watcher:
         except self._outside.outages as error:
             log.warning("tags_not_sent", reason=type(error).__name__, tags=len(self._unsent))
 
+    def _sent(self) -> bool:
+        return not self._unsent and not self._forget
+
+    def _note(self) -> None:
+        """Note, before the map goes on, that there are tags that the cache has not taken."""
+        if not self._sent() and self._owed == self._paid:
+            counted = self._state.owe(self._fence)
+            self._forget |= counted != self._owed + 1
+            self._owed = counted
+
     def _say(self, batch: Batch) -> None:
         """Write how far this watcher is, and keep its lease."""
-        if self._state.take(WATCHER, self._lease_seconds) is None:
-            self.reset()
-            return
-        sent = not self._unsent and not self._forget
-        reached = {"at": batch.reached} if batch.reached is not None else {}
-        self._state.write(WATCHER, self._fence, reached | ({"token": batch.token} if sent else {}))
+        row = self._state.taken(WATCHER, self._lease_seconds)
+        if row is None or row["fence"] != self._fence:
+            self._give_up()
+            if row is None:
+                return
+            raise LeaseLost(WATCHER)
+        self._heed(Position.of(row))
+        reached = {} if batch.reached is None else {"at": batch.reached}
+        if self._sent():
+            self._state.write(WATCHER, self._fence, {"token": batch.token, "paid": self._owed}, at_least=reached)
+            self._paid = self._owed
+        else:
+            self._state.write(WATCHER, self._fence, {}, at_least=reached)
+
+    def _give_up(self) -> None:
+        """Leave the place to the watcher that has taken over, and what this one owes as well."""
+        if not self._sent():
+            self._state.owe()
+        self._unsent, self._forget = {}, False
+        self.reset()
 
     def _ask(self, now: float) -> None:
         for view in sorted(self._due):
@@ -218,6 +250,7 @@ class Watcher:
         # What was told of meanwhile is followed once more, in its order, now that the map is there.
         self._stream = ChangeStream(self._stream_db, opened.token)
         stream.close()
+        self._note()
         done = {"ready": True, "token": opened.token, "at": opened.reached, "generation": generation}
         self._state.write(WATCHER, self._fence, done)
         for view in VIEWS:
