@@ -247,6 +247,9 @@ class Watcher:
         # Entries that a later watcher has made meanwhile are of a later time, and stay.
         self._members.forget_before(opened.reached)
         fill(self._db, self._members, opened.reached, lambda: self._while_filling(stream))
+        # What a document named that has changed before its entry was read, nobody knows: that is forgotten as well.
+        self._forget = True
+        self._tell(Effects())
         # What was told of meanwhile is followed once more, in its order, now that the map is there.
         self._stream = ChangeStream(self._stream_db, opened.token)
         stream.close()
