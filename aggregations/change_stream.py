@@ -2,6 +2,9 @@
 
 The driver's own change stream gives single changes and keeps its batches to itself; what a batch becomes has to be
 written in bulk, so the two commands behind it are sent from here.
+
+All changes of a transaction have one time, and may come in several batches. A batch that ends with one of them does not
+reach that time; the next one that has no more of them does.
 """
 
 from collections.abc import Mapping
@@ -34,11 +37,15 @@ _TIMED, _DIGITS = "82", 16
 
 @dataclass(frozen=True)
 class Batch:
-    """Some changes in their order, the token after them, and the time up to which there are no others."""
+    """Some changes in their order, the token after them, and the time up to which there are no others.
+
+    `partly` is true when there may be more of the last one's transaction.
+    """
 
     events: list[Document]
     token: Document
     reached: Timestamp | None
+    partly: bool = False
 
 
 class ChangeStream:
@@ -54,6 +61,7 @@ class ChangeStream:
         self._db, self.token = database, token
         self._session: ClientSession | None = None
         self._cursor = 0
+        self._partly = False
 
     def next(self, await_ms: int = AWAIT_MS) -> Batch:
         """Return what has changed; nothing when there is no change for a while.
@@ -62,12 +70,13 @@ class ChangeStream:
             HistoryLost: the database cannot go on after the token.
             PyMongoError: it cannot be asked; asked again, it goes on where it was.
         """
+        before, opening = self.token, self._session is None
         try:
-            if self._session is None:
+            if opening:
                 told = self._open()
             else:
                 more = {"getMore": self._cursor, "collection": "$cmd.aggregate", "batchSize": BATCH}
-                told = self._command({**more, "maxTimeMS": await_ms})
+                told = self._command({**more, "maxTimeMS": 1 if self._partly else await_ms})
         except PyMongoError as error:
             self.close()
             if isinstance(error, OperationFailure) and error.code in LOST_CODES:
@@ -77,8 +86,12 @@ class ChangeStream:
         self.token = told.get("postBatchResumeToken") or (events[-1]["_id"] if events else self.token)
         if not told["id"]:
             self.close()
+        self._partly = bool(events) and "txnNumber" in events[-1] and self.token == events[-1]["_id"]
         reached = time_of(self.token) or (events[-1]["clusterTime"] if events else None)
-        return Batch(events, self.token or {}, reached)
+        # Opened where it was, it has shown nothing yet, and that may be in the midst of a transaction.
+        if reached is not None and (self._partly or (opening and self.token == before)):
+            reached = just_before(reached)
+        return Batch(events, self.token or {}, reached, self._partly)
 
     def close(self) -> None:
         """Let go of the cursor; the next batch begins another after the token."""
@@ -114,3 +127,8 @@ def time_of(token: Document | None) -> Timestamp | None:
     except ValueError:
         return None
     return Timestamp(int.from_bytes(raw[:4]), int.from_bytes(raw[4:]))
+
+
+def just_before(at: Timestamp) -> Timestamp:
+    """Return the last time of the database before another."""
+    return Timestamp(at.time, at.inc - 1) if at.inc else Timestamp(at.time - 1, 2**32 - 1)

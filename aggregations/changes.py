@@ -30,6 +30,9 @@ LENIENT: CodecOptions[Document] = CodecOptions(
 #: How many documents of one kind an entry of the map lists at most, or it would be too large for the database.
 MOST_LISTED = 50_000
 
+#: How much of a token says which change is the later one: its time, and its place within its transaction.
+ORDER_DIGITS = 48
+
 #: Kinds of changes to one document.
 OF_DOCUMENTS = frozenset({"insert", "update", "replace", "delete"})
 
@@ -69,6 +72,7 @@ class Change:
         removed: what an update has taken away.
         parts: what an update has set within fields: `contractId.1` and what stands there now.
         cut: how many elements are left of a list that an update has shortened, by field.
+        order: the larger, the later; those of one transaction have one time, but each its own order.
     """
 
     kind: str
@@ -79,6 +83,7 @@ class Change:
     removed: Sequence[str] = ()
     parts: Sequence[tuple[str, Any]] = ()
     cut: Mapping[str, int] = field(default_factory=dict)
+    order: str = ""
 
     @classmethod
     def of(cls, event: Document) -> "Change":
@@ -93,7 +98,13 @@ class Change:
             removed=told.get("removedFields") or (),
             parts=[(one["k"], one["v"]) for one in told.get("parts") or ()],
             cut={one["field"]: one["newSize"] for one in told.get("truncatedArrays") or ()},
+            order=order_of(event["_id"]),
         )
+
+
+def order_of(token: Document) -> str:
+    """Return what tells whether a token is later than another."""
+    return str(token.get("_data", ""))[:ORDER_DIGITS]
 
 
 def fields_after(change: Change, before: Mapping[str, Any] | None) -> Document:
@@ -153,7 +164,8 @@ def stream_pipeline() -> list[Document]:
             "cond": {"$regexMatch": {"input": "$$this.k", "regex": f"^({'|'.join(TOLD)})\\."}},
         }
     }
+    always = dict.fromkeys(("operationType", "ns", "documentKey", "clusterTime", "txnNumber"), 1)
     return [
         {"$match": {"$or": [{"ns.coll": {"$in": [*WATCHED]}}, {"to.coll": {"$in": [*WATCHED]}}, structural]}},
-        {"$project": {"operationType": 1, "ns": 1, "documentKey": 1, "clusterTime": 1, **told, **shown}},
+        {"$project": {**always, **told, **shown}},
     ]

@@ -84,7 +84,7 @@ class Follower:
         effects.touch(key, after, change.at)
         for holder in listing.get(key, ()):
             effects.touch_holder(holder, change.at)
-        if is_kept(key.collection) and (before is None or before.at <= change.at):
+        if is_kept(key.collection) and (before is None or before.order <= change.order):
             if key.collection in REFERENCES:
                 _relist(key, before.listed if before else (), after.listed, listing)
             if before is None:
@@ -94,13 +94,13 @@ class Follower:
 
 def _after(change: Change, before: Entry | None) -> Entry:
     if change.kind == "delete":
-        return Entry({}, frozenset(), change.at, gone=True)
+        return Entry({}, frozenset(), change.at, gone=True, order=change.order)
     fields = fields_after(change, None if before is None or before.gone else before.fields)
     if change.kind == "update" and change.document is None:
         listed = before.listed if before else frozenset()
     else:
         listed = listed_in(change.key.collection, change.document or {})
-    return Entry(fields, listed, change.at)
+    return Entry(fields, listed, change.at, order=change.order)
 
 
 def _relist(holder: Key, before: Iterable[Key], after: Iterable[Key], listing: dict[Key, set[Key]]) -> None:

@@ -19,13 +19,16 @@ CHUNK = 2_000
 PAUSE_SECONDS = 0.5
 
 
-def fill(database: Database[Document], members: Members, at: Timestamp, look_up: Callable[[], object]) -> None:
+def fill(
+    database: Database[Document], members: Members, at: Timestamp, order: str, look_up: Callable[[], object]
+) -> None:
     """Write an entry for every document there is.
 
     Args:
         database: the CMS's.
         members: the map.
         at: a time of the database from before the reading.
+        order: the same as changes are ordered.
         look_up: called from time to time.
     """
     last = time.monotonic()
@@ -34,7 +37,7 @@ def fill(database: Database[Document], members: Members, at: Timestamp, look_up:
             continue
         documents = _documents(database, collection)
         while part := list(islice(documents, CHUNK)):
-            members.add(dict(_entry(collection, document, at) for document in part))
+            members.add(dict(_entry(collection, document, at, order) for document in part))
             if time.monotonic() >= last + PAUSE_SECONDS:
                 look_up()
                 last = time.monotonic()
@@ -47,6 +50,6 @@ def _documents(database: Database[Document], collection: str) -> Iterator[Docume
     yield from rows.find({}, {"_id": 1, **shown}, batch_size=CHUNK, hint=[("_id", 1)])
 
 
-def _entry(collection: str, document: Document, at: Timestamp) -> tuple[Key, Entry]:
+def _entry(collection: str, document: Document, at: Timestamp, order: str) -> tuple[Key, Entry]:
     fields = kept(collection, document)
-    return Key.of(collection, document["_id"]), Entry(fields, listed_in(collection, document), at)
+    return Key.of(collection, document["_id"]), Entry(fields, listed_in(collection, document), at, order=order)

@@ -1,6 +1,7 @@
 """The map `mv_members`: for each source document where it belonged after the last change that was followed.
 
-An entry is only replaced by one of the same time or later, so that a watcher that was frozen and wakes up does no harm.
+An entry is only replaced by one of the same change or a later one, so that a watcher that was frozen and wakes up does
+no harm. The change's time is not enough for that: all of a transaction have one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,12 +21,13 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a document belongs: its kept fields, what it lists, and since when; `gone` once it is deleted."""
+    """Where a document belongs: its kept fields, what it lists, and since which change; `gone` once it is deleted."""
 
     fields: Mapping[str, Any]
     listed: frozenset[Key]
     at: Timestamp
     gone: bool = False
+    order: str = ""
 
 
 class Members:
@@ -78,7 +80,7 @@ class Members:
 
 
 def _write(key: Key, entry: Entry) -> UpdateOne | DeleteOne:
-    not_later = {"_id": key.stored, "at": {"$lte": entry.at}}
+    not_later = {"_id": key.stored, "o": {"$not": {"$gt": entry.order}}}
     if entry.gone:
         return DeleteOne(not_later)
     gone = {} if entry.listed else {"$unset": {"r": ""}}
@@ -87,7 +89,7 @@ def _write(key: Key, entry: Entry) -> UpdateOne | DeleteOne:
 
 def _row(entry: Entry) -> Document:
     listed = {"r": [one.stored for one in entry.listed]} if entry.listed else {}
-    return {"f": dict(entry.fields), "at": entry.at, **listed}
+    return {"f": dict(entry.fields), "at": entry.at, "o": entry.order, **listed}
 
 
 def _duplicates(error: BulkWriteError) -> list[int]:
@@ -103,4 +105,4 @@ def _key(stored: Mapping[str, Any]) -> Key:
 
 
 def _entry(row: Mapping[str, Any]) -> Entry:
-    return Entry(row["f"], frozenset(map(_key, row.get("r", ()))), row["at"])
+    return Entry(row["f"], frozenset(map(_key, row.get("r", ()))), row["at"], order=row.get("o", ""))

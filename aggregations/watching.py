@@ -19,7 +19,7 @@ from bson import Timestamp
 from pymongo.database import Database
 
 from aggregations.change_stream import AWAIT_MS, Batch, ChangeStream, Document
-from aggregations.changes import OF_COLLECTIONS, OF_DOCUMENTS, Change
+from aggregations.changes import OF_COLLECTIONS, OF_DOCUMENTS, Change, order_of
 from aggregations.errors import HistoryLost, LeaseLost
 from aggregations.following import Effects, Follower
 from aggregations.view_filling import fill
@@ -96,6 +96,7 @@ class Watcher:
         self._asked: dict[str, float] = {}
         self._due: set[str] = set()
         self._said = 0.0
+        self._partly = False
 
     def step(self, await_ms: int = AWAIT_MS) -> bool:
         """Follow the next batch; False while another watcher has the lease.
@@ -167,9 +168,9 @@ class Watcher:
             self._new_generation()
             return
         now = self._monotonic()
-        if changes or now >= self._said + SAY_SECONDS:
+        if changes or self._partly or now >= self._said + SAY_SECONDS:
             self._say(batch)
-            self._said = now
+            self._said, self._partly = now, batch.partly
         self._ask(now)
 
     def _tell(self, effects: Effects) -> None:
@@ -246,7 +247,8 @@ class Watcher:
             raise HistoryLost("the database's tokens do not say their time")
         # Entries that a later watcher has made meanwhile are of a later time, and stay.
         self._members.forget_before(opened.reached)
-        fill(self._db, self._members, opened.reached, lambda: self._while_filling(stream))
+        order = order_of(opened.token)
+        fill(self._db, self._members, opened.reached, order, lambda: self._while_filling(stream))
         # What a document named that has changed before its entry was read, nobody knows: that is forgotten as well.
         self._forget = True
         self._tell(Effects())

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId, Timestamp
+from pymongo import MongoClient
 
 from aggregations import change_stream, changes, following
 from aggregations.change_stream import ChangeStream, time_of
@@ -298,6 +299,25 @@ class TestFollowing:
         assert settled.told.refreshes.count("mv_contract_balances") <= 2 + took / timedelta(seconds=0.2)
         settled.refresh()
         assert balances(settled) == ["10", "4500", "-"]
+
+    def test_within_transaction(
+        self, settled: Views, monkeypatch: pytest.MonkeyPatch, streaming: MongoClient[Json]
+    ) -> None:
+        """Who takes over in the midst of a transaction does not say that it is followed, until it is."""
+        monkeypatch.setattr(change_stream, "BATCH", 1)
+        rows = streaming[settled.db.name]["payments"]
+        with streaming.start_session() as session, session.start_transaction():
+            for contract in CONTRACTS[1:]:
+                rows.update_one({"_id": PAYMENT}, {"$set": {"contractId": contract}}, session=session)
+        seen = len(settled.told.times)
+        while len(settled.told.times) == seen:
+            settled.watcher.step(20)
+        settled.watcher.stop()
+        settled.watcher, of_it, reached = settled.another_watcher(), settled.told.times[-1], []
+        for _ in range(3):
+            settled.watcher.step(20)
+            reached.append(settled.desk.state.position().at)
+        assert [at >= of_it for at in reached if at] == [False, False, True]
 
     def test_position(self, settled: Views) -> None:
         """How far the watcher is only grows, also while nothing happens, and tokens say their time."""

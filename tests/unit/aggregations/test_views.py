@@ -6,7 +6,7 @@ import pytest
 from bson import Decimal128, ObjectId, Timestamp
 from bson.datetime_ms import DatetimeMS
 
-from aggregations.change_stream import time_of
+from aggregations.change_stream import just_before, time_of
 from aggregations.changes import Change, Key, fields_after, listed_in
 from aggregations.view_keys import LAST_MOMENT, NOTHING, OUTSIDE, UNDATED, day_of, days_of, ids, within
 from aggregations.view_sources import kept, tags_of
@@ -125,6 +125,15 @@ class TestChanges:
         assert list(tags_of("payments", "odd", {"contractId": [ONE, OTHER]})) == [
             "payments", f"contract:{ONE}", f"contract:{OTHER}",
         ]  # fmt: skip
+
+
+class TestTimes:
+    """Times of the database."""
+
+    def test_just_before(self) -> None:
+        """There is none between a time and the one before it."""
+        assert just_before(AT) == Timestamp(1_700_000_000, 0)
+        assert just_before(just_before(AT)) == Timestamp(1_699_999_999, 2**32 - 1)
 
 
 class TestTable:
