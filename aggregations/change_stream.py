@@ -28,8 +28,9 @@ BATCH = 1_000
 #: How long the database waits for a change before it answers that there is none, in milliseconds.
 AWAIT_MS = 500
 
-#: What the database says when it cannot go on after a token: the oplog has lost it (286, 136), or it is no token (260).
-LOST_CODES = frozenset({286, 136, 260, 280})
+#: What the database says when it cannot go on after a token: the oplog has lost it (286, 136), it is no token (260), or
+#: a change that follows it is larger than the database can send (10334), however often it is asked.
+LOST_CODES = frozenset({286, 136, 260, 280, 10334})
 
 #: How a token begins that says its time: a timestamp of eight bytes follows, in hexadecimal digits.
 _TIMED, _DIGITS = "82", 16

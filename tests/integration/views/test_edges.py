@@ -130,6 +130,16 @@ class TestOddValues:
         assert at is not None
         assert at >= until
 
+    def test_event_too_large(self, settled: Views) -> None:
+        """What cannot be sent however it is asked for is a lost history: told, and everything is made anew."""
+        settled.db["notes"].insert_one({"onModel": "Project"})
+        settled.settle()
+        settled.db["notes"].update_one({}, {"$set": {"onModel": "x" * 9_000_000}})
+        change(settled, {"$set": {"contractId": CONTRACTS[1]}})
+        settled.settle()
+        right(settled)
+        assert settled.told.alerts == [("views_history_lost", "watcher")]
+
 
 class TestDamage:
     """Whatever somebody has written into a view is found and mended."""
