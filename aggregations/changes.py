@@ -8,10 +8,11 @@ may say only which places of it are new, and those are put into the list that wa
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
+from decimal import Context, Decimal
 from typing import Any
 
 import bson
-from bson import CodecOptions, Timestamp
+from bson import Binary, CodecOptions, Decimal128, ObjectId, Timestamp
 from bson.codec_options import DatetimeConversion
 
 from aggregations.view_keys import references
@@ -29,6 +30,12 @@ LENIENT: CodecOptions[Document] = CodecOptions(
 
 #: How many documents of one kind an entry of the map lists at most, or it would be too large for the database.
 MOST_LISTED = 50_000
+
+#: Every number that the database may hold has room in it: a double has up to 767 digits.
+EXACT = Context(prec=1_100, Emin=-99_999, Emax=99_999)
+
+#: The subtype of the bytes that stand for a number in a key; the database has none of it.
+NUMBER = 200
 
 #: How much of a token says which change is the later one: its time, and its place within its transaction.
 ORDER_DIGITS = 48
@@ -50,13 +57,26 @@ class Key:
 
     @classmethod
     def of(cls, collection: str, one: object) -> "Key":
-        """Return the key of a document by its id."""
-        return cls(collection, bson.encode({"": one}), one)
+        """Return the key of a document by its id; ids that are equal to the database have equal keys."""
+        return cls(collection, bson.encode({"": one if isinstance(one, ObjectId) else comparable(one)}), one)
 
     @property
     def stored(self) -> Document:
         """How it stands in the map."""
         return {"c": self.collection, "d": self.one}
+
+
+def comparable(one: Any) -> Any:  # noqa: ANN401 - an id may be anything
+    """Return a value in the form that all numbers have that are equal to it for the database, also within it."""
+    if isinstance(one, Mapping):
+        return {name: comparable(inner) for name, inner in one.items()}
+    if isinstance(one, list):
+        return [comparable(inner) for inner in one]
+    if isinstance(one, bool) or not isinstance(one, int | float | Decimal128):
+        return one
+    number = one.to_decimal() if isinstance(one, Decimal128) else Decimal(one)
+    written = "NaN" if number.is_nan() else str(EXACT.normalize(number) if number else 0)
+    return Binary(written.encode(), NUMBER)
 
 
 @dataclass(frozen=True)

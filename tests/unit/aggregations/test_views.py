@@ -1,9 +1,10 @@
+import math
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from bson import Decimal128, ObjectId, Timestamp
+from bson import Decimal128, Int64, ObjectId, Timestamp
 from bson.datetime_ms import DatetimeMS
 
 from aggregations.change_stream import just_before, time_of
@@ -86,6 +87,25 @@ class TestChanges:
         change = Change("update", Key.of("payments", 1), AT, document, {"contractId": OTHER}, ["status"])
         assert fields_after(change, before) == {"contractId": OTHER}
         assert fields_after(change, None) == document
+
+    @pytest.mark.parametrize(
+        ("one", "equal"),
+        [
+            (7, Int64(7)), (7.0, 7), (Decimal128("7.00"), 7.0), (-0.0, 0), (2.0**70, Decimal128(str(2**70))),
+            (Decimal128("1E+6111"), Decimal128("10E+6110")), (math.nan, Decimal128("NaN")),
+            (-math.inf, Decimal128("-Infinity")), ({"a": [7, "7"]}, {"a": [7.0, "7"]}),
+        ],
+    )  # fmt: skip
+    def test_equal_keys(self, one: object, equal: object) -> None:
+        """Ids that the database takes for the same are the same."""
+        assert Key.of("c", one) == Key.of("c", equal)
+
+    @pytest.mark.parametrize(
+        ("one", "other"), [(7, "7"), (1, True), (0.1, Decimal128("0.1")), (2**60, 2.0**60 + 1024), ({"a": 1}, {"a": 2})]
+    )
+    def test_other_keys(self, one: object, other: object) -> None:
+        """All others are not."""
+        assert Key.of("c", one) != Key.of("c", other)
 
     @pytest.mark.parametrize(
         ("held", "told", "expected"),
