@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from bson import Timestamp
+from pymongo import ReadPreference
 from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
 
 from aggregations.change_stream import Document
 from aggregations.changes import LENIENT, Key, listed_in
@@ -35,7 +37,7 @@ def fill(
     for collection in {*KEPT, *REFERENCES}:
         if not is_kept(collection):
             continue
-        documents = _documents(database, collection)
+        documents = _documents(database, collection, at)
         while part := list(islice(documents, CHUNK)):
             members.add(dict(_entry(collection, document, at, order) for document in part))
             if time.monotonic() >= last + PAUSE_SECONDS:
@@ -43,11 +45,17 @@ def fill(
                 last = time.monotonic()
 
 
-def _documents(database: Database[Document], collection: str) -> Iterator[Document]:
+def _documents(database: Database[Document], collection: str, at: Timestamp) -> Iterator[Document]:
+    """Return what a majority has of the documents, at that time or later: nothing that could be taken back."""
     shown = dict.fromkeys([*KEPT.get(collection, ()), *REFERENCES.get(collection, ())], 1)
+    majority = ReadConcern("majority")
+    rows = database.get_collection(
+        collection, codec_options=LENIENT, read_concern=majority, read_preference=ReadPreference.PRIMARY
+    )
     # A cursor of its own time limit would end in the midst of a million documents; each batch has one.
-    rows = database.get_collection(collection, codec_options=LENIENT)
-    yield from rows.find({}, {"_id": 1, **shown}, batch_size=CHUNK, hint=[("_id", 1)])
+    with database.client.start_session(causal_consistency=True) as session:
+        session.advance_operation_time(at)
+        yield from rows.find({}, {"_id": 1, **shown}, batch_size=CHUNK, hint=[("_id", 1)], session=session)
 
 
 def _entry(collection: str, document: Document, at: Timestamp, order: str) -> tuple[Key, Entry]:

@@ -279,11 +279,11 @@ class TestTags:
         fill(views)
         read, begun = view_filling._documents, [0]
 
-        def change_first(database: Any, collection: str) -> Any:
+        def change_first(database: Any, collection: str, at: Any) -> Any:
             if collection == "payments":
                 begun.append(views.told.forgotten)
                 change(views, {"$set": {"client": OTHER_CLIENT}})
-            yield from read(database, collection)
+            yield from read(database, collection, at)
 
         monkeypatch.setattr(view_filling, "_documents", change_first)
         views.follow()
