@@ -44,16 +44,12 @@ TAGS: Mapping[str, tuple[str | None, str | None]] = {
     OF_ORGS: (None, "earnings"),
 }
 
-#: What else a document is about: the field that names it, and what it is called in tags.
+#: What else a document is about: the field that names it, one of those that are kept, and what it is called in tags.
 ABOUT: Mapping[str, Mapping[str, str]] = {
     "payments": {"contractId": "contract", "client": "client"},
     "notes": {"onId": "project"},
     OF_PROJECTS: {"project": "project"},
     OF_ORGS: {"orgz": "org"},
-    "designs": {"project": "project"},
-    "projectsteps": {"project": "project"},
-    "projectworkers": {"project": "project"},
-    "permissions": {"_for": "user"},
 }
 
 #: The longest text that the map keeps; no status, and no name of a model, is longer.

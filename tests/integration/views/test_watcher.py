@@ -190,17 +190,17 @@ class TestFollowing:
 
     def test_tags(self, settled: Views) -> None:
         """Each collection's changes put out of date what is about the document, and about what it names."""
-        project, client = ObjectId(), ObjectId()
+        project, client, user = ObjectId(), ObjectId(), ObjectId()
         settled.told.tags.clear()
         settled.db["payments"].update_one({"_id": PAYMENT}, {"$set": {"client": client}})
         settled.db["notes"].insert_one({"onModel": "Project", "onId": project})
         settled.db["permissions"].insert_one({"_for": client})
-        settled.db["users"].insert_one({"_id": client, "password": "$2b$10$secret"})
+        settled.db["users"].insert_one({"_id": user, "password": "$2b$10$secret"})
         settled.db["orgzearnings"].insert_one({"orgz": CONTRACTS[1]})
         settled.follow()
         assert settled.told.tags == {
-            "payments", f"payment:{PAYMENT}", f"contract:{CONTRACTS[0]}", f"client:{client}", "notes",
-            f"project:{project}", "permissions", f"user:{client}", "users", "earnings", f"org:{CONTRACTS[1]}",
+            "payments", f"payment:{PAYMENT}", f"contract:{CONTRACTS[0]}", f"client:{client}", "notes", "permissions",
+            f"project:{project}", f"user:{user}", f"client:{user}", "users", "earnings", f"org:{CONTRACTS[1]}",
         }  # fmt: skip
 
     def test_listed(self, settled: Views) -> None:

@@ -2,15 +2,17 @@ import math
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from bson import Decimal128, Int64, ObjectId, Timestamp
 from bson.datetime_ms import DatetimeMS
 
+from aggregations.catalogue import CATALOGUE
 from aggregations.change_stream import just_before, time_of
 from aggregations.changes import Change, Key, fields_after, listed_in
 from aggregations.view_keys import LAST_MOMENT, NOTHING, OUTSIDE, UNDATED, day_of, days_of, ids, within
-from aggregations.view_sources import kept, tags_of
+from aggregations.view_sources import ABOUT, KEPT, REFERENCES, TAGS, WATCHED, kept, tags_of
 from aggregations.view_sums import added, bracket_of
 from aggregations.views import VIEWS, groups_of
 
@@ -145,6 +147,24 @@ class TestChanges:
         assert list(tags_of("payments", "odd", {"contractId": [ONE, OTHER]})) == [
             "payments", f"contract:{ONE}", f"contract:{OTHER}",
         ]  # fmt: skip
+
+
+class TestTags:
+    """What a change says is out of date."""
+
+    def test_about(self) -> None:
+        """Whatever a document is about stands in a field that is kept, or nobody would know of it."""
+        assert all({*fields} <= {*KEPT[collection]} for collection, fields in ABOUT.items())
+
+    @pytest.mark.parametrize("name", [name for name, row in CATALOGUE.items() if {*row.collections} <= {*WATCHED}])
+    def test_reached(self, name: str) -> None:
+        """A change to any collection that an answer is made of reaches one of its tags."""
+        row = CATALOGUE[name]
+        called = {tag.partition(":")[0] for tag in row.tags(MagicMock())}
+        for collection in row.collections:
+            holders = {holder for holder, fields in REFERENCES.items() if collection in fields.values()}
+            names = {*TAGS[collection], *ABOUT.get(collection, {}).values(), *(TAGS[holder][0] for holder in holders)}
+            assert names & called, collection
 
 
 class TestTimes:
