@@ -165,11 +165,18 @@ def _places(change: Change) -> Iterator[tuple[str, int, Any]]:
 
 
 def listed_in(collection: str, document: Mapping[str, Any]) -> frozenset[Key]:
-    """Return the documents that a document lists."""
-    fields = REFERENCES.get(collection, {})
-    return frozenset(
-        Key.of(source, one) for name, source in fields.items() for one in references(document.get(name))[:MOST_LISTED]
-    )
+    """Return the documents that a document lists; of each kind the first ones, if there are too many."""
+    listed = _listed(collection, document)
+    return frozenset(Key.of(source, one) for source, found in listed for one in found[:MOST_LISTED])
+
+
+def lists_too_many(collection: str, document: Mapping[str, Any]) -> bool:
+    """Tell whether a document lists more than the map keeps."""
+    return any(len(found) > MOST_LISTED for _, found in _listed(collection, document))
+
+
+def _listed(collection: str, document: Mapping[str, Any]) -> list[tuple[str, tuple[Any, ...]]]:
+    return [(source, references(document.get(name))) for name, source in REFERENCES.get(collection, {}).items()]
 
 
 def stream_pipeline() -> list[Document]:

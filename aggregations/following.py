@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 from bson import Timestamp
 
-from aggregations.changes import Change, Key, fields_after, listed_in
+from aggregations.changes import Change, Key, fields_after, listed_in, lists_too_many
 from aggregations.view_keys import Group
 from aggregations.view_members import Entry, Members
 from aggregations.view_sources import REFERENCES, REFERRED, TAGS, is_kept, tags_of
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 class Effects:
     """What has to be written for a batch, in this order; `failed` are the changes that nobody can read.
 
-    `fresh` are the entries that the map has none of yet.
+    `fresh` are the entries that the map has none of yet; `cut` are the documents that list more than it keeps.
     """
 
     groups: dict[tuple[str, Group], Timestamp] = field(default_factory=dict)
@@ -31,6 +31,7 @@ class Effects:
     tags: dict[str, Timestamp] = field(default_factory=dict)
     failed: list[Key] = field(default_factory=list)
     fresh: set[Key] = field(default_factory=set)
+    cut: list[Key] = field(default_factory=list)
 
     def touch(self, key: Key, entry: Entry, at: Timestamp) -> None:
         """Note what is out of date when a document that belongs somewhere has changed."""
@@ -81,6 +82,8 @@ class Follower:
             told = fields_after(replace(change, document=None), None)
             effects.touch(key, Entry(told, frozenset(), change.at), change.at)
         after = _after(change, before)
+        if lists_too_many(key.collection, change.document or {}):
+            effects.cut.append(key)
         effects.touch(key, after, change.at)
         for holder in listing.get(key, ()):
             effects.touch_holder(holder, change.at)

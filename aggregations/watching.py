@@ -11,7 +11,7 @@ map is made anew from the collections after a new token was taken, and every vie
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -19,10 +19,10 @@ from bson import Timestamp
 from pymongo.database import Database
 
 from aggregations.change_stream import AWAIT_MS, Batch, ChangeStream, Document
-from aggregations.changes import OF_COLLECTIONS, OF_DOCUMENTS, Change, order_of
+from aggregations.changes import MOST_LISTED, OF_COLLECTIONS, OF_DOCUMENTS, Change, Key, order_of
 from aggregations.errors import HistoryLost, LeaseLost
 from aggregations.following import Effects, Follower
-from aggregations.view_filling import fill
+from aggregations.view_filling import Filling, fill
 from aggregations.view_marks import Marks
 from aggregations.view_members import Members
 from aggregations.view_state import WATCHER, Position, ViewState
@@ -176,6 +176,7 @@ class Watcher:
     def _tell(self, effects: Effects) -> None:
         for key in effects.failed:
             self._outside.alert("change_unreadable", key.collection, "a change could not be read: rebuild the views")
+        self._tell_cut(effects.cut)
         self._unsent.update(effects.tags)
         if len(self._unsent) > MOST_TAGS:
             self._unsent, self._forget = {}, True
@@ -188,6 +189,12 @@ class Watcher:
                 self._unsent = {}
         except self._outside.outages as error:
             log.warning("tags_not_sent", reason=type(error).__name__, tags=len(self._unsent))
+
+    def _tell_cut(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            log.warning("list_cut", collection=key.collection, document=str(key.one), kept=MOST_LISTED)
+            told = f"it lists more than {MOST_LISTED} documents: changes to the others show only after a rebuild"
+            self._outside.alert("view_list_cut", f"{key.collection}:{key.one}", told)
 
     def _sent(self) -> bool:
         return not self._unsent and not self._forget
@@ -248,7 +255,8 @@ class Watcher:
         # Entries that a later watcher has made meanwhile are of a later time, and stay.
         self._members.forget_before(opened.reached)
         order = order_of(opened.token)
-        fill(self._db, self._members, opened.reached, order, lambda: self._while_filling(stream))
+        how = Filling(opened.reached, order, lambda: self._while_filling(stream), self._tell_cut)
+        fill(self._db, self._members, how)
         # What a document named that has changed before its entry was read, nobody knows: that is forgotten as well.
         self._forget = True
         self._tell(Effects())

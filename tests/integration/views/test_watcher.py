@@ -217,6 +217,22 @@ class TestFollowing:
         settled.settle()
         assert balances(settled) == ["10", "-", "-"]
 
+    def test_list_cut(self, settled: Views, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A list of more than the map keeps is told, also when it was there before the map."""
+        monkeypatch.setattr(changes, "MOST_LISTED", 2)
+        settled.db["contracts"].update_one({"_id": CONTRACTS[2]}, {"$set": {"paymentsIds": [ObjectId(), PAYMENT]}})
+        settled.settle()
+        assert settled.told.alerts == []
+        settled.db["contracts"].update_one({"_id": CONTRACTS[2]}, {"$push": {"paymentsIds": ObjectId()}})
+        settled.follow()
+        assert settled.told.alerts == [("view_list_cut", f"contracts:{CONTRACTS[2]}")]
+        settled.told.alerts.clear()
+        settled.db["mv_meta"].update_one({"_id": "watcher"}, {"$set": {"ready": False}})
+        settled.watcher.reset()
+        settled.settle()
+        assert settled.told.alerts == [("view_list_cut", f"contracts:{CONTRACTS[2]}")]
+        right(settled)
+
     def test_times(self, settled: Views) -> None:
         """Tags and marks carry the database's time of the change."""
         before = settled.now()
