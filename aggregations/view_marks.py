@@ -117,9 +117,10 @@ class Marks:
         stages: list[Document] = [{"$match": old}, {"$group": {"_id": "$view", "at": {"$min": "$at"}}}]
         return {row["_id"]: row["at"] for row in self.rows.aggregate(stages)}
 
-    def count(self, view: str) -> int:
-        """Return how many marks a view has."""
-        return self.rows.count_documents({"view": view})
+    def count(self, view: str, most: int | None = None) -> int:
+        """Return how many marks a view has; no more of them are counted than `most`."""
+        limited: dict[str, Any] = {} if most is None else {"limit": most}
+        return self.rows.count_documents({"view": view}, **limited)
 
     def _write(self, writes: list[UpdateOne]) -> None:
         while writes:

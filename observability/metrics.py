@@ -176,3 +176,30 @@ VIEW_DRIFT = Counter(
     "Groups of materialised views that a rebuild found changed without a pending mark, by view.",
     ["view"],
 )
+
+WATCHER_BEHIND = Gauge(
+    "nestcms_watcher_behind_seconds",
+    "How old the state is that views vouch for, as the last sweep has seen it; infinite while they vouch for nothing.",
+    multiprocess_mode="mostrecent",
+)
+
+VIEWS_GENERATION = Gauge(
+    "nestcms_views_generation",
+    "Which map of the CMS's documents the watcher goes by, counted from 1; 0 while there is none. It grows with each "
+    "lost history.",
+    multiprocess_mode="mostrecent",
+)
+
+VIEW_MARKS = Gauge(
+    "nestcms_view_marks",
+    "Groups of a materialised view that wait for their refresh, by view; beyond 10,000 they are not counted.",
+    ["view"],
+    multiprocess_mode="mostrecent",
+)
+
+VIEW_BUILT = Gauge(
+    "nestcms_view_built",
+    "1 while a materialised view is of the watcher's generation, so that it may be read, by view.",
+    ["view"],
+    multiprocess_mode="mostrecent",
+)

@@ -1,9 +1,12 @@
 """Tasks for materialised views: `views.refresh` does what is due, `maintenance.rebuild_views` checks them all."""
 
+import math
 from datetime import timedelta
 from typing import Any
 
+from aggregations.view_survey import view_standings
 from aggregations.views import VIEWS
+from observability import metrics
 from payments.events import Context
 from tasks.arguments import Arguments, RefreshViews
 from tasks.base import domain_task
@@ -62,6 +65,7 @@ def rebuild_views(world: World, asked: Arguments, context: Context) -> dict[str,
 def _due(world: World) -> list[str]:
     """Return the views that have something to do, after a look at how far the watcher is."""
     behind = world.views.seconds_behind()
+    _show(world, behind)
     if behind is None or behind > world.settings.views_bound_seconds:
         how = "does not run" if behind is None else f"is {behind:.0f} s behind"
         world.alerts.raise_alert(WATCHER_BEHIND, WATCHER, f"the watcher {how}: reads go past the views")
@@ -82,3 +86,12 @@ def _tell_standing(world: World) -> None:
     if since is not None:
         for name in CURED:
             world.alerts.resolve_before(name, since)
+
+
+def _show(world: World, behind: float | None) -> None:
+    """Have metrics show how the watcher and the views stand."""
+    metrics.WATCHER_BEHIND.set(math.inf if behind is None else behind)
+    metrics.VIEWS_GENERATION.set(world.views.state.generation())
+    for one in view_standings(world.views.state, world.views.marks):
+        metrics.VIEW_MARKS.labels(view=one.view).set(one.marks)
+        metrics.VIEW_BUILT.labels(view=one.view).set(one.built)

@@ -8,6 +8,7 @@ from typing import Any
 import redis
 from pymongo.errors import PyMongoError
 
+from aggregations.view_survey import view_standings
 from config.connections import redis_client
 from config.queues import QUEUES
 from paytabs.breaker_rules import STATE_CLOSED
@@ -75,6 +76,20 @@ def schedule(world: World) -> list[Row]:
     ]
 
 
+def views(world: World) -> list[Row]:
+    """Return how far the watcher is and how each view stands: `ok` while it may be read."""
+    behind, position = world.views.seconds_behind(), world.views.state.position()
+    follows = behind is not None and behind <= world.settings.views_bound_seconds
+    how = "follows" if follows else "is behind" if position.ready else "has made no map"
+    seconds = None if behind is None else round(behind, 1)
+    watcher = {"name": "watcher", "state": how, "behind_seconds": seconds, "generation": position.generation}
+    kept = [
+        {"name": one.view, "state": one.how, "marks": one.marks, "ok": one.built}
+        for one in view_standings(world.views.state, world.views.marks)
+    ]
+    return [watcher | {"marks": None, "ok": follows}, *kept]
+
+
 def alerts(world: World) -> list[Row]:
     """Return the open alerts, those that have been open longest first."""
     found = world.alerts.rows.find({"closed_at": None}).sort("opened_at", 1).limit(ALERTS_SHOWN)
@@ -98,6 +113,7 @@ PARTS: dict[str, Part] = {
     "breaker": breaker,
     "due work": due_work,
     "schedule": schedule,
+    "views": views,
     "alerts": alerts,
 }
 

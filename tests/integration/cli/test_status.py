@@ -1,16 +1,31 @@
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from bson import Timestamp
 from pymongo.database import Database
 
+from aggregations.views import VIEWS
+from config.connections import streaming_client
 from config.queues import QUEUES
+from config.settings import Settings
 from observability.alerts import Alerts
 from tests.integration.cli.conftest import Command
+from tests.support.views import Views
 
 
-@pytest.mark.usefixtures("database")
+@pytest.fixture
+def views(database: Database[dict[str, Any]], settings: Settings) -> Iterator[Views]:
+    """Views that are built, and a watcher that follows."""
+    with streaming_client(settings) as streaming:
+        made = Views(database, streaming)
+        made.settle()
+        yield made
+
+
+@pytest.mark.usefixtures("views")
 class TestStatus:
     """`nestcms-workers status` shows the system's health in one look."""
 
@@ -24,6 +39,9 @@ class TestStatus:
         assert found["breaker"][0]["state"] == "closed"
         assert {one["work"] for one in found["due_work"]} == {"operations", "deliveries", "reactions"}
         assert found["schedule"] == found["alerts"] == []
+        assert [one["name"] for one in found["views"]] == ["watcher", *VIEWS]
+        assert found["views"][0]["behind_seconds"] < 10
+        assert [one["state"] for one in found["views"]] == ["follows", *["built"] * len(VIEWS)]
         assert "Members" in command("status", **servers).stdout
 
     def test_unwell(self, command: Command, servers: dict[str, str], database: Database[dict[str, Any]]) -> None:
@@ -40,6 +58,27 @@ class TestStatus:
         assert work["deliveries"] is work["reactions"] is None
         assert [one["entry"] for one in found["schedule"]] == ["sweep-inbox"]
         assert [(one["alert"], one["about"]) for one in found["alerts"]] == [("unknown_payment", "TST1")]
+
+    @pytest.mark.parametrize(
+        ("update", "states"),
+        [
+            (("watcher", {"at": Timestamp(1_700_000_000, 1)}), {"watcher": "is behind"}),
+            (("watcher", {"ready": False}), {"watcher": "has made no map"} | dict.fromkeys(VIEWS, "not built")),
+            (("mv_receivables", {"built": 0}), {"mv_receivables": "not built"}),
+            (("mv_receivables", {"built": 0, "rebuild": {"phase": "mend"}}), {"mv_receivables": "being built"}),
+        ],
+    )
+    def test_views(
+        self, command: Command, servers: dict[str, str], views: Views, update: tuple[str, Any], states: dict[str, str]
+    ) -> None:
+        """A watcher that is behind its bound and a view that is not built are not well."""
+        views.db["mv_meta"].update_one({"_id": update[0]}, {"$set": update[1]})
+        views.desk.marks.change([("mv_receivables", "undated", Timestamp(1_700_000_000, 1))])
+        done = command("status", "--json", **servers)
+        assert done.exit_code == 1
+        found = {one["name"]: one for one in json.loads(done.stdout)["views"]}
+        assert {name: one["state"] for name, one in found.items() if not one["ok"]} == states
+        assert found["mv_receivables"]["marks"] == 1
 
     def test_part_missing(self, command: Command, servers: dict[str, str], silent_port: int) -> None:
         """A broker that is gone hides nothing else."""

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,6 +7,7 @@ from typing import Any
 
 import pytest
 from bson import ObjectId, Timestamp
+from prometheus_client import REGISTRY
 
 from aggregations.views import VIEWS
 from config.queues import queue_of
@@ -116,6 +118,25 @@ class TestRefresh:
         views.rebuild()
         tasks_views.refresh()
         assert [world.alerts.open_keys(name) for name in tasks_views.CURED] == [[]] * 2
+
+    def test_shown(self, world: World, views: Views) -> None:
+        """Metrics show how far the watcher is, the generation, and of each view whether it is built and its marks."""
+
+        def shown(name: str, **labels: str) -> float | None:
+            return REGISTRY.get_sample_value(f"nestcms_{name}", labels)
+
+        tasks_views.refresh()
+        assert shown("watcher_behind_seconds") == math.inf
+        assert (shown("views_generation"), shown("view_built", view="mv_receivables")) == (0, 0)
+        views.settle()
+        world.db["payments"].insert_one({"createdAt": datetime.now(UTC)})
+        views.follow()
+        tasks_views.refresh()
+        behind = shown("watcher_behind_seconds")
+        assert behind is not None
+        assert behind < 60
+        assert (shown("views_generation"), shown("view_built", view="mv_receivables")) == (1, 1)
+        assert (shown("view_marks", view="mv_receivables"), shown("view_marks", view="mv_org_earnings")) == (1, 0)
 
     def test_unknown(self) -> None:
         """A view that there is not is refused by its field, with those that there are; the tasks have their queues."""
