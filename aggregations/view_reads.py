@@ -36,6 +36,9 @@ BOUND_SECONDS = 10.0
 #: What comes of rows that somebody has written into a view: no caller may fail where the pipeline can answer.
 DAMAGE = (ArithmeticError, AttributeError, BSONError, LookupError, TypeError, ValueError)
 
+#: How long it may take to learn how a view stands, in seconds: without a primary that answers, others are asked instead.
+LOOK_SECONDS = 1.0
+
 #: With more groups that wait for their refresh than these, the pipeline is as good.
 MOST_LIVE = 32
 
@@ -81,7 +84,8 @@ class ViewReads:
             return None
         try:
             with pymongo.timeout(row.budget_ms / 1000), self._db.client.start_session(snapshot=True) as session:
-                as_of = self._stands(view, after, session)
+                with pymongo.timeout(LOOK_SECONDS):
+                    as_of = self._stands(view, after, session)
                 dirty = partial(self._dirty, session)
                 asked = Asked(self._primary, view, parameters, now, dirty, session)
                 documents = ANSWERS[row.name](asked) if as_of is not None else None
