@@ -36,7 +36,7 @@ BOUND_SECONDS = 10.0
 #: What comes of rows that somebody has written into a view: no caller may fail where the pipeline can answer.
 DAMAGE = (ArithmeticError, AttributeError, BSONError, LookupError, TypeError, ValueError)
 
-#: How long it may take to learn how a view stands, in seconds: without a primary that answers, others are asked instead.
+#: How long a look at how a view stands may take, in seconds: without a primary that answers, others are asked instead.
 LOOK_SECONDS = 1.0
 
 #: With more groups that wait for their refresh than these, the pipeline is as good.
