@@ -138,7 +138,7 @@ class TestNobodyWaits:
             one.start()
         time.sleep(1)
         getattr(mongo_three, what)(other(mongo_three))
-        time.sleep(7)
+        time.sleep(5.5)
         stopped.set()
         for one in readers:
             one.join()
