@@ -2,8 +2,8 @@
 #   make PYTHON=python3.12 …       another Python for the virtual environment
 #   make test PYTEST_ARGS="-n 0 -x"  other arguments for pytest: one process, up to the first failure
 PYTHON ?= python3
-# Three processes on two cores, since much of a test is waiting; a file's tests stay together, each process has its servers.
-PYTEST_ARGS ?= -n 3 --dist loadfile
+# Four processes on two cores, since much of a test is waiting; a file's tests stay together, each process has its servers.
+PYTEST_ARGS ?= -n 4 --dist loadfile
 BIN := .venv/bin
 
 # What is installed is what these stamps say. Each is named after the content of the files it was made from, so nothing
