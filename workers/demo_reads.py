@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -32,10 +33,11 @@ def heavy_reads(scene: Scene) -> None:
     scene.report.check("and nobody's password is in any answer", "password" not in text and PASSWORD_HASH not in text)
     again = {name: _remembered(scene, name, asked[name]) for name in CATALOGUE}
     scene.report.check("asked again, each is answered from the cache", len(again) == len(CATALOGUE))
-    same = [name for name in CATALOGUE if again[name]["as_of"] >= answers[name]["as_of"]]
-    scene.report.check(
-        "and none is older than the first answer", len(same) == len(CATALOGUE), set(CATALOGUE) - set(same)
-    )
+    # One that was out of date meanwhile may have been built anew from a view. It stands for what the watcher has followed,
+    # which may be a moment before the first answer, read at the primary.
+    slack = timedelta(seconds=scene.settings.views_bound_seconds)
+    late = [name for name in CATALOGUE if _as_of(again[name]) < _as_of(answers[name]) - slack]
+    scene.report.check(f"and none stands for a time over {slack.seconds} s before the first answer's", not late, late)
 
 
 def _ask(scene: Scene, name: str, asked: Json) -> Json:
@@ -55,6 +57,10 @@ def _remembered(scene: Scene, name: str, asked: Json) -> Json:
         return answer if answer["source"] == "cache" else None
 
     return scene.report.wait(f"{name} from the cache", look)
+
+
+def _as_of(answer: Json) -> datetime:
+    return datetime.fromisoformat(answer["as_of"])
 
 
 def _dated(answers: dict[str, Json]) -> bool:
