@@ -33,8 +33,8 @@ def heavy_reads(scene: Scene) -> None:
     scene.report.check("and nobody's password is in any answer", "password" not in text and PASSWORD_HASH not in text)
     again = {name: _remembered(scene, name, asked[name]) for name in CATALOGUE}
     scene.report.check("asked again, each is answered from the cache", len(again) == len(CATALOGUE))
-    # One that was out of date meanwhile may have been built anew from a view. It stands for what the watcher has followed,
-    # which may be a moment before the first answer, read at the primary.
+    # One that was out of date meanwhile may have been built anew from a view. It stands for what the watcher has
+    # followed, which may be a moment before the first answer, read at the primary.
     slack = timedelta(seconds=scene.settings.views_bound_seconds)
     late = [name for name in CATALOGUE if _as_of(again[name]) < _as_of(answers[name]) - slack]
     scene.report.check(f"and none stands for a time over {slack.seconds} s before the first answer's", not late, late)
