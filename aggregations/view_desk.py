@@ -24,7 +24,7 @@ from aggregations.view_marks import Marks
 from aggregations.view_members import Members
 from aggregations.view_refresh import JUDGE_SECONDS, Alert, Outcome, Refresher
 from aggregations.view_standing import rebuilt_since, stuck
-from aggregations.view_state import WATCHER, ViewState, seconds_behind
+from aggregations.view_state import WATCHER, Position, ViewState, seconds_behind
 from aggregations.view_store import ViewStore
 from aggregations.view_turn import Turn, turn_of
 from aggregations.views import VIEWS, View
@@ -132,7 +132,7 @@ class ViewDesk:
     def seconds_behind(self) -> float | None:
         """Return how far the watcher is behind; None while there is none."""
         row = self.state.rows_now([WATCHER]).get(WATCHER)
-        return seconds_behind(self.state.position(), row["now"]) if row else None
+        return seconds_behind(Position.of(row), row["now"]) if row else None
 
     def go_on(self, view: View, seconds: float) -> Report:
         """Do what a view has to have done, for so many seconds at most."""

@@ -102,7 +102,7 @@ class ViewReads:
         """Return the time that the view can stand for, None when that is not good enough."""
         rows = self._state.rows_now([WATCHER, view.name], session)
         watcher, built = rows.get(WATCHER, {}), rows.get(view.name, {}).get("built")
-        position = Position(watcher.get("generation", 0), watcher.get("at"), None, bool(watcher.get("ready")))
+        position = Position.of(watcher)
         behind = seconds_behind(position, watcher["now"]) if watcher else None
         if position.at is None or behind is None or behind > self._bound or built != position.generation:
             return None
