@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from aggregations.parameters import SpanParameters
 from aggregations.runner import AggregationRunner
 from aggregations.views import ANSWERING
 from tests.support.views import Views
+from workers.stack import EmbeddedMongo
 
 Json = dict[str, Any]
 
@@ -56,6 +58,20 @@ class TestFromView:
         assert changed["source"] == "view"
         assert changed["data"] != given["data"]
         assert changed["data"] == self.ask(runner, name, 0)["data"]
+
+    def test_silent_primary(self, views: Views, mongo: EmbeddedMongo) -> None:
+        """A primary that answers nobody is asked for a second only, whatever the read's budget: others wait behind it."""
+        views.settle()
+        row, now = find("payments_summary"), datetime.now(UTC)
+        assert views.reads.from_view(row, SpanParameters(), now) is not None
+        mongo.freeze(0)
+        try:
+            began = time.monotonic()
+            assert views.reads.from_view(row, SpanParameters(), now) is None
+            took = time.monotonic() - began
+        finally:
+            mongo.thaw(0)
+        assert took < row.budget_ms / 1000 / 2
 
     @pytest.mark.parametrize("skew_seconds", [-60, 60])
     def test_wrong_clock(self, views: Views, skew_seconds: int) -> None:
