@@ -60,7 +60,7 @@ class TestFromView:
         assert changed["data"] == self.ask(runner, name, 0)["data"]
 
     def test_silent_primary(self, views: Views, mongo: EmbeddedMongo) -> None:
-        """A primary that answers nobody is asked for a second only, whatever the read's budget: others wait behind it."""
+        """A primary that answers nobody is asked for a second only, whatever the budget of the read."""
         views.settle()
         row, now = find("payments_summary"), datetime.now(UTC)
         assert views.reads.from_view(row, SpanParameters(), now) is not None

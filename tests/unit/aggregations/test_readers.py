@@ -5,7 +5,7 @@ from aggregations.readers import _never_sent
 
 
 class TestNeverSent:
-    """A read that waited for an election until its time was over may pass; one that the server stopped has no budget."""
+    """A read that waited for an election until its time was over may pass; one that the server stopped may not."""
 
     @pytest.mark.parametrize(
         ("error", "never"),
