@@ -9,7 +9,7 @@ from bson import ObjectId
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
-from payments.errors import InvalidArgument
+from payments.errors import InvalidArgument, Refusal
 from paytabs.errors import InvalidRequest
 from paytabs.money import parse_amount
 
@@ -48,7 +48,11 @@ class CmsReader:
         """
         found = self._db["payments"].find_one({"_id": ObjectId(payment_id)})
         if found is None:
-            raise InvalidArgument("payment_id", f"the id of a payment of the CMS; there is none with {payment_id}")
+            raise InvalidArgument(
+                "payment_id",
+                f"the id of a payment of the CMS; there is none with {payment_id}",
+                Refusal.PAYMENT_UNKNOWN,
+            )
         return _payment(found)
 
     def by_tran_ref(self, tran_ref: str) -> str | None:

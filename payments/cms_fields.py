@@ -4,6 +4,7 @@ from typing import Any
 
 from payments.assessment import Assessment
 from payments.payment import Payment, State
+from payments.reason_kinds import all_words
 
 Document = dict[str, Any]
 
@@ -34,7 +35,8 @@ def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url
         "refunded": str(verdict.refunded),
         "refund_pending": str(verdict.refund_pending),
         "flags": list(verdict.flags),
-        "review": list(verdict.review),
+        "review": all_words(verdict.review),
+        "review_codes": [reason.code for reason in verdict.review],
     }
     fields: Document = {"status": verdict.cms_status, "gateway": gateway}
     return fields | ({"transR": verdict.tran_ref} if verdict.tran_ref else {})

@@ -5,9 +5,11 @@ and references only: no personal data and no raw bodies. Amounts are decimal tex
 canonical bytes are hashed. What may change about a fact, and how, stands in `payments/upcasting.py`.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, ClassVar, Self
+
+from payments.reasons import Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,28 +229,49 @@ class TransactionObserved(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewRaised(Fact):
+class CaseFact(Fact):
+    """A fact about a case for a human: which reason it has, by `code`, `subject` and `params` (see `reasons`).
+
+    `reason` are the words of it when it was written, for whoever reads the event itself; they decide nothing.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+
+    code: str
+    subject: str = ""
+    params: tuple[str, ...] = ()
+    reason: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", tuple(self.params))  # stored as a list
+
+    @property
+    def case(self) -> Reason:
+        """Return the reason that the fact is about."""
+        return Reason(self.code, self.subject, self.params)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewRaised(CaseFact):
     """Something claimed of the payment needs a human; the claim itself was not applied.
 
     Written by `notices` about a notice that contradicts the payment, by `reconcile` about an operation of which nothing
-    was found, and by `adoption`. Carries the `reason`, one of our own sentences; the `evidence`, references and status
-    letters; and the inbox row it came in, `delivery_id`.
+    was found, by `corrections`, and by `adoption`. Carries the reason; the `evidence`, references and status letters;
+    and the inbox row it came in, `delivery_id`.
     """
 
-    reason: str
     evidence: str
     delivery_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewSettled(Fact):
+class ReviewSettled(CaseFact):
     """A human looked at a case and closed it.
 
-    Written by `review`. Carries the case's `reason`, the operator's `note`, which must name nobody but staff, `by` whom
+    Written by `review`. Carries the case's reason, the operator's `note`, which must name nobody but staff, `by` whom
     it was closed, and, where an operation in doubt is declared not to have happened, its `operation_id`.
     """
 
-    reason: str
     note: str
     by: str
     operation_id: str | None = None
@@ -333,5 +356,7 @@ def _members(kind: type[Fact]) -> frozenset[str]:
     return frozenset(field.name for field in fields(kind))
 
 
-#: Every fact that may stand in `payment_events`, by its type name. `Milestone` itself is only what they have in common.
-FACTS: dict[str, type[Fact]] = {name: kind for name, kind in _all_kinds(Fact).items() if kind is not Milestone}
+#: Every fact that may stand in `payment_events`, by its type name; without what some only have in common.
+FACTS: dict[str, type[Fact]] = {
+    name: kind for name, kind in _all_kinds(Fact).items() if kind not in (Milestone, CaseFact)
+}

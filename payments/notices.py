@@ -16,6 +16,8 @@ from payments.observing import observations, observe
 from payments.operations import OperationsLedger
 from payments.payment import Attempt, Payment
 from payments.projections import RaiseAlert
+from payments.reason_kinds import members
+from payments.reasons import Reason, ReasonCode
 from payments.reconcile import Reconciler, is_conclusive
 from payments.service import PaymentService
 from payments.store import Change, Clock, PaymentStore
@@ -125,7 +127,7 @@ class Notices:
         if not is_conclusive(answer):
             return Verdict("waiting", payment_id, reason=f"gateway_{answer.detail}")
         if answer.transaction and notice.cart_id and answer.transaction.cart_id not in (None, notice.cart_id):
-            return self._review(payment_id, "a notice whose query names another cart", notice, delivery_id, context)
+            return self._review(payment_id, ReasonCode.NOTICE_QUERY_CART, notice, delivery_id, context)
         answers = [answer, *self._of_its_page(payment_id, answer, context)]
         self._record(payment_id, [fact for one in answers for fact in observations(one)], context)
         silent = [one.detail for one in answers if not is_conclusive(one)]
@@ -135,7 +137,7 @@ class Notices:
             return Verdict("applied", payment_id)
         if wait_seconds is not None:
             return Verdict("waiting", payment_id, wait_seconds, "query_lags_behind_notice")
-        return self._review(payment_id, "a signed notice that no query confirms", notice, delivery_id, context)
+        return self._review(payment_id, ReasonCode.NOTICE_UNCONFIRMED, notice, delivery_id, context)
 
     def _of_its_page(self, payment_id: str, answer: Answer, context: Context) -> list[Answer]:
         """Ask about the page that a transaction acts upon, when nobody has told what became of it."""
@@ -149,15 +151,17 @@ class Notices:
     def _record(self, payment_id: str, seen: list[facts.TransactionObserved], context: Context) -> None:
         self._parts.store.change(payment_id, context, lambda change: change.record(*seen))
 
-    def _review(self, payment_id: str, reason: str, notice: Transaction, delivery_id: str, context: Context) -> Verdict:
+    def _review(
+        self, payment_id: str, code: ReasonCode, notice: Transaction, delivery_id: str, context: Context
+    ) -> Verdict:
         evidence = f"{notice.tran_ref} {notice.tran_type} {notice.response_status}"
-        claim = facts.ReviewRaised(reason=reason, evidence=evidence, delivery_id=delivery_id)
+        claim = facts.ReviewRaised(**members(Reason(code)), evidence=evidence, delivery_id=delivery_id)
 
         def work(change: Change) -> None:
             change.record(claim)
 
         self._parts.store.change(payment_id, context, work)
-        return Verdict("review", payment_id, reason=reason)
+        return Verdict("review", payment_id, reason=code)
 
 
 def confirms(answer: Answer, notice: Transaction) -> bool:
@@ -172,7 +176,7 @@ def confirms(answer: Answer, notice: Transaction) -> bool:
     return RANK.get(seen.response_status, len(RANK)) >= least
 
 
-def contradiction(notice: Transaction, payment: Payment) -> str | None:
+def contradiction(notice: Transaction, payment: Payment) -> ReasonCode | None:
     """Return how a notice contradicts the terms of its payment, or None.
 
     Amounts are compared as decimals, and only of originals: a follow-up moves a part.
@@ -186,14 +190,14 @@ def contradiction(notice: Transaction, payment: Payment) -> str | None:
     currency = ours.currency if ours else currency
     named = {(value or currency).upper() for value in (notice.tran_currency, notice.cart_currency)}
     if notice.profile_id is not None and notice.profile_id != terms.profile_id:
-        return "a notice from another profile"
+        return ReasonCode.NOTICE_PROFILE
     if named != {currency}:
-        return "a notice in another currency"
+        return ReasonCode.NOTICE_CURRENCY
     original = attempt is not None and notice.previous_tran_ref is None and attempt.transaction != "register"
     if original and attempt and attempt.cart_id and notice.cart_id != attempt.cart_id:
-        return "a notice for another cart"
+        return ReasonCode.NOTICE_CART
     if original and any(value != amount for value in _amounts(notice)):
-        return "a notice with another amount"
+        return ReasonCode.NOTICE_AMOUNT
     return None
 
 

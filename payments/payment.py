@@ -13,6 +13,7 @@ from typing import Any
 
 from payments import facts
 from payments.facts import Fact
+from payments.reasons import Reason
 from payments.values import value
 
 
@@ -138,7 +139,7 @@ class Payment:
     observations: frozenset[facts.TransactionObserved] = frozenset()
     claims: tuple[facts.ReviewRaised, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
-    settled: frozenset[str | facts.ReviewRaised] = frozenset()
+    settled: frozenset[Reason | facts.ReviewRaised] = frozenset()
 
     @property
     def open_claims(self) -> tuple[facts.ReviewRaised, ...]:
@@ -226,7 +227,7 @@ class _Draft:
 
     def settle(self, fact: facts.ReviewSettled) -> None:
         """Close a case: its claims, the reason wherever it is judged anew, and the operation it is about."""
-        self.settled |= {claim for claim in self.claims if claim.reason == fact.reason} | {fact.reason}
+        self.settled |= {claim for claim in self.claims if claim.case == fact.case} | {fact.case}
         sends: tuple[Attempt | FollowUp, ...] = (*self.attempts, *self.follow_ups)
         for send in sends:
             about = fact.operation_id and send.operation_id == fact.operation_id

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from payments import facts
 from payments.assessment import assess
+from payments.cases import in_doubt
 from payments.events import Context
 from payments.gateway import Gateway
 from payments.ladder import LADDERS, POLLING, SETTLING, is_overdue, may_resend, next_look, next_step
@@ -18,8 +19,8 @@ from payments.operations import Operation, OperationsLedger, Status
 from payments.payment import State
 from payments.projections import RaiseAlert
 from payments.questions import Question, questions, what_undid
+from payments.reason_kinds import members
 from payments.requesting import FOLLOW_UP_KINDS
-from payments.review import in_doubt
 from payments.store import Change, Clock, PaymentStore
 from paytabs.answers import PARKED
 from paytabs.errors import LISTED_CODES
@@ -161,7 +162,7 @@ class Reconciler:
             return
         changes = {"status": Status.REVIEW, "due_at": next_step(row.poll_from, change.now), "error": "nothing_found"}
         if self._ledger.settle(row, row.cart_id or "", change.now, changes, change.session):
-            change.record(facts.ReviewRaised(reason=in_doubt(row), evidence=evidence))
+            change.record(facts.ReviewRaised(**members(in_doubt(row)), evidence=evidence))
 
     def _lost(self, row: Operation, change: Change, asked_at: datetime) -> str | None:
         """Return why an unknown send may be followed by one under a new cart, or None while it may not.

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from payments.case_kinds import CASE_KINDS, CaseKind, kind_of
 
 from payments.assessment import assess
-from payments.case_kinds import CASE_KINDS, CaseKind, kind_of
 from payments.cases import Case
 from payments.facts import Fact, FollowUpStarted, ReviewSettled, TransactionObserved
 from payments.payment import fold
