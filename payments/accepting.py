@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from payments import facts
 from payments.cms import CmsPayment, CmsReader
+from payments.cms_refusals import new_charge_refused
 from payments.errors import InvalidArgument, PaymentBusy
 from payments.events import Context
 from payments.operations import Operation, OperationsLedger, Status, check_same, new_cart_id
@@ -128,9 +129,12 @@ class Acceptor:
             OperationConflict: the operation id stands for something else.
             PaymentBusy: another operation of the payment is in hand.
         """
-        return self.store.change(
+        accepted = self.store.change(
             cms.payment_id, context, lambda change: self._accept(change, cms, terms, operation_id, context)
         )
+        if isinstance(accepted, InvalidArgument):
+            raise accepted
+        return accepted
 
     def _accept(
         self,
@@ -139,10 +143,12 @@ class Acceptor:
         terms: Terms,
         operation_id: str | None,
         context: Context,
-    ) -> Operation:
+    ) -> Operation | InvalidArgument:
         known = self.ledger.get(operation_id, change.session) if operation_id else None
         if known:
             return same_operation(known, terms.kind, cms.payment_id, terms.to_document())
+        if refused := new_charge_refused(change):
+            return refused
         standing = self.ledger.open_of(cms.payment_id, change.session)
         if standing and isinstance(terms, PageTerms) and standing.kind in _PAGES:
             return _same_transaction(standing, terms)
@@ -150,7 +156,7 @@ class Acceptor:
             refuse_beside(standing)
         if change.before.state not in PAYABLE:
             raise InvalidArgument("payment_id", f"a payment that can be paid; this one is {change.before.state}")
-        _record_terms(change, cms, self.profile_id)
+        record_terms(change, cms, self.profile_id)
         name = operation_id or self._free_id(change)
         params = self._params(cms, terms)
         row = new_row(name, cms.payment_id, kind=terms.kind, params=params, context=context, now=change.now)
@@ -233,7 +239,7 @@ def _same_transaction(standing: Operation, terms: PageTerms) -> Operation:
     return standing
 
 
-def _record_terms(change: Change, cms: CmsPayment, profile_id: int) -> None:
+def record_terms(change: Change, cms: CmsPayment, profile_id: int) -> None:
     """Record the payment's terms at its first attempt, and a change of them at a later one."""
     known = change.payment.snapshot
     if known is None:

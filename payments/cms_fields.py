@@ -1,8 +1,10 @@
 """What the CMS's document says of a payment: one pure function, for who writes it with the facts and who mends it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from payments.assessment import Assessment
+from payments.cms_word import SPACES
 from payments.payment import Payment, State
 from payments.reason_kinds import all_words
 
@@ -14,6 +16,8 @@ OURS = ("status", "transR", "gateway")
 
 def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url: str | None) -> Document:
     """Return the fields of the CMS's document, `updatedAt` apart; without a reference, `transR` stays as it is.
+
+    What stands for a person to settle is none of them.
 
     Args:
         payment: what is known.
@@ -39,7 +43,15 @@ def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url
         "review_codes": [reason.code for reason in verdict.review],
     }
     fields: Document = {"status": verdict.cms_status, "gateway": gateway}
-    return fields | ({"transR": verdict.tran_ref} if verdict.tran_ref else {})
+    fields |= {"transR": verdict.tran_ref} if verdict.tran_ref else {}
+    return {name: value for name, value in fields.items() if name not in verdict.left}
+
+
+def unless_same_text(fields: Document, document: Mapping[str, Any]) -> Document:
+    """Return the fields that are to be written: a reference that differs by its spaces only is not written anew."""
+    theirs = document.get("transR")
+    same = isinstance(theirs, str) and theirs.strip(SPACES) == fields.get("transR")
+    return {**fields, "transR": theirs} if same else fields
 
 
 def shows_page(verdict: Assessment) -> bool:

@@ -47,6 +47,11 @@ class Refusal(StrEnum):
     """Why a request is refused, for programs: `InvalidArgument.code`; a code keeps its meaning for ever."""
 
     PAYMENT_UNKNOWN = "payment_unknown"
+    # The CMS's word about its own payment stands in the way.
+    STATUS_UNREADABLE = "cms_status_unreadable"
+    SETTLED_OUTSIDE = "settled_outside"
+    NOT_SETTLED_OUTSIDE = "not_settled_outside"
+    CMS_WORD_OPEN = "cms_word_open"
 
 
 class InvalidArgument(PaymentsError, ValueError):

@@ -42,6 +42,7 @@ from payments.review import ReviewDesk
 from payments.sealing import Sealer
 from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
+from payments.settling import WordDesk
 from payments.store import PaymentStore
 from paytabs.breaker_gate import this_process
 from paytabs.breaker_rules import BreakerRules
@@ -79,6 +80,7 @@ class World:
     service: PaymentService
     money: MoneyService
     review: ReviewDesk
+    word: WordDesk
     cards: CardService
     invoices: InvoiceService
     notices: Notices
@@ -184,7 +186,8 @@ def build_world(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), cards=CardService(door), invoices=invoices, notices=notices,
+        review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
+        cards=CardService(door), invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
