@@ -24,6 +24,9 @@ from payments.store import Change, PaymentStore
 #: Whose word stands.
 Decision = Literal["ours", "theirs", "outside"]
 
+#: Who decides, and why: the members of a fact that say so.
+Who = dict[str, Any]
+
 #: What is settled outside reads so, unless the CMS says that it was given back.
 PAID = "paid"
 
@@ -50,7 +53,7 @@ class WordDesk:
             InvalidArgument: there is no such case, it is about something else, what the CMS says cannot be kept, or
                 nobody says who decides and why.
         """
-        who = {"by": decider(context), "note": said(note)}
+        who: Who = {"by": decider(context), "note": said(note)}
 
         def work(change: Change) -> None:
             change.look()
@@ -69,7 +72,8 @@ class WordDesk:
             InvalidArgument: there is no such payment, it was begun here or at PayTabs, or the CMS does not call it
                 settled.
         """
-        who, cms = {"by": decider(context), "note": said(note)}, self.cms.payment(payment_id)
+        who: Who = {"by": decider(context), "note": said(note)}
+        cms = self.cms.payment(payment_id)
 
         def work(change: Change) -> None:
             if change.history or not cms.settled_outside:
@@ -81,7 +85,7 @@ class WordDesk:
         self.store.change(payment_id, context, work)
 
 
-def _settled(change: Change, reason: Reason, decision: Decision, who: dict[str, str]) -> list[Fact]:
+def _settled(change: Change, reason: Reason, decision: Decision, who: Who) -> list[Fact]:
     if decision == "outside":
         cases = [one for one in change.after.review if one.code in LEAVES]
         closed = [facts.ReviewSettled(**members(one), **who, decision=decision) for one in cases]

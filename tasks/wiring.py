@@ -25,6 +25,9 @@ from observability.dead_letters import DeadLetters
 from payments.accepting import Acceptor
 from payments.cards import CardService
 from payments.cms import CmsReader
+from payments.contracts import Contracts
+from payments.document_marks import DocumentMarks
+from payments.documents import DocumentParts, Documents
 from payments.follow import FollowOperations
 from payments.inbox import Inbox
 from payments.invoicing import InvoiceParts, InvoiceService
@@ -81,6 +84,7 @@ class World:
     money: MoneyService
     review: ReviewDesk
     word: WordDesk
+    documents: Documents
     cards: CardService
     invoices: InvoiceService
     notices: Notices
@@ -179,6 +183,12 @@ def build_world(
             store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
         )
     )
+    documents = Documents(
+        DocumentParts(
+            database=db, store=store, marks=DocumentMarks(db), contracts=Contracts(db), clock=clock,
+            alert=alerts.raise_alert, resolve=alerts.resolve,
+        )
+    )  # fmt: skip
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
@@ -187,7 +197,7 @@ def build_world(
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
-        cards=CardService(door), invoices=invoices, notices=notices,
+        documents=documents, cards=CardService(door), invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),

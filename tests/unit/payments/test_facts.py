@@ -11,9 +11,10 @@ from payments.milestones import MILESTONES
 #: Every name that a member of a fact may have: ids, amounts, codes, references, our own words. A new name is added here
 #: by somebody who has made sure that nothing about people can stand in it.
 ALLOWED = {
-    "action", "amount", "by", "cart_id", "client_id", "code", "contract_id", "currency", "delivery_id", "detail",
-    "evidence", "invoice_id", "note", "occurred_at", "operation_id", "original_tran_type", "previous_tran_ref",
-    "profile_id", "reason", "state", "status", "tran_ref", "tran_type", "transaction",
+    "action", "amount", "by", "cart_id", "client_id", "code", "contract_id", "currency", "decision", "delivery_id",
+    "detail", "evidence", "invoice_id", "kept", "known", "note", "occurred_at", "operation_id", "original_tran_type",
+    "ours", "params", "previous_tran_ref", "profile_id", "reason", "state", "status", "subject", "tran_ref",
+    "tran_type", "transaction",
 }  # fmt: skip
 
 #: Names under which PayTabs and the CMS keep personal data.

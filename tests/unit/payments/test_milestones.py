@@ -4,9 +4,10 @@ from payments.assessment import assess
 from payments.facts import Fact, Milestone, ReviewRaised
 from payments.milestones import MILESTONES, milestone
 from payments.payment import State, fold
+from tests.support.reasons import about
 from tests.unit.payments.stories import after, opened, page, seen, sent
 
-CLAIM = ReviewRaised(reason="a notice with another amount", evidence="T1 sale A")
+CLAIM = ReviewRaised(**about("a notice with another amount"), evidence="T1 sale A")
 
 
 def announced(before: list[Fact], *new: Fact) -> list[Milestone]:
@@ -75,4 +76,4 @@ class TestMilestones:
     def test_distinct(self) -> None:
         """Every state that is announced has a fact of its own; the others are steps on the way."""
         assert len(set(MILESTONES.values())) == len(MILESTONES)
-        assert set(State) - set(MILESTONES) == {State.NEW, State.SENT, State.AWAITING_PAYER}
+        assert set(State) - set(MILESTONES) == {State.NEW, State.SENT, State.AWAITING_PAYER, State.SETTLED_OUTSIDE}

@@ -30,6 +30,7 @@ from payments.facts import (
     PaymentAdopted,
     PaymentAmended,
     PaymentCreated,
+    PaymentSettledOutside,
     ReviewRaised,
     ReviewSettled,
     TransactionObserved,
@@ -90,6 +91,8 @@ def followed(number: int, action: str, amount: str) -> Story:
 
 
 DOUBT = members(Reason(ReasonCode.NOTICE_AMOUNT))
+CHANGED = members(Reason(ReasonCode.CMS_STATUS_CHANGED, "status", ("paid",)))
+SEEN = "status paid where we had written failed; seen 2026-08-06T10:15:30.123Z"
 NOTHING = members(Reason(ReasonCode.NOTHING_FOUND, "op-2", ("refund",)))
 STORIES: dict[str, Story] = {
     "paid, then refunded in two parts": [
@@ -172,6 +175,27 @@ STORIES: dict[str, Story] = {
         *followed(2, "refund", "15.00")[:1],
         [ReviewRaised(**NOTHING, evidence="PayTabs shows nothing under cart nw-2")],
         [ReviewSettled(**NOTHING, note="not there", by="omar", operation_id="op-2")],
+    ],
+    "settled outside, imported": [[CREATED, PaymentSettledOutside(status="refunded", by="omar", note="in cash")]],
+    "declined, then paid in cash": [
+        *page(), [seen(1, "D", code="316")], [ReviewRaised(**CHANGED, evidence=SEEN)],
+        [
+            ReviewSettled(**CHANGED, note="a receipt", by="omar", decision="outside"),
+            PaymentSettledOutside(status="paid", by="omar", note="a receipt", known=()),
+        ],
+    ],
+    "declined, and the CMS's word is kept": [
+        *page(), [seen(1, "D", code="316")], [ReviewRaised(**CHANGED, evidence=SEEN)],
+        [
+            ReviewSettled(
+                **CHANGED, note="a receipt", by="omar", decision="theirs", kept="status", status="paid", ours="failed",
+                known=(),
+            )
+        ],
+    ],
+    "paid in cash, and by card": [
+        *page(), [ReviewRaised(**CHANGED, evidence=SEEN)],
+        [PaymentSettledOutside(status="paid", by="omar", note="a receipt")], [seen(1, "A")],
     ],
 }  # fmt: skip
 
