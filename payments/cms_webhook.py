@@ -15,11 +15,18 @@ from standardwebhooks import Webhook
 from payments.assessment import assess
 from payments.errors import NeverAgain, NotDelivered
 from payments.events import timestamp
+from payments.facts import Milestone
 from payments.reactions import Occasion
 from paytabs.headers import retry_after_seconds
 
 #: Seconds to connect to the CMS, and for each pause within its answer.
 TIMEOUT_SECONDS = (3.0, 10.0)
+
+#: What the type of a webhook says where status or sums have changed and no milestone was reached.
+CHANGED = "changed"
+
+#: The sums that a webhook tells.
+SUMS = ("authorised", "captured", "released", "refunded", "refund_pending")
 
 _OK, _REDIRECTS, _GONE = 200, 300, 410
 
@@ -77,16 +84,16 @@ def payload(occasion: Occasion) -> dict[str, Any]:
 
     A copy that comes late tells the same as the first one did, byte for byte.
     """
-    event, terms = occasion.event, occasion.payment.snapshot
-    data = event.fact.to_data()
-    verdict = assess(occasion.at_event)
+    event, then = occasion.event, occasion.at_event
+    verdict, terms = assess(then), then.snapshot
     return {
-        "type": f"payment.{_dotted(event.type)}",
+        "type": f"payment.{_dotted(event.type) if isinstance(event.fact, Milestone) else CHANGED}",
         "timestamp": timestamp(event.recorded_at),
         "data": {
-            "payment_id": event.payment_id, "version": event.version, "state": data["state"],
-            "status": verdict.cms_status, "amount": data["amount"], "currency": data["currency"],
-            "tran_ref": data.get("tran_ref"), "captured": str(verdict.captured), "refunded": str(verdict.refunded),
+            "payment_id": event.payment_id, "version": event.version, "state": verdict.state,
+            "status": verdict.cms_status, "amount": str(terms.amount) if terms else None,
+            "currency": terms.currency if terms else None, "tran_ref": verdict.tran_ref,
+            **{name: str(getattr(verdict, name)) for name in SUMS},
             "contract_id": terms.contract_id if terms else None, "correlation_id": event.context.correlation_id,
         },
     }  # fmt: skip

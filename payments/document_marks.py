@@ -45,6 +45,10 @@ class DocumentMarks:
         """Use the CMS's database."""
         self._rows = database.get_collection(COLLECTION, read_preference=ReadPreference.PRIMARY)
 
+    def ensure_indexes(self) -> None:
+        """Create the index that finds what is due; harmless when it is there."""
+        self._rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
+
     def note(self, payments: Iterable[ObjectId], contracts: Iterable[ObjectId], now: datetime) -> None:
         """Note what was changed."""
         changed = [(PAYMENT, one) for one in payments] + [(CONTRACT, one) for one in contracts]
@@ -69,7 +73,7 @@ class DocumentMarks:
 
     def due(self, now: datetime, limit: int) -> list[Mark]:
         """Return what has to be looked at, the longest waiting first."""
-        wanted = {"kind": {"$in": [PAYMENT, CONTRACT]}, "due_at": {"$lte": now}}
+        wanted = {"due_at": {"$type": "date", "$lte": now}}
         found = self._rows.find(wanted).sort("due_at", 1).limit(limit)
         return [Mark(row["kind"], row["one"], row["times"], row.get("failed", False)) for row in found]
 

@@ -49,6 +49,10 @@ class Documents:
         self._parts, self._rows = parts, CmsRows(parts.database)
         self._payments = parts.database.get_collection("payments", read_preference=ReadPreference.PRIMARY)
 
+    def ensure_indexes(self) -> None:
+        """Create the index that finds what is due; harmless when it is there."""
+        self._parts.marks.ensure_indexes()
+
     def look(self, payment_id: str, context: Context) -> None:
         """Look at one payment's document, and do what follows.
 
@@ -74,7 +78,7 @@ class Documents:
         counts = {"looked": len(due), "foreign": 0, "recounted": 0, "left": int(len(due) == STEP)}
         for one in due:
             self._one(one, foreign, counts, context)
-        return self._everything(counts, context)
+        return self._everything(counts)
 
     def _one(self, one: Mark, foreign: set[ObjectId], counts: dict[str, int], context: Context) -> None:
         """Do what a row asks for; one that fails is told of and left for later, and stops no other."""
@@ -92,19 +96,24 @@ class Documents:
         if one.failed:
             self._parts.resolve(FAILS, str(one.one))
 
-    def _everything(self, counts: dict[str, int], context: Context) -> dict[str, int]:
+    def _everything(self, counts: dict[str, int]) -> dict[str, int]:
         """Go on with a look at all documents, if there is one: what changed while nobody followed is not noted."""
         under_way = self._parts.marks.everything()
         if under_way is None:
             return counts
         after, times = under_way
-        wanted = {"_id": {"$gt": after}} if after else {}
-        found = list(self._payments.find(wanted, READ | {"contractId": 1}).sort("_id", 1).limit(STEP))
-        ids = [one["_id"] for one in found if isinstance(one["_id"], ObjectId)]
-        contracts = {ObjectId(one) for one in (read_id(document.get("contractId")) for document in found) if one}
+        found = self._after(after)
+        ids = [one["_id"] for one in found]
+        known = (read_id(one.get("contractId")) for one in found if one.get("gateway") is not None)
+        contracts = {ObjectId(one) for one in known if one}
         self._parts.marks.note(self._foreign(ids), contracts, self._parts.clock())
-        self._parts.marks.went_on(ids[-1] if len(found) == STEP and ids else None, times)
+        self._parts.marks.went_on(ids[-1] if len(found) == STEP else None, times)
         return counts | {"looked": counts["looked"] + len(found), "left": 1}
+
+    def _after(self, after: ObjectId | None) -> list[Document]:
+        """Return the next payments' documents by ascending id, those with an id that a payment can have."""
+        wanted: Document = {"_id": {"$type": "objectId"} | ({"$gt": after} if after else {})}
+        return list(self._payments.find(wanted, {**READ, "contractId": 1}).sort("_id", 1).limit(STEP))
 
     def _foreign(self, payment_ids: Sequence[ObjectId]) -> list[ObjectId]:
         """Return the payments with a history whose documents are not as they were when we wrote them last."""

@@ -217,6 +217,7 @@ def ensure_indexes(built: World) -> None:
     built.inbox.ensure_indexes()
     built.alerts.ensure_indexes()
     built.outbox.ensure_indexes()
+    built.documents.ensure_indexes()
     built.sealer.ensure_indexes()
     built.slots.ensure_indexes()
     built.views.ensure_indexes()
