@@ -15,6 +15,6 @@ ENTRIES = (
         task="maintenance.sweep_documents",
         every="sweep_seconds",
         missed="level",
-        why="what the CMS writes into our fields, or a contract's payments, would go unnoticed when its message is lost",
+        why="what the CMS writes into our fields, or a contract's payments, would go unnoticed with a lost message",
     ),
 )

@@ -38,8 +38,8 @@ MOST_PROCESSES = 4
 #: How counts are told, in this order.
 COUNTED = {
     "payments": "payments", "events": "events", "differing": "differing", "mended": "mended",
-    "missing": "without a document", "left": "left to a person", "newer": "newer than the events", "unreadable": "with an unknown event",
-    "busy": "still being changed",
+    "missing": "without a document", "left": "left to a person", "newer": "newer than the events",
+    "unreadable": "with an unknown event", "busy": "still being changed",
 }  # fmt: skip
 
 
