@@ -26,6 +26,9 @@ MAX_DESCRIPTION = 128
 #: Follow-ups act upon a transaction; everything else begins an attempt.
 FOLLOW_UP_KINDS = frozenset({"capture", "void", "release", "refund"})
 
+#: What opens a page, or an invoice that leads to one: unmade it costs nothing.
+PAGE_KINDS = frozenset({"create_page", "create_invoice"})
+
 #: Charges without a page: money may move while the call is under way.
 CHARGE_KINDS = frozenset({"charge_token", "managed_form"})
 

@@ -18,10 +18,11 @@ from paytabs.breaker import Breaker
 from paytabs.breaker_gate import PROBE_CART_ID, Gate
 from paytabs.breaker_rules import STATE_CLOSED, BreakerRules, ScriptClient
 from paytabs.client import GatewayProfile, PayTabsClient
-from paytabs.gated import GatedClient
+from paytabs.gated import GatedClient, Hears, heard, unheard
 from paytabs.limiter import Limiter
 from paytabs.limiter_rules import LimiterRules
 from paytabs.regions import base_url
+from paytabs.responses import Answer, Call
 
 #: What a Redis raises that cannot be used.
 OUTAGES = (redis.exceptions.RedisError,)
@@ -79,6 +80,7 @@ def gated(
     raise_alert: Callable[[str, str, str], None],
     client: PayTabsClient | None = None,
     rules: BreakerRules | None = None,
+    hears: Hears = unheard,
 ) -> GatedClient:
     """Return the profile's client behind its gate.
 
@@ -88,6 +90,7 @@ def gated(
         raise_alert: Told when PayTabs is not called any more.
         client: Makes the calls, in place of one made from the settings.
         rules: When to stop calling, in place of the agreed ones.
+        hears: Told of each answer.
     """
     calls_last = settings.send_fence_seconds + settings.call_timeout_seconds
     url = settings.cache_url
@@ -102,7 +105,13 @@ def gated(
     agreed = BreakerRules(open_seconds=settings.breaker_open_seconds, probe_seconds=calls_last)
     listeners = [TellOperators(raise_alert)]
     breaker = Breaker(shared, breaker_name(settings), outages=OUTAGES, rules=rules or agreed, listeners=listeners)
-    return GatedClient(caller, Gate(breaker, limiter, probe=lambda: caller.query_cart(PROBE_CART_ID), owner=owner))
+
+    def probe() -> Answer:
+        answer = caller.query_cart(PROBE_CART_ID)
+        heard(hears, Call.QUERY_CART, answer)
+        return answer
+
+    return GatedClient(caller, Gate(breaker, limiter, probe=probe, owner=owner), hears)
 
 
 def breaker_name(settings: Settings) -> str:

@@ -43,13 +43,15 @@ from payments.sealing import Sealer
 from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
 from payments.store import PaymentStore
+from payments.unexplained import Unexplained
 from paytabs.breaker_gate import this_process
 from paytabs.breaker_rules import BreakerRules
 from paytabs.client import PayTabsClient
 from paytabs.gated import GatedClient
 from tasks.auditing import make_sealer
 from tasks.caching import make_invalidator, make_runner
-from tasks.gateway import gated
+from tasks.gateway import breaker_name, gated
+from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
 from tasks.publishing import SendTask, send_task
@@ -75,6 +77,7 @@ class World:
     inbox: Inbox
     alerts: Alerts
     sender: Sender
+    unexplained: Unexplained
     reconciler: Reconciler
     service: PaymentService
     money: MoneyService
@@ -131,7 +134,8 @@ def build_world(
     lease = timedelta(seconds=settings.lease_seconds)
     alerts = Alerts(db, clock=clock)
     hot = make_hot(settings, clock)
-    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker)
+    watch = SettingsWatch(db, alerts, clock, breaker_name(settings))
+    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker, hears=watch)
     ledger = OperationsLedger(db, lease=lease)
     outbox = make_outbox(db, send, lease)
     companions = (
@@ -141,12 +145,13 @@ def build_world(
     )
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
+    unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
     sender = Sender(
         Senders(
-            store=store, ledger=ledger, gateway=door, cms=cms, clock=clock, alert=alerts.raise_alert, owner=owner,
+            store=store, ledger=ledger, gateway=door, cms=cms, clock=clock, owner=owner, unexplained=unexplained,
             give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
-            seconds_left=seconds_left,
+            seconds_left=seconds_left, key_refused_since=watch.refused_since,
         )
     )  # fmt: skip
     reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert)
@@ -183,7 +188,7 @@ def build_world(
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
-        alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
+        alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), cards=CardService(door), invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
