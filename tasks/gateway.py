@@ -17,6 +17,7 @@ from observability.metrics import BREAKER_CHANGES
 from paytabs.breaker import Breaker
 from paytabs.breaker_gate import PROBE_CART_ID, Gate
 from paytabs.breaker_rules import STATE_CLOSED, BreakerRules, ScriptClient
+from paytabs.callbacks import takes_callback
 from paytabs.client import GatewayProfile, PayTabsClient
 from paytabs.gated import GatedClient, Hears, heard, unheard
 from paytabs.limiter import Limiter
@@ -63,7 +64,7 @@ def make_gateway(settings: Settings, *, turn: Callable[[], float] = lambda: 0.0)
     profile = GatewayProfile(
         profile_id=settings.paytabs_profile,
         server_key=settings.paytabs_serverk.get_secret_value(),
-        base_url=settings.paytabs_base_url or base_url(settings.paytabs_region),
+        base_url=gateway_url(settings),
     )
     return PayTabsClient(
         profile,
@@ -112,6 +113,17 @@ def gated(
         return answer
 
     return GatedClient(caller, Gate(breaker, limiter, probe=probe, owner=owner), hears)
+
+
+def gateway_url(settings: Settings) -> str:
+    """Return where the profile's PayTabs answers."""
+    return settings.paytabs_base_url or base_url(settings.paytabs_region)
+
+
+def callback_url(settings: Settings) -> str | None:
+    """Return where PayTabs is asked to tell of payments; None where it would not take the address that is set."""
+    url = settings.paytabs_callback_url
+    return url if url and takes_callback(url, gateway_url(settings)) else None
 
 
 def breaker_name(settings: Settings) -> str:

@@ -50,7 +50,7 @@ from paytabs.client import PayTabsClient
 from paytabs.gated import GatedClient
 from tasks.auditing import make_sealer
 from tasks.caching import make_invalidator, make_runner
-from tasks.gateway import breaker_name, gated
+from tasks.gateway import breaker_name, callback_url, gated, gateway_url
 from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
@@ -59,6 +59,9 @@ from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
 from tasks.timekeeping import seconds_left
 from tasks.viewing import make_desk
+
+#: What operators are told while no callback address is sent.
+CALLBACK_ALERT = "callback_left_out"
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
@@ -158,12 +161,12 @@ def build_world(
     service = PaymentService(
         ServiceParts(
             store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, clock=clock,
-            profile_id=settings.paytabs_profile, callback_url=settings.paytabs_callback_url,
-            return_url=settings.paytabs_return_url,
+            profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
+            return_url=settings.paytabs_return_url, gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
-    callback, back = settings.paytabs_callback_url, settings.paytabs_return_url
-    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back)
+    callback, back = callback_url(settings), settings.paytabs_return_url
+    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back, gateway_url(settings))
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
@@ -214,6 +217,16 @@ def ensure_indexes(built: World) -> None:
     built.views.ensure_indexes()
 
 
+def tell_of_callback(built: World) -> None:
+    """Tell operators while our callback address is left out, since PayTabs would not take it; every process looks."""
+    url, profile = built.settings.paytabs_callback_url, str(built.settings.paytabs_profile)
+    if url and callback_url(built.settings) is None:
+        why = "PAYTABS_CALLBACK_URL is no public https address without a port: it is left out"
+        built.alerts.raise_alert(CALLBACK_ALERT, profile, why)
+    else:
+        built.alerts.resolve(CALLBACK_ALERT, profile)
+
+
 _worlds: dict[int, World] = {}
 
 
@@ -225,6 +238,7 @@ def world() -> World:
         built = build_world(load_settings())
         try:
             ensure_indexes(built)
+            tell_of_callback(built)
         except BaseException:
             built.close()
             raise
