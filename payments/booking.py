@@ -13,7 +13,7 @@ from payments.facts import Fact
 from payments.ladder import next_step
 from payments.observing import observations
 from payments.operations import Operation, Status
-from payments.reason_kinds import members
+from payments.reason_kinds import members, words
 from payments.reasons import Reason, ReasonCode
 from payments.requesting import FOLLOW_UP_KINDS, PAGE_KINDS
 from paytabs.resilience import BackoffPolicy
@@ -95,7 +95,7 @@ def _unknown(row: Operation, cart_id: str, answer: Answer, now: datetime) -> Boo
 
 def _given_up(row: Operation, cart_id: str, answer: Answer, now: datetime) -> Booking:
     """Return how a page ends whose answer cannot be taken: nobody has its link, and its cart is watched."""
-    error = f"PayTabs' answer was not taken for its {answer.not_taken}"
+    error = words(_reason(cart_id, answer))
     changes = {
         "status": Status.FAILED, "open": False, "due_at": next_step(now, now), "poll_from": now, "error": error,
         f"sends.{len(row.sends)}.retired_at": now,
@@ -106,9 +106,12 @@ def _given_up(row: Operation, cart_id: str, answer: Answer, now: datetime) -> Bo
 
 def _case(row: Operation, cart_id: str, answer: Answer) -> facts.ReviewRaised:
     """Return the case of an answer that cannot be taken; nothing of what it said is repeated."""
-    reason = Reason(ReasonCode.ANSWER_NOT_TAKEN, cart_id, (str(answer.not_taken),))
     evidence = f"{row.kind} {row.operation_id}, trace {answer.trace}"
-    return facts.ReviewRaised(**members(reason), evidence=evidence)
+    return facts.ReviewRaised(**members(_reason(cart_id, answer)), evidence=evidence)
+
+
+def _reason(cart_id: str, answer: Answer) -> Reason:
+    return Reason(ReasonCode.ANSWER_NOT_TAKEN, cart_id, (str(answer.not_taken),))
 
 
 def closed(status: Status, error: str, row: Operation, now: datetime) -> dict[str, Any]:
