@@ -149,7 +149,9 @@ class TestReworded:
         assert [reason.key for reason in found.review] == history["expected"]["review"]
         assert ids(payment, found) == [case_id(sentence) for sentence in history["expected"]["review"]]
         shown = cms_fields(payment, found, 1, None)["gateway"]
-        assert shown["review_codes"] == [read_sentence(sentence)[0] for sentence in history["expected"]["review"]]
+        # A reason that is newer than the sentences is known by its code, which comes first.
+        codes = [key.split("\n")[0] if "\n" in key else read_sentence(key)[0] for key in history["expected"]["review"]]
+        assert shown["review_codes"] == codes
         assert len(shown["review"]) == len(shown["review_codes"])
 
     @pytest.mark.parametrize("history", HISTORIES, ids=[one["name"] for one in HISTORIES])
