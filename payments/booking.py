@@ -6,7 +6,7 @@ from typing import Any
 
 from payments import facts
 from payments.facts import Fact
-from payments.ladder import next_step
+from payments.ladder import next_step, next_try
 from payments.observing import observations
 from payments.operations import Operation, Status
 from payments.requesting import FOLLOW_UP_KINDS
@@ -44,7 +44,7 @@ def book(row: Operation, cart_id: str, answer: Answer, now: datetime, policy: Ba
         result = {"tran_ref": None, "redirect_url": answer.invoice_link, "invoice_id": answer.invoice_id}
         return Booking(_waiting(result, now), (facts.InvoiceOpened(**name, invoice_id=answer.invoice_id),))
     if answer.outcome is Outcome.UNKNOWN or seen is None:
-        waiting = {"status": Status.UNKNOWN, "due_at": next_step(now, now), "error": answer.detail}
+        waiting = {"status": Status.UNKNOWN, "due_at": next_try(next_step(now, now), now), "error": answer.detail}
         return Booking(
             waiting,
             (facts.OutcomeUnknown(**name, detail=answer.detail, code=answer.error_code), *_said(row, cart_id, answer)),
@@ -86,6 +86,6 @@ def _again(row: Operation, answer: Answer, now: datetime, policy: BackoffPolicy)
     attempt = row.attempts + 1
     if not policy.allows(attempt, (now - row.created_at).total_seconds()):
         return closed(Status.FAILED, answer.detail, row, now)
-    delay = max(policy.delay(attempt), answer.retry_after_seconds or 0.0)
+    delay = policy.delay(attempt, at_least=answer.retry_after_seconds or 0.0)
     secret = {"params.secret": row.params["secret"]} if "secret" in row.params else {}
     return {"status": Status.NEW, "due_at": now + timedelta(seconds=delay), "error": answer.detail, **secret}

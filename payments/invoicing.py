@@ -183,7 +183,7 @@ class InvoiceService:
         act = self._acts.find(row, asked, now)
         state = act["state"] if act else ActState.UNKNOWN.value
         if act and state in _IN_DOUBT:
-            wait = max(self._acts.seconds_in_doubt(act, now), 1.0)
+            wait = self._acts.seconds_in_doubt(act, now) or 1.0
             raise NotYet(row.payment_id, wait, ActState.UNKNOWN.value)
         return {**told, "act": state}
 
