@@ -3,12 +3,16 @@
 from typing import Any
 
 from payments.assessment import Assessment
+from payments.declines import decline_of
 from payments.payment import Payment, State
 
 Document = dict[str, Any]
 
 #: The members of the CMS's document that are ours, but for `updatedAt`.
 OURS = ("status", "transR", "gateway")
+
+#: Members of `gateway` that earlier versions did not write.
+ADDED = frozenset({"decline"})
 
 
 def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url: str | None) -> Document:
@@ -35,6 +39,7 @@ def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url
         "refund_pending": str(verdict.refund_pending),
         "flags": list(verdict.flags),
         "review": list(verdict.review),
+        "decline": decline_of(payment, verdict),
     }
     fields: Document = {"status": verdict.cms_status, "gateway": gateway}
     return fields | ({"transR": verdict.tran_ref} if verdict.tran_ref else {})

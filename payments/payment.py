@@ -84,7 +84,7 @@ _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
 
 @value
 class Attempt:
-    """One try at the payment under its own cart."""
+    """One try at the payment under its own cart; `error_code` is the one with which PayTabs refused its request."""
 
     operation_id: str
     cart_id: str | None
@@ -93,6 +93,7 @@ class Attempt:
     currency: str
     status: AttemptStatus
     tran_ref: str | None = None
+    error_code: int | None = None
 
 
 @value
@@ -211,6 +212,10 @@ class _Draft:
 
     def end_sending(self, fact: _Sending) -> None:
         self._update(fact.cart_id, _SENDING_STATUS[type(fact)])
+        if isinstance(fact, facts.AttemptRefused):
+            self.attempts = [
+                replace(one, error_code=fact.code) if one.cart_id == fact.cart_id else one for one in self.attempts
+            ]
 
     def override(self, fact: facts.PageOverridden) -> None:
         """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""

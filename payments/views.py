@@ -5,6 +5,7 @@ from typing import Any
 
 from payments.assessment import Assessment, assess
 from payments.cms import CmsPayment
+from payments.declines import decline_of
 from payments.events import Event, envelope
 from payments.operations import Operation, Status
 from payments.payment import Payment, State, fold
@@ -34,6 +35,7 @@ class PaymentView:
     review: tuple[str, ...]
     error: str | None
     version: int
+    decline: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -121,4 +123,5 @@ def _view(payment_id: str, payment: Payment, verdict: Assessment, row: Operation
         review=verdict.review,
         error=row.error if row and row.status in _UNSENT else None,
         version=version,
+        decline=decline_of(payment, verdict),
     )
