@@ -233,7 +233,7 @@ def check(model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> A:
 
 def positions(model: type[Arguments]) -> list[str]:
     """List what positional arguments mean, in their order."""
-    return [name for name in model.model_fields if name != "requested_by"]
+    return [name for name in model.model_fields if name not in ("requested_by", "audit_reason")]
 
 
 def correlation_in(headers: Mapping[str, Any]) -> str | None:
