@@ -1,5 +1,6 @@
 """The same act by the command line and by task: one entry where it is done, with who and why."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,8 +9,10 @@ import click
 import pytest
 import redis
 import requests
+from bson import ObjectId
 from pymongo.database import Database
 
+from aggregations.index_sync import IndexBuilder
 from config.settings import Settings
 from payments.accepting import InvoiceTerms
 from payments.audit_entries import AuditEntries, EntryChain
@@ -18,6 +21,7 @@ from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.money import IN_THE_ROW
 from payments.service import PageTerms
+from tasks.indexing import plan_now
 from tasks.wiring import World, build_world, ensure_indexes, use_world
 from tests.integration.cli.conftest import Command
 from tests.support.broker import Broker
@@ -206,6 +210,82 @@ def commands(group: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple
             yield from commands(command, (*path, name))
         return
     yield " ".join(path), {str(one.name) for one in group.params}
+
+
+class TestAnswers:
+    """By task an act is answered as by its command."""
+
+    def test_replay(self, doors: Doors) -> None:
+        """A replay: the same counts in the same shape."""
+        payments = [doors.taken() for _ in range(3)]
+        doors.world.db["payments"].update_one({"_id": ObjectId(payments[0])}, {"$set": {"status": "lost"}})
+        words = ("events", "replay", "cms_payments", "--processes", "1", "--dry-run", "--json")
+        typed = doors.command(*words, **doors.servers)
+        answer = doors.task("events.replay", {"projection": "cms_payments", "dry_run": True})
+        told = json.loads(typed.stdout)
+        assert (typed.exit_code, told["differs"], answer["differs"]) == (1, True, True)
+        assert (
+            told["counts"] == answer["counts"] == {"payments": 3, "events": answer["counts"]["events"], "differing": 1}
+        )
+        for name in ("members", "samples", "projection", "phase", "dry_run"):
+            assert told[name] == answer[name]
+        assert told.keys() == answer.keys()
+
+    @pytest.mark.parametrize(
+        ("typed", "asked"),
+        [
+            (["cms_payments"], {"projection": "cms_payments"}),
+            (["imagined", "--dry-run"], {"projection": "imagined", "dry_run": True}),
+            (["cms_payments", "--resume", "replay-1"], {"replay_id": "replay-1"}),
+            (
+                ["cms_payments", "--dry-run", "--from", "2026-03-02T00:00:00Z", "--to", "2026-03-01T00:00:00Z"],
+                {"projection": "cms_payments", "dry_run": True,
+                 "range": {"from": "2026-03-02T00:00:00Z", "to": "2026-03-01T00:00:00Z"}},
+            ),
+        ],
+        ids=["no reason", "no such projection", "no such replay", "no span"],
+    )  # fmt: skip
+    def test_refusals(self, doors: Doors, typed: list[str], asked: Json) -> None:
+        """What is refused is refused in the same words."""
+        done = doors.command("events", "replay", *typed, **doors.servers)
+        with pytest.raises(InvalidArgument) as refused:
+            doors.task("events.replay", asked)
+        assert done.exit_code == 2
+        assert str(refused.value) in done.stderr
+        assert doors.entries() == []
+
+    def test_indexes(self, doors: Doors) -> None:
+        """Building indexes: what was built, what waits and what was refused, and nothing when there is nothing."""
+        doors.taken()
+        doors.world.db["projects"].insert_one({"contract": 1})
+        words = ("indexes", "sync", "--json", "--reason", "drill")
+        answer = doors.task("indexes.sync", {"reason": "drill"})
+        built = set(answer["built"])
+        assert built
+        doors.world.db["projects"].drop_indexes()
+        doors.world.db["payments"].drop_indexes()
+        typed = json.loads(doors.command(*words, **doors.servers).stdout)
+        assert typed.keys() == answer.keys()
+        assert set(typed["built"]) <= built
+        assert set(typed["waiting"]) == set(answer["waiting"])
+        again = doors.task("indexes.sync", {"reason": "drill"})
+        assert again == json.loads(doors.command(*words, **doors.servers).stdout)
+        assert (again["built"], again["left"]) == ({}, [])
+
+    def test_no_index(self, doors: Doors) -> None:
+        """One that cannot be built is refused in the same sentence."""
+        doors.world.db["projects"].create_index([("employee", -1)], name="nw_projects_employee")
+        typed = json.loads(doors.command("indexes", "sync", "--json", "--reason", "drill", **doors.servers).stdout)
+        answer = doors.task("indexes.sync", {"reason": "drill"})
+        assert answer["refused"] == typed["refused"]
+        assert answer["refused"]
+
+    def test_no_time(self, doors: Doors) -> None:
+        """What a run has no time for is named as left, and is built when it is asked for again."""
+        doors.world.db["projects"].insert_one({"contract": 1})
+        report = IndexBuilder(doors.world.db, seconds=0).sync(plan_now(doors.world.db))
+        assert report.left
+        assert set(doors.task("indexes.sync", {"reason": "drill"})["built"]) >= set(report.left)
 
 
 class TestDoors:
