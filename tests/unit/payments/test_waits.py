@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from redis.exceptions import RedisError
@@ -19,7 +20,7 @@ from paytabs.breaker_errors import Parked
 from paytabs.breaker_rules import BreakerRules
 from paytabs.limiter import Limiter
 from paytabs.limiter_rules import LimiterRules
-from paytabs.resilience import PARKED_WORK, POLICIES, QUERY_INSIDE_CALL, repeat_query
+from paytabs.resilience import PARKED_WORK, POLICIES, QUERY_INSIDE_CALL, BackoffPolicy, repeat_query
 from paytabs.responses import Answer, Outcome
 from tasks.webhooks import wait_after, wait_of
 
@@ -46,6 +47,11 @@ class Away:
         """Answer nothing."""
         del script, numkeys, keys_and_args
         raise RedisError
+
+
+def drawn(policy: BackoffPolicy, attempt: int, **bounds: float) -> Callable[[], float]:
+    """Draw from a policy."""
+    return partial(policy.delay, attempt, **bounds)
 
 
 def booked(answer: Answer) -> Callable[[], float]:
@@ -116,9 +122,9 @@ def tried_again(seconds: float) -> Callable[[], float]:
 
 #: Every reason for a wait: how one is drawn, the least it may be, and over how many seconds it is spread.
 REASONS: dict[str, tuple[Callable[[], float], float, float]] = {
-    **{f"policy {name}": (lambda it=policy: it.delay(3), 0.0, policy.ceiling(3)) for name, policy in POLICIES.items()},
+    **{f"policy {name}": (drawn(policy, 3), 0.0, policy.ceiling(3)) for name, policy in POLICIES.items()},
     **{
-        f"policy {name}, at least and at most": (lambda it=policy: it.delay(9, at_least=7, at_most=8), 7.0, 1.0)
+        f"policy {name}, at least and at most": (drawn(policy, 9, at_least=7, at_most=8), 7.0, 1.0)
         for name, policy in POLICIES.items()
     },
     "not sent": (booked(REFUSED), 0.0, 20.0),
