@@ -13,6 +13,8 @@ from payments.errors import NotYet
 from payments.events import Context
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
+from payments.reason_kinds import members
+from payments.reasons import Reason, ReasonCode
 from payments.reconcile import Reconciler, is_conclusive, parked_seconds
 from payments.store import Change, PaymentStore
 from paytabs.responses import Answer
@@ -70,8 +72,8 @@ class Adopter:
             *observations(answer),
         )  # fmt: skip
         if answer.transaction is None and cms.status == "paid":
-            reason = "the CMS says paid, PayTabs does not know the reference"
-            change.record(facts.ReviewRaised(reason=reason, evidence=cms.tran_ref))
+            unknown = Reason(ReasonCode.CMS_PAID_UNKNOWN)
+            change.record(facts.ReviewRaised(**members(unknown), evidence=cms.tran_ref))
         self.ledger.accept(row, change.session)
 
 

@@ -14,6 +14,7 @@ from payments.follow_ups import differences, refunds_in_flight, with_our_word
 from payments.legs import Leg, attempt_legs, judge, pending_refunds
 from payments.movements import FAILED, MOVES_NOTHING, ZERO, Movement, merge
 from payments.payment import CONFIRMED, LIVE, OPEN, Attempt, Payment, Snapshot, State
+from payments.reasons import Reason, ReasonCode, in_order
 from payments.values import value
 
 #: What the CMS reads in `payments.status`; every state not named is "pending".
@@ -26,8 +27,8 @@ CMS_STATUS = {
 #: Legs that decide the payment's state when none holds or took money, the latest of them.
 _ENDED = OPEN | {State.REFUNDED, State.VOIDED}
 
-#: How the case of two successful attempts begins; their references follow.
-PAID_TWICE = "paid twice"
+#: Of what an amount may differ: the payment's, else a follow-up's of that name.
+_PAYMENT = ("payment",)
 
 
 @value
@@ -47,7 +48,7 @@ class Assessment:
     refunded: Decimal
     refund_pending: Decimal
     flags: tuple[str, ...]
-    review: tuple[str, ...]
+    review: tuple[Reason, ...]
     parked: tuple[str, ...]
     pending: tuple[str, ...] = ()
     legs: tuple[Leg, ...] = field(default=(), compare=False)
@@ -80,19 +81,19 @@ def assess(payment: Payment) -> Assessment:
         review += differences(movement, payment.follow_ups, movements) if payment.follow_ups else ()
     review += paid_twice(legs)
     doubts = [reason for reason in review if reason not in payment.settled]
-    claims = [claim.reason for claim in payment.open_claims]
+    claims = [claim.case for claim in payment.open_claims]
     return _verdict(legs, doubts, claims, families.parked, tuple(movements.values()))
 
 
-def paid_twice(legs: Iterable[Leg]) -> Iterable[str]:
+def paid_twice(legs: Iterable[Leg]) -> Iterable[Reason]:
     """Say that more than one attempt stands, naming them; nothing when at most one does."""
     live = sorted(str(leg.tran_ref) for leg in legs if leg.state in LIVE)
     if len(live) > 1:
-        yield f"{PAID_TWICE}: {' and '.join(live)} both stand"
+        yield Reason(ReasonCode.PAID_TWICE, params=tuple(live))
 
 
 def _verdict(
-    judged: list[Leg], review: list[str], claims: list[str], parked: set[str], movements: tuple[Movement, ...]
+    judged: list[Leg], review: list[Reason], claims: list[Reason], parked: set[str], movements: tuple[Movement, ...]
 ) -> Assessment:
     legs = [leg for leg in judged if not leg.set_aside]
     base, current = _together(legs)
@@ -107,7 +108,7 @@ def _verdict(
         refunded=sum([leg.refunded for leg in legs], ZERO),
         refund_pending=sum([leg.refund_pending for leg in legs], ZERO),
         flags=tuple(sorted(frozenset().union(*[leg.flags for leg in legs]))),
-        review=tuple(sorted(set(review) | set(claims))),
+        review=in_order(set(review) | set(claims)),
         parked=tuple(sorted(parked)),
         pending=tuple(sorted(one.tran_ref for one in pending_refunds(movements))),
         legs=tuple(legs),
@@ -118,34 +119,34 @@ def _verdict(
 
 def _mismatches(
     movement: Movement, families: Families, attempts: tuple[Attempt, ...], terms: Snapshot
-) -> Iterable[str]:
+) -> Iterable[Reason]:
     """Name every way in which what PayTabs said of a transaction differs from what was asked."""
     ref = movement.tran_ref
     root = families.root_of(movement)
     attempt = attempt_of(root or movement, attempts)
     amount, currency = (attempt.amount, attempt.currency) if attempt else (terms.amount, terms.currency)
     if movement.profiles - {terms.profile_id}:
-        yield f"{ref}: profile differs from the payment's"
+        yield Reason(ReasonCode.PROFILE_DIFFERS, ref)
     if movement.currencies - {currency}:
-        yield f"{ref}: currency differs from the payment's"
+        yield Reason(ReasonCode.CURRENCY_DIFFERS, ref)
     if _settles(movement, root) and movement.amount != amount:
-        yield f"{ref}: amount differs from the payment's"
+        yield Reason(ReasonCode.AMOUNT_DIFFERS, ref, _PAYMENT)
     if root is movement and movement.status in ("A", "H", "V"):
         yield from _unlike(movement, attempt, amount)
 
 
-def _unlike(root: Movement, attempt: Attempt | None, amount: Decimal) -> Iterable[str]:
+def _unlike(root: Movement, attempt: Attempt | None, amount: Decimal) -> Iterable[Reason]:
     """Name how an original that moved money differs from the attempt it belongs to."""
     ref = root.tran_ref
     if attempt is None:
-        yield f"{ref}: a transaction of no known attempt"
+        yield Reason(ReasonCode.ATTEMPT_UNKNOWN, ref)
     elif (attempt.transaction == "register") != (root.kind == "register"):
-        yield f"{ref}: a {root.kind} where a {attempt.transaction} was asked"
+        yield Reason(ReasonCode.KIND_DIFFERS, ref, (root.kind, attempt.transaction))
     if attempt and attempt.cart_id and root.carts - {attempt.cart_id}:
-        yield f"{ref}: cart differs from the attempt's"
+        yield Reason(ReasonCode.CART_DIFFERS, ref)
     told = root.status != "V" or root.amount != ZERO
     if told and root.kind not in MOVES_NOTHING and root.amount != amount:
-        yield f"{ref}: amount differs from the payment's"
+        yield Reason(ReasonCode.AMOUNT_DIFFERS, ref, _PAYMENT)
 
 
 def _settles(movement: Movement, root: Movement | None) -> bool:

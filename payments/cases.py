@@ -9,16 +9,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from payments.assessment import PAID_TWICE, Assessment
+from payments.assessment import Assessment
 from payments.facts import ReviewRaised
 from payments.legs import Leg
 from payments.operations import Operation, Status
 from payments.payment import LIVE, Payment, State
+from payments.reasons import Reason, ReasonCode
+from payments.reasons_before import sentences_before
 
 #: How many hexadecimal digits a case's id has: few enough to be typed.
 CASE_ID_LENGTH = 8
 
-#: A reference of PayTabs' at the beginning of a reason or of its evidence.
+#: A reference of PayTabs' as subject of a reason, or at the beginning of its evidence.
 _LEADING_REF = re.compile(r"([A-Z]{3}[A-Z0-9]{1,61})(?::| |$)")
 
 
@@ -35,21 +37,29 @@ class Case:
     """
 
     payment_id: str
-    reason: str
+    reason: Reason
     evidence: tuple[str, ...]
     operation_id: str | None = None
     proposal: Mapping[str, Any] | None = None
 
     @property
     def case_id(self) -> str:
-        """Return its id: of the same payment and reason always the same."""
-        return hashlib.sha256(f"{self.payment_id}\n{self.reason}".encode()).hexdigest()[:CASE_ID_LENGTH]
+        """Return its id: of the same payment and reason always the same, in every version."""
+        return self._digest(self.reason.key)
+
+    def answers_to(self, beginning: str) -> bool:
+        """Tell whether its id begins so, or one that an earlier version gave it."""
+        earlier = sentences_before(self.reason.code, self.reason.subject, self.reason.params)
+        return any(one.startswith(beginning) for one in (self.case_id, *map(self._digest, earlier)))
 
     @property
     def tran_ref(self) -> str | None:
         """Return the transaction that the case is about, where it names one."""
-        named = (_LEADING_REF.match(text) for text in (self.reason, *self.evidence))
+        named = (_LEADING_REF.match(text) for text in (self.reason.subject, *self.evidence))
         return next((found[1] for found in named if found), None)
+
+    def _digest(self, key: str) -> str:
+        return hashlib.sha256(f"{self.payment_id}\n{key}".encode()).hexdigest()[:CASE_ID_LENGTH]
 
 
 def cases(payment_id: str, payment: Payment, verdict: Assessment, rows: Iterable[Operation]) -> list[Case]:
@@ -66,17 +76,17 @@ def cases(payment_id: str, payment: Payment, verdict: Assessment, rows: Iterable
         Case(
             payment_id=payment_id,
             reason=reason,
-            evidence=tuple(_evidence(claim) for claim in payment.open_claims if claim.reason == reason),
+            evidence=tuple(_evidence(claim) for claim in payment.open_claims if claim.case == reason),
             operation_id=stuck.get(reason),
-            proposal=_give_back_one(payment_id, verdict) if reason.startswith(PAID_TWICE) else None,
+            proposal=_give_back_one(payment_id, verdict) if reason.code == ReasonCode.PAID_TWICE else None,
         )
         for reason in dict.fromkeys((*verdict.review, *stuck))
     ]
 
 
-def in_doubt(row: Operation) -> str:
+def in_doubt(row: Operation) -> Reason:
     """Return the reason for which a human is called over an operation of which nothing was found."""
-    return f"{row.kind} {row.operation_id}: nothing found within a day"
+    return Reason(ReasonCode.NOTHING_FOUND, row.operation_id, (row.kind,))
 
 
 def _evidence(claim: ReviewRaised) -> str:

@@ -5,6 +5,7 @@ from typing import Any
 from payments.assessment import Assessment
 from payments.declines import decline_of
 from payments.payment import Payment, State
+from payments.reason_kinds import all_words
 
 Document = dict[str, Any]
 
@@ -12,7 +13,7 @@ Document = dict[str, Any]
 OURS = ("status", "transR", "gateway")
 
 #: Members of `gateway` that earlier versions did not write.
-ADDED = frozenset({"decline"})
+ADDED = frozenset({"decline", "refusal", "review_codes"})
 
 
 def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url: str | None) -> Document:
@@ -38,11 +39,22 @@ def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url
         "refunded": str(verdict.refunded),
         "refund_pending": str(verdict.refund_pending),
         "flags": list(verdict.flags),
-        "review": list(verdict.review),
+        "review": all_words(verdict.review),
+        "review_codes": [reason.code for reason in verdict.review],
         "decline": decline_of(payment, verdict),
     }
+    if refusal := _refusal(payment, verdict):
+        gateway["refusal"] = refusal
     fields: Document = {"status": verdict.cms_status, "gateway": gateway}
     return fields | ({"transR": verdict.tran_ref} if verdict.tran_ref else {})
+
+
+def _refusal(payment: Payment, verdict: Assessment) -> Document | None:
+    """Return PayTabs' words where they ended the last attempt; earlier versions kept none, and wrote no such member."""
+    refusal = payment.attempts[-1].refusal if payment.attempts else None
+    if refusal is None or verdict.state is not State.ERROR or not (refusal.message or refusal.trace):
+        return None
+    return {"code": refusal.code, "message": refusal.message, "trace": refusal.trace}
 
 
 def shows_page(verdict: Assessment) -> bool:

@@ -14,6 +14,8 @@ from payments.facts import Fact, ReviewRaised, TransactionObserved
 from payments.ledgers import OurLedger, TheirLedger
 from payments.movements import Movement
 from payments.payment import fold
+from payments.reason_kinds import members
+from payments.reasons import Reason, ReasonCode
 
 
 class Standing(StrEnum):
@@ -91,10 +93,13 @@ def _mending(findings: Iterable[Finding], theirs: TheirLedger) -> list[Transacti
 
 
 def _claim(found: Finding) -> ReviewRaised:
-    """Return the case of a finding; the same for as long as both ledgers say the same."""
-    what = "PayTabs does not show it" if found.kind is Kind.ONLY_OURS else "PayTabs' ledger differs"
+    """Return the case of a finding; the same for as long as both ledgers say the same.
+
+    Claims are told apart by their evidence, so the form of it is never changed.
+    """
+    code = ReasonCode.NOT_SHOWN if found.kind is Kind.ONLY_OURS else ReasonCode.LEDGER_DIFFERS
     evidence = f"ours: {in_words(found.ours)}; PayTabs': {in_words(found.theirs)}"
-    return ReviewRaised(reason=f"{_subject(found)}: {what}", evidence=evidence)
+    return ReviewRaised(**members(Reason(code, _subject(found))), evidence=evidence)
 
 
 def _subject(found: Finding) -> str:

@@ -97,7 +97,8 @@ def _refused(leg: Leg, payment: Payment) -> Decline:
         for one in payment.attempts
         if (one.operation_id, one.cart_id) == (leg.operation_id, leg.cart_id) and one.status is AttemptStatus.REFUSED
     ]
-    return of_error(mine[-1].error_code if mine else None)
+    refusal = mine[-1].refusal if mine else None
+    return of_error(refusal.code if refusal else None)
 
 
 def _is_of(one: Movement, leg: Leg, movements: tuple[Movement, ...]) -> bool:

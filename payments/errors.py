@@ -1,5 +1,7 @@
 """What can go wrong in the life of a payment, in its own words."""
 
+from enum import StrEnum
+
 from paytabs.answers import PARKED, Answer
 
 
@@ -41,18 +43,27 @@ class DeliveryLost(PaymentsError):
         return f"delivery {self.delivery_id} is no longer held under fence {self.fence}"
 
 
+class Refusal(StrEnum):
+    """Why a request is refused, for programs: `InvalidArgument.code`; a code keeps its meaning for ever."""
+
+    PAYMENT_UNKNOWN = "payment_unknown"
+    CALLBACK_NOT_PUBLIC = "callback_not_public"
+
+
 class InvalidArgument(PaymentsError, ValueError):
     """Raised when a caller asked for something that cannot be done as asked; asking again cannot help.
 
     Attributes:
         field: The argument or document field at fault.
         expected: What would have been accepted.
+        code: Why, as one of `Refusal`, for programs; the words may change, the code does not.
     """
 
-    def __init__(self, field: str, expected: str) -> None:
+    def __init__(self, field: str, expected: str, code: str | None = None) -> None:
         self.field = field
         self.expected = expected
-        super().__init__(field, expected)
+        self.code = code
+        super().__init__(field, expected, *([code] if code else []))
 
     def __str__(self) -> str:
         return f"{self.field}: expected {self.expected}"

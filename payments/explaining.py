@@ -12,8 +12,10 @@ from typing import Any
 from pymongo.collection import Collection
 
 from payments.audit_entries import AuditEntries
+from payments.cases import Case
 from payments.events import Event, timestamp
 from payments.operations import Operation, OperationsLedger
+from payments.reason_kinds import words
 from payments.review import ReviewDesk
 from payments.store import PaymentStore
 from payments.story import decided_by, learnt, verdicts
@@ -53,7 +55,7 @@ class Explainer:
             "payment_id": payment_id,
             "decided_by": decided_by(history, found),
             "events": [_event(event, verdict.state, deliveries) for event, verdict in zip(history, found, strict=True)],
-            "reviews": [asdict(case) for case in self._parts.review.cases(payment_id)],
+            "reviews": [_case(case) for case in self._parts.review.cases(payment_id)],
             "operations": [_operation(row) for row in self._parts.ledger.of_payment(payment_id)],
             "deliveries": deliveries,
             "reactions": [_reaction(row) for row in reactions],
@@ -79,6 +81,10 @@ class Explainer:
         if verify_body(body, signature, self._parts.keys):
             return "verified when it came, and again now"
         return "verified when it came; not by the keys that are set here"
+
+
+def _case(case: Case) -> dict[str, Any]:
+    return {**asdict(case), "code": case.reason.code, "reason": words(case.reason)}
 
 
 def _event(event: Event, state: str, deliveries: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -5,9 +5,11 @@ and references only: no personal data and no raw bodies. Amounts are decimal tex
 canonical bytes are hashed. What may change about a fact, and how, stands in `payments/upcasting.py`.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, ClassVar, Self
+
+from payments.reasons import Reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +138,7 @@ class InvoiceOpened(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptNotSent(Fact):
-    """The call provably did not happen (no byte of the request was written); the operation is to be sent again.
+    """The call provably did not happen, or was refused for a key that is in doubt; the operation is to be sent again.
 
     Written by `booking`. Carries the `operation_id`, the `cart_id`, and why in a machine word: `detail`.
     """
@@ -148,16 +150,19 @@ class AttemptNotSent(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptRefused(Fact):
-    """PayTabs answered with a listed error: the request was not executed.
+    """PayTabs answered with an error that ends the request: it was not executed, or made a page that nobody holds.
 
-    Written by `booking`. Carries the `operation_id`, the `cart_id`, PayTabs' error `code`, and the same as a machine
-    word: `detail`.
+    Written by `booking`. Carries the `operation_id`, the `cart_id`, PayTabs' error `code`, the same as a machine word
+    (`detail`), and for operators what PayTabs said with it, without anything about people: its `message`, and the
+    `trace` under which PayTabs finds the call.
     """
 
     operation_id: str
     cart_id: str
     code: int
     detail: str
+    message: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,22 +170,25 @@ class OutcomeUnknown(Fact):
     """Whether PayTabs executed the request is not known; it is reconciled by query.
 
     Written by `booking` when the answer does not say, and by `reconcile` when a worker was lost over the call. Carries
-    the `operation_id`, the `cart_id`, why in a machine word (`detail`), and the error `code` that came with it, known
-    to us or not.
+    the `operation_id`, the `cart_id`, why in a machine word (`detail`), the error `code` that came with it, known to us
+    or not, and its `message` and `trace` as in `AttemptRefused`.
     """
 
     operation_id: str
     cart_id: str
     detail: str
     code: int | None = None
+    message: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CartRetired(Fact):
     """A cart whose page nobody holds was given up; it is watched for a day.
 
-    Written by `reconcile` before the operation is sent again, and by `invoicing` when an invoice was cancelled. Carries
-    the `operation_id`, the `cart_id`, and why in a machine word: `reason`.
+    Written by `reconcile` before the operation is sent again, by `invoicing` when an invoice was cancelled, and by
+    `booking` when PayTabs' answer cannot be taken. Carries the `operation_id`, the `cart_id`, and why in a machine
+    word: `reason`.
     """
 
     operation_id: str
@@ -227,28 +235,51 @@ class TransactionObserved(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewRaised(Fact):
+class CaseFact(Fact):
+    """A fact about a case for a human: which reason it has, by `code`, `subject` and `params` (see `reasons`).
+
+    `reason` are the words of it when it was written, for whoever reads the event itself; they decide nothing.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+
+    code: str
+    subject: str = ""
+    params: tuple[str, ...] = ()
+    reason: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", tuple(self.params))  # stored as a list
+
+    @property
+    def case(self) -> Reason:
+        """Return the reason that the fact is about."""
+        return Reason(self.code, self.subject, self.params)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewRaised(CaseFact):
     """Something claimed of the payment needs a human; the claim itself was not applied.
 
     Written by `notices` about a notice that contradicts the payment, by `reconcile` about an operation of which nothing
-    was found, and by `adoption`. Carries the `reason`, one of our own sentences; the `evidence`, references and status
-    letters; and the inbox row it came in, `delivery_id`.
+    was found, by `booking` about an answer that cannot be taken, by `corrections`, and by `adoption`. Carries the
+    reason by `code`, `subject` and `params`, with its words of that time in `reason`; the `evidence`, references and
+    status letters; and the inbox row it came in, `delivery_id`.
     """
 
-    reason: str
     evidence: str
     delivery_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewSettled(Fact):
+class ReviewSettled(CaseFact):
     """A human looked at a case and closed it.
 
-    Written by `review`. Carries the case's `reason`, the operator's `note`, which must name nobody but staff, `by` whom
-    it was closed, and, where an operation in doubt is declared not to have happened, its `operation_id`.
+    Written by `review`. Carries the reason as `ReviewRaised` does (`code`, `subject`, `params`, `reason`), the
+    operator's `note`, which must name nobody but staff, `by` whom it was closed, and, where an operation in doubt is
+    declared not to have happened, its `operation_id`.
     """
 
-    reason: str
     note: str
     by: str
     operation_id: str | None = None
@@ -333,5 +364,7 @@ def _members(kind: type[Fact]) -> frozenset[str]:
     return frozenset(field.name for field in fields(kind))
 
 
-#: Every fact that may stand in `payment_events`, by its type name. `Milestone` itself is only what they have in common.
-FACTS: dict[str, type[Fact]] = {name: kind for name, kind in _all_kinds(Fact).items() if kind is not Milestone}
+#: Every fact that may stand in `payment_events`, by its type name; without what some only have in common.
+FACTS: dict[str, type[Fact]] = {
+    name: kind for name, kind in _all_kinds(Fact).items() if kind not in (Milestone, CaseFact)
+}

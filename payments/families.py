@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from payments.movements import FAILED, FOLLOW_UPS, Movement
 from payments.payment import Attempt
+from payments.reasons import Reason, ReasonCode
 
 #: Transactions that settle an original which was only pending, were it but for its whole amount.
 SETTLING = frozenset({"sale", "auth", "capture", "payment request"})
@@ -28,7 +29,7 @@ class Families:
     roots: dict[str, Movement] = field(default_factory=dict)
     children: dict[str, list[Movement]] = field(default_factory=dict)
     parked: set[str] = field(default_factory=set)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Reason] = field(default_factory=list)
 
     def below(self, tran_ref: str) -> list[Movement]:
         """Return what acted on an original."""
@@ -70,7 +71,7 @@ def sort_out(movements: Mapping[str, Movement], attempts: tuple[Attempt, ...], w
         chain = _chain(movement, movements, roots)
         top = chain[-1].previous or ""
         if top in {one.tran_ref for one in chain}:
-            families.problems.append(f"{movement.tran_ref}: previous references run in a circle")
+            families.problems.append(Reason(ReasonCode.CIRCULAR, movement.tran_ref))
             families.parked.add(movement.tran_ref)
             continue
         root = roots.get(top)

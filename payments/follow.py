@@ -4,7 +4,7 @@ A charge or a page follows its leg; a capture, void, release or refund what PayT
 the payment as a whole came to.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from payments.assessment import Assessment
@@ -13,6 +13,7 @@ from payments.ladder import next_look, next_step
 from payments.movements import FAILED, RANK, Movement
 from payments.operations import Operation, OperationsLedger, Status
 from payments.payment import FAILED_STATES, OPEN, State
+from payments.reasons import Reason
 from payments.requesting import CHARGE_KINDS, FOLLOW_UP_KINDS
 from payments.store import Change
 
@@ -113,13 +114,13 @@ def _may_move(row: Operation) -> bool:
     return row.open or bool(row.due_at) or (row.status is Status.REFUSED and row.kind not in FOLLOW_UP_KINDS)
 
 
-def follow_up_status(seen: Movement, review: Sequence[str]) -> tuple[Status, bool]:
+def follow_up_status(seen: Movement, review: Iterable[Reason]) -> tuple[Status, bool]:
     """Return what a follow-up has come to, and whether it keeps others from beginning.
 
     A refund that waits for an approval does not: what it may take is set aside.
     """
     if seen.status == "A":
-        differs = any(reason.startswith(f"{seen.tran_ref}:") for reason in review)
+        differs = any(reason.subject == seen.tran_ref for reason in review)
         return (Status.REVIEW if differs else Status.SUCCEEDED), False
     if seen.status in FAILED:
         return Status.REFUSED, False

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from payments.movements import FREEING, Movement
 from payments.payment import FollowUp
+from payments.reasons import Reason, ReasonCode
 
 #: What PayTabs may call a follow-up that was asked for.
 CALLED: Mapping[str, frozenset[str]] = {
@@ -58,21 +59,23 @@ def refunds_in_flight(movements: Mapping[str, Movement], follow_ups: Sequence[Fo
     return {one.cart_id: _pending(one) for one in sent if one.cart_id not in heard}
 
 
-def differences(movement: Movement, follow_ups: Sequence[FollowUp], movements: Mapping[str, Movement]) -> Iterable[str]:
+def differences(
+    movement: Movement, follow_ups: Sequence[FollowUp], movements: Mapping[str, Movement]
+) -> Iterable[Reason]:
     """Name every way in which a transaction differs from the follow-up it answers; it may act on an earlier answer."""
     asked = answered(movement, follow_ups, movements)
     if asked is None or movement.tran_ref == asked.tran_ref:
         return
     ref = movement.tran_ref
     if movement.kind not in CALLED[asked.action]:
-        yield f"{ref}: a {movement.kind} where a {asked.action} was asked"
+        yield Reason(ReasonCode.KIND_DIFFERS, ref, (movement.kind, asked.action))
     above = movements.get(movement.previous or "")
     if movement.previous != asked.tran_ref and not (above and asked.cart_id in above.carts):
-        yield f"{ref}: acts on another transaction than the {asked.action} named"
+        yield Reason(ReasonCode.ACTS_ON_ANOTHER, ref, (asked.action,))
     if movement.status in ("A", "H", "P") and asked.action in ("capture", "refund") and asked.given_up:
-        yield f"{ref}: a {asked.action} that was given up and happened all the same"
+        yield Reason(ReasonCode.GIVEN_UP_HAPPENED, ref, (asked.action,))
     if movement.status in ("A", "H", "P") and movement.amount != asked.amount:
-        yield f"{ref}: amount differs from the {asked.action}'s"
+        yield Reason(ReasonCode.AMOUNT_DIFFERS, ref, (asked.action,))
 
 
 def _pending(sent: FollowUp) -> Movement:

@@ -11,6 +11,7 @@ from typing import Any
 from payments.families import SETTLING, Families, attempt_of
 from payments.movements import FAILED, FREEING, ZERO, Movement
 from payments.payment import FAILED_STATES, OPEN, Attempt, AttemptStatus, State
+from payments.reasons import Reason, ReasonCode
 from payments.values import value
 
 _FAILED_STATE = {"D": State.DECLINED, "E": State.ERROR, "C": State.CANCELLED, "X": State.EXPIRED}
@@ -47,7 +48,7 @@ class Leg:
     refunded: Decimal = ZERO
     refund_pending: Decimal = ZERO
     flags: frozenset[str] = frozenset()
-    problems: tuple[str, ...] = ()
+    problems: tuple[Reason, ...] = ()
     refundable: tuple[tuple[str, Decimal], ...] = ()
     cart_id: str | None = None
     overridden: bool = False
@@ -127,7 +128,7 @@ def _settled(tran_ref: str, below: Sequence[Movement], otherwise: Leg) -> Leg:
     kind = "sale" if won[0].kind == "capture" else won[0].kind
     total = sum([child.amount for child in won], ZERO)
     leg = _money(replace(won[0], kind=kind, amount=total), [child for child in below if child not in won])
-    twice = (f"{tran_ref}: settled more than once",) if len(won) > 1 else ()
+    twice = (Reason(ReasonCode.SETTLED_TWICE, tran_ref),) if len(won) > 1 else ()
     late = frozenset({"late_success"}) if otherwise.state in FAILED_STATES else frozenset()
     return _but(leg, flags=leg.flags | late, problems=(*leg.problems, *twice))
 
@@ -141,9 +142,9 @@ def _unsettled(tran_ref: str, settling: Sequence[Movement], otherwise: Leg) -> L
     return _but(otherwise, tran_ref=tran_ref)
 
 
-def _unearned(tran_ref: str, below: Sequence[Movement]) -> tuple[str, ...]:
+def _unearned(tran_ref: str, below: Sequence[Movement]) -> tuple[Reason, ...]:
     given = any(child.kind == "refund" and child.succeeded for child in below)
-    return (f"{tran_ref}: refunded although it failed",) if given else ()
+    return (Reason(ReasonCode.REFUNDED_THOUGH_FAILED, tran_ref),) if given else ()
 
 
 def _money(root: Movement, below: Sequence[Movement]) -> Leg:
@@ -234,11 +235,12 @@ def _money_state(root: Movement, leg: Leg) -> State:
     return State.REFUNDED if leg.refunded >= leg.captured else State.PART_REFUNDED
 
 
-def _breaches(leg: Leg, below: Sequence[Movement]) -> Iterable[str]:
+def _breaches(leg: Leg, below: Sequence[Movement]) -> Iterable[Reason]:
+    ref = str(leg.tran_ref)
     if leg.captured + leg.released > leg.authorised:
-        yield f"{leg.tran_ref}: captured and released exceed authorised"
+        yield Reason(ReasonCode.CAPTURES_EXCEED, ref)
     if leg.refunded + leg.refund_pending > leg.captured:
-        yield f"{leg.tran_ref}: refunds exceed captured"
+        yield Reason(ReasonCode.REFUNDS_EXCEED, ref)
     for child in below:
         if child.kind in ("capture", "sale") and child.status == "V":
-            yield f"{child.tran_ref}: a capture was undone; whether its hold stands is not known"
+            yield Reason(ReasonCode.CAPTURE_UNDONE, child.tran_ref)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from payments.facts import TransactionObserved
+from payments.reasons import Reason, ReasonCode
 from payments.values import named_value
 
 #: P < H < C, X, D, E < A < V.
@@ -60,7 +61,7 @@ class Movement:
     profiles: frozenset[int]
     occurred_at: str
     expired_at: str
-    problems: tuple[str, ...]
+    problems: tuple[Reason, ...]
 
     @property
     def succeeded(self) -> bool:
@@ -126,7 +127,7 @@ def said_once(one: TransactionObserved) -> Movement:
         amounts = []
     status = one.status if known else "?"
     previous = [one.previous_tran_ref] if one.previous_tran_ref else []
-    problems = (*_contradictions([one], previous), *_amount_problems(one.tran_type, status, amounts))
+    problems = (*_contradictions([one], previous), *_amount_problems(one.tran_ref, one.tran_type, status, amounts))
     at = one.occurred_at or ""
     return Movement(
         tran_ref=one.tran_ref,
@@ -140,7 +141,7 @@ def said_once(one: TransactionObserved) -> Movement:
         profiles=frozenset(() if one.profile_id is None else [one.profile_id]),
         occurred_at=at if one.status == "A" else "",
         expired_at=at if one.status == "X" else "",
-        problems=tuple([f"{one.tran_ref}: {problem}" for problem in problems]),
+        problems=problems,
     )
 
 
@@ -154,7 +155,7 @@ def said_of(observations: Iterable[TransactionObserved]) -> Movement:
     previous = sorted({one.previous_tran_ref for one in seen if one.previous_tran_ref})
     amounts = _amounts(ranked, status)
     kind = _kind(seen, standing)
-    problems = (*_contradictions(seen, previous), *_amount_problems(kind, status, amounts))
+    problems = (*_contradictions(seen, previous), *_amount_problems(tran_ref, kind, status, amounts))
     return Movement(
         tran_ref=tran_ref,
         previous=previous[-1] if previous else None,
@@ -167,7 +168,7 @@ def said_of(observations: Iterable[TransactionObserved]) -> Movement:
         profiles=frozenset([one.profile_id for one in seen if one.profile_id is not None]),
         occurred_at=max([one.occurred_at or "" for one in ranked if one.status == "A"], default=""),
         expired_at=max([one.occurred_at or "" for one in ranked if one.status == "X"], default=""),
-        problems=tuple([f"{tran_ref}: {problem}" for problem in problems]),
+        problems=problems,
     )
 
 
@@ -204,28 +205,28 @@ def _kind(seen: Sequence[TransactionObserved], standing: TransactionObserved) ->
     return standing.tran_type or max(types, default="")
 
 
-def _contradictions(seen: Sequence[TransactionObserved], previous: Sequence[str]) -> Iterable[str]:
-    types = {one.tran_type for one in seen if one.tran_type}
+def _contradictions(seen: Sequence[TransactionObserved], previous: Sequence[str]) -> Iterable[Reason]:
+    ref, types = seen[0].tran_ref, {one.tran_type for one in seen if one.tran_type}
     if len(previous) > 1:
-        yield "contradicting previous references"
+        yield Reason(ReasonCode.CONTRADICTING_PREVIOUS, ref)
     if not types:
-        yield "transaction type missing"
+        yield Reason(ReasonCode.TYPE_MISSING, ref)
     if unknown := sorted(types - FOLLOW_UPS - ORIGINALS):
-        yield f"unknown transaction type {unknown[0]!r}"
+        yield Reason(ReasonCode.TYPE_UNKNOWN, ref, (repr(unknown[0]),))
     elif len(types) > 1 and not any(types <= family for family in _SAME_KIND):
-        yield "contradicting transaction types"
+        yield Reason(ReasonCode.CONTRADICTING_TYPES, ref)
     if odd := sorted({one.status for one in seen} - RANK.keys()):
-        yield f"unknown status {odd[0]!r}"
+        yield Reason(ReasonCode.STATUS_UNKNOWN, ref, (repr(odd[0]),))
 
 
-def _amount_problems(kind: str, status: str, amounts: Sequence[Decimal]) -> Iterable[str]:
+def _amount_problems(ref: str, kind: str, status: str, amounts: Sequence[Decimal]) -> Iterable[Reason]:
     if amounts and amounts[0] < ZERO:
-        yield "amount below zero"
+        yield Reason(ReasonCode.AMOUNT_BELOW_ZERO, ref)
     if status not in ("A", "H") or kind in MOVES_NOTHING:
         return
     if len(amounts) > 1:
-        yield "contradicting amounts"
+        yield Reason(ReasonCode.CONTRADICTING_AMOUNTS, ref)
     if not any(amounts):
-        yield "amount missing"
+        yield Reason(ReasonCode.AMOUNT_MISSING, ref)
     if kind == "payment request":
-        yield "a payment request cannot be authorised itself"
+        yield Reason(ReasonCode.REQUEST_AUTHORISED, ref)

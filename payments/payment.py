@@ -13,6 +13,7 @@ from typing import Any
 
 from payments import facts
 from payments.facts import Fact
+from payments.reasons import Reason
 from payments.values import value
 
 
@@ -84,7 +85,7 @@ _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
 
 @value
 class Attempt:
-    """One try at the payment under its own cart; `error_code` is the one with which PayTabs refused its request."""
+    """One try at the payment under its own cart; `refusal` is what PayTabs answered where it refused the request."""
 
     operation_id: str
     cart_id: str | None
@@ -93,7 +94,7 @@ class Attempt:
     currency: str
     status: AttemptStatus
     tran_ref: str | None = None
-    error_code: int | None = None
+    refusal: facts.AttemptRefused | None = None
 
 
 @value
@@ -139,7 +140,7 @@ class Payment:
     observations: frozenset[facts.TransactionObserved] = frozenset()
     claims: tuple[facts.ReviewRaised, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
-    settled: frozenset[str | facts.ReviewRaised] = frozenset()
+    settled: frozenset[Reason | facts.ReviewRaised] = frozenset()
 
     @property
     def open_claims(self) -> tuple[facts.ReviewRaised, ...]:
@@ -211,11 +212,8 @@ class _Draft:
         self._update(fact.cart_id, AttemptStatus.OPEN, fact.tran_ref)
 
     def end_sending(self, fact: _Sending) -> None:
-        self._update(fact.cart_id, _SENDING_STATUS[type(fact)])
-        if isinstance(fact, facts.AttemptRefused):
-            self.attempts = [
-                replace(one, error_code=fact.code) if one.cart_id == fact.cart_id else one for one in self.attempts
-            ]
+        refusal = fact if isinstance(fact, facts.AttemptRefused) else None
+        self._update(fact.cart_id, _SENDING_STATUS[type(fact)], refusal=refusal)
 
     def override(self, fact: facts.PageOverridden) -> None:
         """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
@@ -231,18 +229,22 @@ class _Draft:
 
     def settle(self, fact: facts.ReviewSettled) -> None:
         """Close a case: its claims, the reason wherever it is judged anew, and the operation it is about."""
-        self.settled |= {claim for claim in self.claims if claim.reason == fact.reason} | {fact.reason}
+        self.settled |= {claim for claim in self.claims if claim.case == fact.case} | {fact.case}
         sends: tuple[Attempt | FollowUp, ...] = (*self.attempts, *self.follow_ups)
         for send in sends:
             about = fact.operation_id and send.operation_id == fact.operation_id
             if about and send.status in IN_DOUBT and send.cart_id:
                 self._update(send.cart_id, AttemptStatus.RETIRED)
 
-    def _update(self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None) -> None:
+    def _update(
+        self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None,
+        refusal: facts.AttemptRefused | None = None,
+    ) -> None:  # fmt: skip
         for place, attempt in enumerate(self.attempts):
             if attempt.cart_id == cart_id:
                 kept = attempt.status if attempt.status in _GIVEN_UP else status
-                known = vars(attempt) | {"status": kept, "tran_ref": tran_ref or attempt.tran_ref}
+                told = {"tran_ref": tran_ref or attempt.tran_ref, "refusal": refusal}
+                known = vars(attempt) | {"status": kept, **told}
                 self.attempts[place] = Attempt(**known)
         for place, follow_up in enumerate(self.follow_ups):
             if follow_up.cart_id == cart_id and follow_up.status not in _GIVEN_UP:

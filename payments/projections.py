@@ -15,6 +15,7 @@ from pymongo.database import Database
 from payments.cms_fields import cms_fields, shows_page
 from payments.operations import OperationsLedger
 from payments.payment import LIVE, State
+from payments.reason_kinds import all_words
 from payments.store import Change
 
 Document = dict[str, Any]
@@ -84,7 +85,7 @@ class ProjectToCms:
     def _alert_on_review(self, change: Change) -> None:
         """Keep the alert open exactly while there is something to review, naming all of it."""
         before, after = set(change.before.review), set(change.after.review)
-        left = "; ".join(change.after.review)
+        left = "; ".join(all_words(change.after.review))
         if after - before:
             self._raise(REVIEW_ALERT, left, change)
         elif after != before:

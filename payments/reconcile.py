@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from payments import facts
 from payments.assessment import assess
+from payments.cases import in_doubt
 from payments.events import Context
 from payments.gateway import Gateway
 from payments.ladder import LADDERS, POLLING, SETTLING, is_overdue, may_resend, next_look, next_step, next_try
@@ -18,11 +19,10 @@ from payments.operations import Operation, OperationsLedger, Status
 from payments.payment import State
 from payments.projections import RaiseAlert
 from payments.questions import Question, questions, what_undid
+from payments.reason_kinds import members
 from payments.requesting import FOLLOW_UP_KINDS
-from payments.review import in_doubt
 from payments.store import Change, Clock, PaymentStore
 from paytabs.answers import PARKED
-from paytabs.errors import LISTED_CODES
 from paytabs.responses import Answer, Outcome
 
 #: PayTabs is given so much longer to answer at all before operators are told of what nobody could find out.
@@ -102,11 +102,7 @@ class Reconciler:
 
     def _query(self, question: Question, context: Context) -> Answer:
         ask = self._gateway.query_tran if question.by == "tran_ref" else self._gateway.query_cart
-        answer = ask(question.value, correlation_id=context.correlation_id)
-        known = LISTED_CODES.get(answer.error_code or 0)
-        if known and known.configuration_fault:
-            self._alert("gateway_configuration", str(known.code), known.meaning)
-        return answer
+        return ask(question.value, correlation_id=context.correlation_id)
 
     def _apply_what_is_said(self, row: Operation, answers: list[Answer], context: Context) -> None:
         """Apply the answers there are; what was not answered is asked again on the next step."""
@@ -161,7 +157,7 @@ class Reconciler:
             return
         changes = {"status": Status.REVIEW, "due_at": next_step(row.poll_from, change.now), "error": "nothing_found"}
         if self._ledger.settle(row, row.cart_id or "", change.now, changes, change.session):
-            change.record(facts.ReviewRaised(reason=in_doubt(row), evidence=evidence))
+            change.record(facts.ReviewRaised(**members(in_doubt(row)), evidence=evidence))
 
     def _lost(self, row: Operation, change: Change, asked_at: datetime) -> str | None:
         """Return why an unknown send may be followed by one under a new cart, or None while it may not.

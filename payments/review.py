@@ -15,6 +15,8 @@ from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.ladder import SETTLING, next_look
 from payments.operations import Operation, OperationsLedger, Status
+from payments.reason_kinds import all_words, members
+from payments.reasons import Reason
 from payments.store import Change, PaymentStore
 
 __all__ = ["Case", "ReviewDesk", "cases", "decider", "in_doubt", "said"]
@@ -33,7 +35,7 @@ class ReviewDesk:
         payment = self.store.payment(payment_id)
         return cases(payment_id, payment, assess(payment), self.ledger.of_payment(payment_id))
 
-    def settle(self, payment_id: str, reason: str, note: str, context: Context) -> None:
+    def settle(self, payment_id: str, reason: Reason, note: str, context: Context) -> None:
         """Close a case that needs nothing further, or of which something else was done.
 
         Raises:
@@ -46,8 +48,8 @@ class ReviewDesk:
             if row and row.status is Status.REVIEW and in_doubt(row) == reason:
                 raise InvalidArgument("reason", f"a case whose operation has ended; {row.operation_id} is in doubt")
             if reason not in change.before.review:
-                raise InvalidArgument("reason", f"one of the payment's open cases: {list(change.before.review)}")
-            change.record(facts.ReviewSettled(reason=reason, note=why, by=by))
+                raise InvalidArgument("reason", f"one of the payment's open cases: {all_words(change.before.review)}")
+            change.record(facts.ReviewSettled(**members(reason), note=why, by=by))
 
         self.store.change(payment_id, context, work)
 
@@ -66,7 +68,8 @@ class ReviewDesk:
             if stored is None or not stored.open or stored.status not in (Status.REVIEW, Status.UNKNOWN):
                 raise InvalidArgument("operation_id", f"an operation in doubt; {operation_id} is not, or not any more")
             self._require_past(stored, change.now)
-            change.record(facts.ReviewSettled(reason=in_doubt(stored), note=why, by=by, operation_id=operation_id))
+            about = members(in_doubt(stored))
+            change.record(facts.ReviewSettled(**about, note=why, by=by, operation_id=operation_id))
             self.ledger.give_up(stored, f"settled by {by}: {why}", change.now, change.session)
             given_up = self.ledger.get(operation_id, change.session)
             if given_up:

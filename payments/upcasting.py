@@ -17,14 +17,24 @@ from typing import Any
 
 from payments.errors import EventUnreadable
 from payments.facts import FACTS, Fact
+from payments.reasons_before import read_sentence
 
 Data = dict[str, Any]
 
 #: Makes a fact's data of one version from a copy of its data of the version before.
 Upcaster = Callable[[Data], Data]
 
-#: The steps, by the fact's type and the version from which each leads to the next. Every fact is in its first version.
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = MappingProxyType({})
+
+def _coded(data: Data) -> Data:
+    """Read the sentence that stood for a reason into its code, subject and parameters."""
+    code, subject, params = read_sentence(data["reason"])
+    return {**data, "code": code, "subject": subject, "params": params}
+
+
+#: The steps, by the fact's type and the version from which each leads to the next.
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = MappingProxyType(
+    {("ReviewRaised", 1): _coded, ("ReviewSettled", 1): _coded}
+)
 
 
 @dataclass(frozen=True)

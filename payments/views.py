@@ -9,6 +9,7 @@ from payments.declines import decline_of
 from payments.events import Event, envelope
 from payments.operations import Operation, Status
 from payments.payment import Payment, State, fold
+from payments.reason_kinds import all_words
 
 #: Rows whose error says why PayTabs never made the page; what a payer's bank said is the state's to tell.
 _UNSENT = frozenset({Status.REFUSED, Status.FAILED})
@@ -33,13 +34,15 @@ class PaymentView:
     refund_pending: str
     flags: tuple[str, ...]
     review: tuple[str, ...]
+    review_codes: tuple[str, ...]
     error: str | None
     version: int
     decline: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {**self.__dict__, "flags": list(self.flags), "review": list(self.review)}
+        lists = {"flags": self.flags, "review": self.review, "review_codes": self.review_codes}
+        return {**self.__dict__, **{name: list(values) for name, values in lists.items()}}
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def view_untouched(cms: CmsPayment) -> PaymentView:
     return PaymentView(
         payment_id=cms.payment_id, state=State.NEW, status="pending", amount=str(cms.amount), currency=cms.currency,
         tran_ref=cms.tran_ref, redirect_url=None, operation_id=None, authorised="0", captured="0", released="0",
-        refunded="0", refund_pending="0", flags=(), review=(), error=None, version=0,
+        refunded="0", refund_pending="0", flags=(), review=(), review_codes=(), error=None, version=0,
     )  # fmt: skip
 
 
@@ -120,7 +123,8 @@ def _view(payment_id: str, payment: Payment, verdict: Assessment, row: Operation
         refunded=str(verdict.refunded),
         refund_pending=str(verdict.refund_pending),
         flags=verdict.flags,
-        review=verdict.review,
+        review=tuple(all_words(verdict.review)),
+        review_codes=tuple(reason.code for reason in verdict.review),
         error=row.error if row and row.status in _UNSENT else None,
         version=version,
         decline=decline_of(payment, verdict),

@@ -155,7 +155,7 @@ def the_one(world: World, beginning: str) -> Case:
     Raises:
         CaseUnusable: there is none, or more than one.
     """
-    found = [case for case in open_cases(world) if case.case_id.startswith(beginning)]
+    found = [case for case in open_cases(world) if case.answers_to(beginning)]
     if len(found) != 1:
         raise CaseUnusable(beginning, "several ids begin so" if found else "there is no open case of that id")
     return found[0]

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from payments.case_kinds import kind_of
 from payments.cases import Case
 from payments.operations import Operation
+from payments.reason_kinds import REASON_KINDS, words
 from workers.cli_review_steps import steps
 
 #: Facts that say what a human decided.
@@ -28,12 +28,13 @@ _UNLISTED = "a kind of case that this version does not know"
 
 def plain(case: Case, rows: Sequence[Operation], by: str) -> dict[str, Any]:
     """Write a case as JSON has it."""
-    kind = kind_of(case.reason)
+    kind = REASON_KINDS.get(case.reason.code)
     about = next((row for row in rows if _is_about(case, row)), None)
     return {
         "case_id": case.case_id,
         "payment_id": case.payment_id,
-        "reason": case.reason,
+        "code": case.reason.code,
+        "reason": words(case.reason),
         "evidence": list(case.evidence),
         "operation": _operation(about) if about else None,
         "means": kind.means if kind else _UNLISTED,

@@ -18,6 +18,7 @@ from payments.payment import FAILED_STATES, fold
 from payments.replay import differences, is_outdated, is_same
 from payments.views import view_payment
 from paytabs.errors import LISTED_CODES, RESPONSE_CODES
+from tests.support.reasons import about
 from tests.unit.payments.stories import CREATED, after, page, seen, sent
 from tests.unit.payments.test_any_order import BEFORE, SAID
 
@@ -127,7 +128,7 @@ STORIES: dict[str, tuple[list[Fact], Said]] = {
     "voided": ([*page("auth"), seen("T1", "auth", "V", code="G1")], None),
     "a case": (
         [*page(), seen("T1", "sale", "D", code="316"),
-         ReviewRaised(reason="a notice with another amount", evidence="T1 sale A", delivery_id="d1")], None,
+         ReviewRaised(**about("a notice with another amount"), evidence="T1 sale A", delivery_id="d1")], None,
     ),
 }  # fmt: skip
 

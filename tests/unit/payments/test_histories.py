@@ -44,7 +44,8 @@ class TestGoldenHistories:
         )
         for name in ("authorised", "captured", "released", "refunded", "refund_pending"):
             assert str(getattr(found, name)) == expected[name], name
-        for name in ("flags", "review", "parked"):
+        assert [reason.key for reason in found.review] == expected["review"]
+        for name in ("flags", "parked"):
             assert list(getattr(found, name)) == expected[name], name
 
     def test_written_again(self, history: Document) -> None:

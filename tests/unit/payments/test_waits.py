@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import inf
 
 import pytest
 from redis.exceptions import RedisError
@@ -49,9 +50,9 @@ class Away:
         raise RedisError
 
 
-def drawn(policy: BackoffPolicy, attempt: int, **bounds: float) -> Callable[[], float]:
+def drawn(policy: BackoffPolicy, attempt: int, at_least: float = 0.0, at_most: float = inf) -> Callable[[], float]:
     """Draw from a policy."""
-    return partial(policy.delay, attempt, **bounds)
+    return partial(policy.delay, attempt, at_least=at_least, at_most=at_most)
 
 
 def booked(answer: Answer) -> Callable[[], float]:

@@ -36,6 +36,8 @@ from payments.facts import (
 )
 from payments.milestones import milestone
 from payments.payment import fold
+from payments.reason_kinds import members
+from payments.reasons import Reason, ReasonCode
 
 Document = dict[str, Any]
 
@@ -87,7 +89,9 @@ def followed(number: int, action: str, amount: str) -> Story:
     return [[send], [seen(number, "A", action, amount, **on)]]
 
 
-DOUBT = "a notice with another amount"
+DOUBT = members(Reason(ReasonCode.NOTICE_AMOUNT))
+NOTHING = members(Reason(ReasonCode.NOTHING_FOUND, "op-2", ("refund",)))
+NOT_TAKEN = members(Reason(ReasonCode.ANSWER_NOT_TAKEN, "nw-2", ("cart_amount",)))
 STORIES: dict[str, Story] = {
     "paid, then refunded in two parts": [
         *page(), [seen(1, "A")], *followed(2, "refund", "15.00"), *followed(3, "refund", "100.00"),
@@ -114,6 +118,16 @@ STORIES: dict[str, Story] = {
         [started(2)], [AttemptRefused(operation_id="op-2", cart_id="nw-2", code=1, detail="code_1")],
         [started(3)], [opened(3)],
     ],
+    "refused, and in doubt, with PayTabs' own words": [
+        [CREATED], [started(1)],
+        [AttemptRefused(operation_id="op-1", cart_id="nw-1", code=240, detail="unlisted_code",
+                        message="Currency not available", trace="PMNT0402.6A745EC2.000668D2")],
+        [started(2)],
+        [OutcomeUnknown(operation_id="op-2", cart_id="nw-2", detail="unlisted_code", code=777, message="العملة غير متاحة",
+                        trace="PMNT0402.6A745EC2.000668D3")],
+        [CartRetired(operation_id="op-2", cart_id="nw-2", reason="answer_not_taken"),
+         ReviewRaised(**NOT_TAKEN, evidence="create_page op-2, trace PMNT0402.6A745EC2.000668D3")],
+    ],
     "nobody knows, before error codes were kept": [
         [CREATED], [started(1)], [OutcomeUnknown(operation_id="op-1", cart_id="nw-1", detail="worker_lost")],
         [CartRetired(operation_id="op-1", cart_id="nw-1", reason="nothing_found")],
@@ -137,20 +151,39 @@ STORIES: dict[str, Story] = {
         ],
     ],
     "doubted and settled": [
-        *page(), [ReviewRaised(reason=DOUBT, evidence="TST260000000001 sale A", delivery_id="ab" * 32)],
-        [ReviewSettled(reason=DOUBT, note="checked in the dashboard: طلب قديم", by="employee/7")], [seen(1, "A")],
+        *page(), [ReviewRaised(**DOUBT, evidence="TST260000000001 sale A", delivery_id="ab" * 32)],
+        [ReviewSettled(**DOUBT, note="checked in the dashboard: طلب قديم", by="employee/7")], [seen(1, "A")],
     ],
     "an operation in doubt, declared not to have happened": [
         *page(), [seen(1, "A")],
         *followed(2, "refund", "15.00")[:1],
         [OutcomeUnknown(operation_id="op-2", cart_id="nw-2", detail="timeout")],
-        [ReviewSettled(reason="refund op-2: nothing found within a day", note="", by="omar", operation_id="op-2")],
+        [ReviewSettled(**NOTHING, note="", by="omar", operation_id="op-2")],
     ],
     "failed at the bank, of nobody's contract": [
         [PaymentCreated(amount="1500", currency="JPY", profile_id=987654)], [started(1, amount="1500", currency="JPY")],
         [opened(1)], [TransactionObserved(tran_ref="TST260000000001", tran_type="sale", status="E", code="400")],
     ],
     "paid twice": [*page(), [seen(1, "X")], [started(2)], [opened(2)], [seen(2, "A"), seen(1, "A")]],
+    "doubted and settled, by code": [
+        *page(), [ReviewRaised(**DOUBT, evidence="TST260000000001 sale A", delivery_id="ab" * 32)],
+        [ReviewSettled(**DOUBT, note="checked in the dashboard", by="employee/7")], [seen(1, "A")],
+    ],
+    "doubted, by code": [
+        *page(), [ReviewRaised(**DOUBT, evidence="TST260000000001 sale A", delivery_id="ab" * 32)],
+        [seen(1, "P", code="600")],
+    ],
+    "paid twice, settled by code": [
+        *page(), [seen(1, "X")], [started(2)], [opened(2)], [seen(2, "A"), seen(1, "A")],
+        [ReviewSettled(**members(Reason(
+            ReasonCode.PAID_TWICE, params=("TST260000000001", "TST260000000002"))), note="by will", by="omar")],
+    ],
+    "a refund in doubt, declared not to have happened, by code": [
+        *page(), [seen(1, "A")],
+        *followed(2, "refund", "15.00")[:1],
+        [ReviewRaised(**NOTHING, evidence="PayTabs shows nothing under cart nw-2")],
+        [ReviewSettled(**NOTHING, note="not there", by="omar", operation_id="op-2")],
+    ],
 }  # fmt: skip
 
 
@@ -173,7 +206,7 @@ def verdict(found: Assessment) -> Document:
     return {
         "state": str(found.state), "status": found.cms_status, "tran_ref": found.tran_ref,
         **{name: str(getattr(found, name)) for name in sums},
-        "flags": list(found.flags), "review": list(found.review), "parked": list(found.parked),
+        "flags": list(found.flags), "review": [reason.key for reason in found.review], "parked": list(found.parked),
     }  # fmt: skip
 
 
