@@ -6,7 +6,7 @@ nothing. `due_at` is when somebody has to look at the row again; the sweep finds
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -136,6 +136,11 @@ class OperationsLedger:
         """Return the payments that an operation in review keeps others out of, the longest standing first."""
         found = self.rows.find(IN_REVIEW, {"payment_id": 1}).sort("updated_at", 1)
         return [str(row["payment_id"]) for row in found]
+
+    def in_doubt(self, kind: str) -> Iterator[Operation]:
+        """Give the operations of a kind of which nobody knows whether PayTabs executed them; each is due some time."""
+        wanted = {"due_at": {"$type": "date"}, "status": Status.UNKNOWN, "kind": kind}
+        yield from map(_read, self.rows.find(wanted))
 
     def by_cart(self, cart_id: str) -> Operation | None:
         """Return the operation that was sent under a cart."""

@@ -131,7 +131,9 @@ def build_world(
     lease = timedelta(seconds=settings.lease_seconds)
     alerts = Alerts(db, clock=clock)
     hot = make_hot(settings, clock)
-    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker)
+    door = gated(
+        settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker
+    )
     ledger = OperationsLedger(db, lease=lease)
     outbox = make_outbox(db, send, lease)
     companions = (
@@ -174,9 +176,10 @@ def build_world(
     )  # fmt: skip
     notices = Notices(
         NoticeParts(
-            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
+            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert,
+            profile_id=settings.paytabs_profile,
         )
-    )
+    )  # fmt: skip
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
