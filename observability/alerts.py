@@ -25,8 +25,11 @@ log = structlog.get_logger(__name__)
 
 Document = dict[str, Any]
 
-#: How long a closed alert is kept; the database forgets it by itself.
+#: How long a closed alert is kept.
 CLOSED_FOR: Final = timedelta(days=90)
+
+#: Alerts that are closed.
+_CLOSED: Final = {"closed_at": {"$type": "date"}}
 
 #: Who closes an alert whose cause can be seen to be gone.
 SYSTEM: Final = "the system"
@@ -55,9 +58,9 @@ class Alerts:
         self._clock = clock
 
     def ensure_indexes(self) -> None:
-        """Create the indexes that list open alerts by name, oldest first, and that forget old closed ones."""
+        """Create the indexes that list open alerts by name, oldest first, and that find old closed ones."""
         self.rows.create_index([("name", 1), ("closed_at", 1), ("opened_at", 1)], name="open")
-        self.rows.create_index("closed_at", name="forgotten", expireAfterSeconds=int(CLOSED_FOR.total_seconds()))
+        self.rows.create_index("closed_at", partialFilterExpression=_CLOSED, name="closed")
 
     def raise_alert(
         self, name: str, key: str, detail: str, session: ClientSession | None = None, *, subject: str = ""
@@ -130,6 +133,11 @@ class Alerts:
 
         with self.rows.database.client.start_session() as session:
             return session.with_transaction(body)
+
+    def forget(self) -> int:
+        """Remove the alerts that were closed long ago, and return how many there were."""
+        old = {"closed_at": {"$type": "date", "$lte": self._clock() - CLOSED_FOR}}
+        return self.rows.delete_many(old).deleted_count
 
     def open_keys(self, name: str) -> list[str]:
         """Return what the open alerts of a name are about, the oldest first."""

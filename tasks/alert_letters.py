@@ -4,13 +4,16 @@ A sweep or `events redeliver` may do what a letter tells of; the letter is then 
 """
 
 import json
+import pkgutil
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any, Final
 
 from celery import current_app
 from pymongo.database import Database
 
+import tasks
 from observability.alerts import SYSTEM
 from observability.dead_letters import DeadLetters, Kind
 from payments.inbox import COLLECTION as INBOX
@@ -37,7 +40,9 @@ DONE_MEANWHILE: Final = "what it was about was done meanwhile"
 
 @cache
 def known_tasks() -> frozenset[str]:
-    """Return the public names of the tasks that this process knows."""
+    """Return the public names of the tasks of this version."""
+    for module in pkgutil.iter_modules(tasks.__path__):
+        import_module(f"tasks.{module.name}")
     return frozenset(name for name in current_app.tasks if not name.startswith("celery."))
 
 

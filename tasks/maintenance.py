@@ -65,10 +65,10 @@ def seal_events(world: World, asked: Arguments, context: Context) -> dict[str, A
 
 @domain_task("maintenance.tend_alerts", Arguments)
 def tend_alerts(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Close the alerts whose cause is gone, and raise the one that nobody has raised."""
+    """Close the alerts whose cause is gone, raise the one that nobody has raised, and forget those of long ago."""
     del asked, context
     tell_of_the_breaker(world)
-    return tend(world)
+    return {**tend(world), "forgotten": world.alerts.forget()}
 
 
 @domain_task("maintenance.redact", Arguments)

@@ -20,7 +20,7 @@ from observability.alerts import Alerts
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_dead_letters import moment
 from workers.cli_enqueue import to_text
-from workers.cli_errors import AlertUnusable
+from workers.cli_errors import AlertUnknown, AlertUnusable
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
 from workers.cli_world import opened_database
@@ -71,7 +71,7 @@ def show(*, alert: str, as_json: bool) -> None:
     with opened_alerts(client_settings(["mongo_uri"])) as kept:
         row = kept.rows.find_one({"_id": alert})
     if row is None:
-        raise AlertUnusable(alert, "no alert is called so")
+        raise AlertUnknown(alert)
     if as_json:
         click.echo(to_text(plain(row)))
     else:
