@@ -1,6 +1,7 @@
 """How alerts are counted, listed, closed and forgotten, and what becomes of those that versions before have left."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import redis
 from config.connections import redis_client
 from observability.alerts import CLOSED_FOR, LATEST
 from observability.dead_letters import Kind
+from payments.audit_entries import ACCEPT
 from payments.overriding import PageOverrides
 from paytabs.breaker_rules import BreakerRules
 from paytabs.responses import parse_notification
@@ -22,6 +24,7 @@ from tests.integration.payments.test_parked import break_gateway
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.notices import notice
 from tests.support.waiting import eventually
+from workers.cli_audit_entry import operator_action
 
 Row = dict[str, Any]
 
@@ -150,6 +153,31 @@ class TestClosing:
             alerts.drop("late_event", "audit_trail", str(about), why="accepted")
         assert alerts.open_keys("late_event") == ["audit_trail"]
         assert alert(stage, "late_event")["latest"] == []
+
+    @pytest.mark.parametrize(
+        ("command", "event", "failure", "left"),
+        [
+            (ACCEPT, "3", None, []),
+            (ACCEPT, "33", None, ["audit_trail"]),
+            ("payment explain", "3", None, ["audit_trail"]),
+            (ACCEPT, "3", KeyboardInterrupt, ["audit_trail"]),
+        ],
+    )
+    def test_accepted(
+        self, stage: Stage, command: str, event: str, failure: type[BaseException] | None, left: list[str]
+    ) -> None:
+        """A late event is dealt with by its own acceptance, and by no other act, of another or one that failed."""
+        payment_id = "65f0c0ffee65f0c0ffee65f0"
+        stage.world.alerts.raise_alert("late_event", "audit_trail", "late", subject=f"{payment_id}-3")
+        given = {"mark": f"{payment_id}-{event} {'a' * 64}", "payment_id": payment_id}
+        with (
+            pytest.raises(failure) if failure else nullcontext(),
+            operator_action(stage.database, command=command, by="omar", reason="seen", arguments=given),
+        ):
+            if failure:
+                raise failure
+        tend(stage.world)
+        assert stage.world.alerts.open_keys("late_event") == left
 
     def test_one_fails(self, stage: Stage) -> None:
         """One alert that cannot be looked at keeps no other open."""
