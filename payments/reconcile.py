@@ -116,7 +116,7 @@ class Reconciler:
         if is_overdue(stored, now - SILENCE):
             # Silence proves nothing, so it ends nothing either: operators are told, and PayTabs is asked on.
             unheard = f"{stored.kind} of payment {row.payment_id}: no query about cart {stored.cart_id} was answered"
-            self._alert("operation_unanswered", row.operation_id, unheard)
+            self._alert("operation_unanswered", row.kind, unheard, subject=row.operation_id)
         if stored.due_at and (parked := parked_seconds(answers)):
             self._ledger.reschedule(stored, now + timedelta(seconds=parked))
         elif stored.due_at:

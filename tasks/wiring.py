@@ -142,7 +142,10 @@ def build_world(
     alerts = Alerts(db, clock=clock)
     hot = make_hot(settings, clock)
     watch = SettingsWatch(db, alerts, clock, breaker_name(settings))
-    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker, hears=watch)
+    door = gated(
+        settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker,
+        hears=watch,
+    )  # fmt: skip
     ledger = OperationsLedger(db, lease=lease)
     outbox = make_outbox(db, send, lease)
     companions = (
@@ -187,9 +190,10 @@ def build_world(
     )  # fmt: skip
     notices = Notices(
         NoticeParts(
-            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
+            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert,
+            profile_id=settings.paytabs_profile,
         )
-    )
+    )  # fmt: skip
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
