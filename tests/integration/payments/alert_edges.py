@@ -64,7 +64,7 @@ def payment_review(stage: Stage, seeded: SeededPayment, _: pytest.MonkeyPatch) -
     """A case, which is settled."""
     stage.notice(stage.paid(seeded), cart_amount="1.00", tran_total="1.00")
     yield
-    stage.world.review.settle(seeded.payment_id, "a notice with another amount", "a test", stage.context())
+    stage.world.review.settle(seeded.payment_id, Reason(ReasonCode.NOTICE_AMOUNT), "a test", stage.context())
     reopened(stage, "payment_review")
 
 
