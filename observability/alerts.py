@@ -13,7 +13,6 @@ from typing import Any, Final, Protocol
 import structlog
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import DuplicateKeyError
 
 from observability.alert_changes import LATEST, absorbing, dropping, raising
 from observability.alert_table import ALERTS
@@ -76,13 +75,8 @@ class Alerts:
             subject: which transaction, letter or document this time; the last ones are listed in the alert.
         """
         change = raising(name, key, detail, subject, self._clock())
-        try:
-            self.rows.update_one({"_id": f"{name}:{key}"}, change, upsert=True, session=session)
-        except DuplicateKeyError:
-            # Two have opened it at once: for the second it is there now. A transaction is begun anew as a whole.
-            if session is not None:
-                raise
-            self.rows.update_one({"_id": f"{name}:{key}"}, change)
+        # Two may open it at once: by its id alone the server makes one of them an update.
+        self.rows.update_one({"_id": f"{name}:{key}"}, change, upsert=True, session=session)
         if session is None:
             self.announce(name, key, detail)
 
