@@ -58,9 +58,9 @@ class TestPolicy:
         assert errors.keys() == {*LISTED_CODES, "any other"}
         for code, row in LISTED_CODES.items():
             assert (errors[code]["meaning"], errors[code]["evidence"]) == (row.meaning, row.evidence)
-        for code, row in errors.items():
+        for code, cells in errors.items():
             for kind in CallKind:
-                said = row[kind.replace("-", "_").replace(" ", "_")]
+                said = cells[kind.replace("-", "_").replace(" ", "_")]
                 number = UNLISTED if code == "any other" else int(code)
                 assert said.startswith(REFUSALS[number, Standing.REFUSING, kind])
                 assert said.endswith(REFUSALS[number, Standing.OTHER, kind])
