@@ -5,6 +5,7 @@ from typing import Any
 
 from sandbox.cards import CardEntry, Result
 from sandbox.identifiers import Mint
+from sandbox.methods import Method
 from sandbox.switchboard import SwitchBoard
 from sandbox.transactions import Transaction
 from sandbox.vault import Vault
@@ -31,7 +32,13 @@ class Charging:
         self._switches = switches
 
     def changes(
-        self, before: Transaction, result: Result, entry: CardEntry | None, *, is_wallet: bool = False
+        self,
+        before: Transaction,
+        result: Result,
+        entry: CardEntry | None,
+        *,
+        is_wallet: bool = False,
+        method: Method | None = None,
     ) -> dict[str, Any]:
         """Tell what changes when a transaction gets its result.
 
@@ -40,6 +47,7 @@ class Charging:
             result: What the card, or the payer, comes to.
             entry: The card, if any.
             is_wallet: Whether less of it is shown.
+            method: The method, where it is no card.
 
         Returns:
             The fields and their values; a token among them is in the vault.
@@ -47,7 +55,7 @@ class Charging:
         cap = self._switches.now.amount_cap
         if cap is not None and result.status in GOOD and before.cart_amount > Decimal(str(cap)):
             result = ABOVE_CAP
-        shown = card_shown(entry) if entry else NO_PAYMENT
+        shown = card_shown(entry) if entry else method.shown if method else NO_PAYMENT
         return {
             "status": result.status,
             "code": result.code or self._fresh_code(result),

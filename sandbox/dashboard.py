@@ -13,13 +13,11 @@ from sandbox.checkout import Checkout
 from sandbox.errors import DeskRefusal, GatewayRefusal, RuleBroken
 from sandbox.holds import Holds
 from sandbox.ledger import Ledger
+from sandbox.lookups import EXPIRED
 from sandbox.refunds import Refunds
 from sandbox.successors import WRONG_STATE, FollowUp, Successors, demand
 from sandbox.switchboard import SwitchBoard
 from sandbox.transactions import Transaction
-
-#: What the sandbox says of an expired transaction.
-EXPIRED: dict[str, Any] = {"status": "X", "code": "355", "message": "Transaction expired"}
 
 
 class Dashboard:
@@ -89,7 +87,7 @@ class Dashboard:
         may = target.status in (None, "P") or is_auth
         demand(may, WRONG_STATE, "Only an open page, something pending or an Auth can expire")
         if target.page_id:
-            self._checkout.page(target.page_id).closed = True
+            self._checkout.close(self._checkout.page(target.page_id))
         if self._switches.now.expiry_reference == "same":
             return self._ledger.change(target.tran_ref, **EXPIRED, tran_total=target.cart_amount)
         return self._successors.add(

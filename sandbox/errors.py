@@ -49,6 +49,14 @@ class PageClosed(DeskRefusal):
         super().__init__(f"the page of {tran_ref} already has its result", 409)
 
 
+class PageEnded(PageClosed):
+    """Raised when a payer acts on a page whose time is over: nothing is charged."""
+
+    def __init__(self, tran_ref: str) -> None:
+        super().__init__(tran_ref)
+        self.message = f"the page of {tran_ref} has ended"
+
+
 class CardFieldError(SandboxError):
     """Raised when the card form cannot be taken as it is; nothing happened to the payment.
 

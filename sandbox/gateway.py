@@ -3,7 +3,6 @@
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +12,6 @@ from sandbox.creation import read_page_order
 from sandbox.duplicates import FOLLOW_UPS
 from sandbox.envelopes import cart_entry, compact, completed_answer, direct_answer, redirect_answer
 from sandbox.errors import GatewayRefusal
-from sandbox.identifiers import utc_now
 from sandbox.ledger import CART_QUERY_LIMIT
 from sandbox.transactions import Transaction
 from sandbox.world import World
@@ -93,7 +91,7 @@ class Gateway:
             if not isinstance(cart_id, str):
                 raise GatewayRefusal(101, "Cart ID is not valid", 400)
             return self._query_cart(cart_id)
-        return self._query_tran(str(tran_ref))
+        return completed_answer(self._world.lookups.by_ref(str(tran_ref)), **self.stamp())
 
     def stamp(self) -> dict[str, Any]:
         """Give what every answer bears: profile, a fresh trace, and how decimals are written."""
@@ -116,22 +114,10 @@ class Gateway:
             return self._world.checkout.open_page(order, instrument)
         return self._world.direct.charge(order, instrument)
 
-    def _query_tran(self, tran_ref: str) -> object:
-        switches = self._world.switches.now
-        moment = utc_now() - timedelta(seconds=switches.query_lag_seconds)
-        found = self._world.ledger.as_of(tran_ref, moment)
-        if found is None or (found.status is None and switches.query_unpaid_page == "error"):
-            raise GatewayRefusal(2, "Transaction not found")
-        return completed_answer(found, **self.stamp())
-
     def _query_cart(self, cart_id: str) -> object:
-        switches = self._world.switches.now
-        moment = utc_now() - timedelta(seconds=switches.query_lag_seconds)
-        found = self._world.ledger.of_cart(cart_id, moment)
-        shown = [one for one in found if one.status is not None or switches.query_cart_shows_unpaid]
-        if not shown and switches.query_unknown == "error":
-            raise GatewayRefusal(2, "Transaction not found")
-        return [cart_entry(one, decimals=switches.decimals) for one in shown[:CART_QUERY_LIMIT]]
+        decimals = self._world.switches.now.decimals
+        found = self._world.lookups.by_cart(cart_id)
+        return [cart_entry(one, decimals=decimals) for one in found[:CART_QUERY_LIMIT]]
 
     def _authenticate(self) -> None:
         key = request.headers.get("Authorization", "")

@@ -6,13 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.cards import INVALID_NUMBER, CardEntry, Result, read_card_form
-from sandbox.creation import PageOrder
+from sandbox.creation import PageOrder, instruments_of
 from sandbox.errors import CardFieldError, GatewayRefusal
 from sandbox.switchboard import SwitchBoard
 from sandbox.vault import StoredCard, Vault
-
-#: The members of which at most one says how to pay; `token_info` counts where it holds a token.
-VARIANTS = ("payment_token", "card_details", "apple_pay_token", "token", "token_info")
 
 #: What may be charged without the payer.
 WITHOUT_PAYER = frozenset(("Sale", "Auth"))
@@ -58,7 +55,7 @@ class Instruments:
             GatewayRefusal: Code 2 for more than one, an unknown or spent token, or another than its `tran_ref`.
         """
         members = order.members
-        given = [name for name in VARIANTS if name in members and (name != "token_info" or "token" in members[name])]
+        given = instruments_of(members)
         if len(given) > 1:
             raise GatewayRefusal(2, f"Only one of {', '.join(given)} is allowed")
         if not given:

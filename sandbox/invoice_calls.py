@@ -11,8 +11,8 @@ from sandbox.creation import read_page_order
 from sandbox.envelopes import invoice_answer
 from sandbox.errors import GatewayRefusal, UnknownTransaction
 from sandbox.gateway import Gateway
+from sandbox.hosted_page import unknown_page
 from sandbox.invoice import Invoice
-from sandbox.page import unknown_page
 from sandbox.world import World
 
 

@@ -1,7 +1,7 @@
 """What becomes of invoices: they wait, are paid on a page or by other means, are cancelled, or expire with time."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.checkout import Checkout
@@ -11,6 +11,7 @@ from sandbox.errors import GatewayRefusal, UnknownTransaction
 from sandbox.identifiers import Mint
 from sandbox.invoice import Invoice, check_payment, read_date
 from sandbox.ledger import Ledger
+from sandbox.lookups import not_found
 from sandbox.switchboard import SwitchBoard
 from sandbox.transactions import Transaction
 
@@ -84,7 +85,7 @@ class Invoices:
         text = str(invoice_id)
         found = self._invoices.get(int(text)) if text.isascii() and text.isdigit() else None
         if found is None:
-            raise GatewayRefusal(2, "Invoice not found")
+            raise not_found(self._switches.now.not_found_code, "Invoice")
         return found
 
     def all(self) -> list[Invoice]:
@@ -123,10 +124,17 @@ class Invoices:
             attempt = self.attempt(invoice)
             is_new = attempt is None or not (attempt.status in WAITING or self._has_open_page(attempt))
             if is_new and self.status(invoice) in PAYABLE:
-                invoice.tran_ref = self._checkout.open_page(invoice.order, invoice_id=invoice.invoice_id).tran_ref
+                page = self._checkout.open_page(invoice.order, invoice_id=invoice.invoice_id, ends_by=invoice.expiry)
+                invoice.tran_ref = page.tran_ref
             if invoice.tran_ref is None:
                 raise UnknownTransaction(str(invoice.invoice_id))
             return invoice.tran_ref
+
+    def age(self, invoice: Invoice, by: timedelta) -> Transaction | None:
+        """Let time pass for one invoice; gives the latest attempt to pay it."""
+        invoice.due = invoice.due and invoice.due - by
+        invoice.expiry = invoice.expiry and invoice.expiry - by
+        return self.attempt(invoice)
 
     def cancel(self, invoice: Invoice) -> None:
         """Cancel it; its page takes no card any more.
@@ -140,7 +148,7 @@ class Invoices:
                 raise GatewayRefusal(2, f"Invoice is {status}")
             attempt = self.attempt(invoice)
             if attempt is not None and attempt.page_id:
-                self._checkout.page(attempt.page_id).closed = True
+                self._checkout.close(self._checkout.page(attempt.page_id))
             invoice.is_cancelled = True
 
     def mark_paid(self, invoice: Invoice, members: Mapping[str, Any]) -> Transaction:

@@ -1,11 +1,13 @@
 """The parts of one sandbox, assembled in one place."""
 
 from collections import deque
+from datetime import timedelta
 from typing import Any
 
 from sandbox.announcer import Announcer, Profile
 from sandbox.charging import Charging
 from sandbox.checkout import Checkout
+from sandbox.clock import Clock
 from sandbox.courier import Courier
 from sandbox.dashboard import Dashboard
 from sandbox.direct import DirectPayments
@@ -17,8 +19,10 @@ from sandbox.identifiers import Mint, utc_now
 from sandbox.instruments import Instruments
 from sandbox.invoices import Invoices
 from sandbox.ledger import Ledger
+from sandbox.lookups import Lookups
 from sandbox.mishaps import Mishaps
 from sandbox.openings import Openings
+from sandbox.passing import Passing
 from sandbox.refunds import Refunds
 from sandbox.successors import Successors
 from sandbox.switchboard import SwitchBoard
@@ -42,6 +46,7 @@ class World:
         """
         self.profile = profile
         self.public_url = public_url
+        self.clock = Clock()
         self.mint = Mint()
         self.switches = SwitchBoard(Switches(ipn_url=ipn_url))
         self.faults = FaultBoard()
@@ -57,9 +62,9 @@ class World:
             mishaps=self.mishaps,
             courier=self.courier,
         )
-        self.duplicates = DuplicateFilter(self.switches, utc_now)
+        self.duplicates = DuplicateFilter(self.switches, self.clock)
         self.vault = Vault(self.mint)
-        self.instruments = Instruments(self.vault, self.switches, utc_now)
+        self.instruments = Instruments(self.vault, self.switches, self.clock)
         openings = Openings(self.mint, utc_now)
         charging = Charging(self.mint, self.vault, self.switches)
         self.checkout = Checkout(
@@ -69,6 +74,10 @@ class World:
             switches=self.switches,
             charging=charging,
             openings=openings,
+            clock=self.clock,
+        )
+        self.lookups = Lookups(
+            ledger=self.ledger, checkout=self.checkout, switches=self.switches, clock=self.clock, now=utc_now
         )
         self.direct = DirectPayments(self.ledger, self.announcer, charging, openings)
         self.invoices = Invoices(
@@ -77,7 +86,16 @@ class World:
             checkout=self.checkout,
             direct=self.direct,
             switches=self.switches,
-            clock=utc_now,
+            clock=self.clock,
+        )
+        self.passing = Passing(
+            clock=self.clock,
+            ledger=self.ledger,
+            checkout=self.checkout,
+            invoices=self.invoices,
+            lookups=self.lookups,
+            announcer=self.announcer,
+            switches=self.switches,
         )
         successors = Successors(self.ledger, self.mint, utc_now)
         holds = Holds(self.ledger, successors, self.switches)
@@ -105,6 +123,7 @@ class World:
     def reset(self) -> None:
         """Forget everything and go back to the first setting."""
         self.switches.reset()
+        self.clock.set_ahead(timedelta(0))
         self.faults.clear()
         self.announcer.clear()
         self.courier.clear()

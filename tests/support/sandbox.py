@@ -122,6 +122,22 @@ class Sandbox:
         """Do what the hosted page's Pay button does."""
         return self._desk("POST", "pay", {"tran_ref": tran_ref, "card": card})
 
+    def choose(self, tran_ref: str, method: str, *, then: str = "approve") -> Any:
+        """Pay by another method than a card: a voucher, or a stay elsewhere that ends with approve, fail or leave."""
+        return self._desk("POST", "pay", {"tran_ref": tran_ref, "method": method, "three_ds": then})
+
+    def visit(self, tran_ref: str) -> Json:
+        """Load the hosted page and do nothing yet; whoever did so before the page's end may finish after it."""
+        return dict(self._desk("POST", "visit", {"tran_ref": tran_ref}))
+
+    def pages(self, **only: str) -> list[Json]:
+        """List every hosted page with its end and its state, all of them or that of one `tran_ref`."""
+        return list(self._desk("GET", "pages", only)["pages"])
+
+    def pass_time(self, *, minutes: float = 0, seconds: float = 0, **only: Any) -> Json:
+        """Let time pass for all that has an end, or for one `tran_ref`'s page or one `invoice_id` alone."""
+        return dict(self._desk("POST", "time", {"minutes": minutes, "seconds": seconds, **only}))
+
     def cancel(self, tran_ref: str) -> Any:
         """Do what the hosted page's Cancel button does."""
         return self._desk("POST", "pay", {"tran_ref": tran_ref, "cancel": True})

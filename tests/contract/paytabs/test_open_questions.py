@@ -1,5 +1,6 @@
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,13 @@ OLD_KEY = "SOLDKEY000-AAAA2222BB-CCCC3333DD"
 TRIED: dict[str, str] = {
     "query_unpaid_page": "test_sandbox",
     "query_cart_shows_unpaid": "test_sandbox",
+    "query_dead_page": "test_page_life",
+    "query_dead_page_at_once": "test_page_life",
+    "page_finish": "test_page_life",
+    "page_finish_seconds": "test_page_life",
+    "method_finish_seconds": "test_page_life",
+    "dead_page_notices": "test_page_life",
+    "not_found_code": "test_page_life",
     "query_unknown": "test_sandbox",
     "query_lag_seconds": "test_open_questions",
     "duplicate_filter": "test_open_questions",
@@ -83,6 +91,9 @@ class TestEverySwitch:
     def test_tried(self, sandbox: Sandbox) -> None:
         """Every switch of the sandbox stands in the table, so that a new one asks for its test."""
         assert set(sandbox.switches()) == set(TRIED)
+        for switch, file in TRIED.items():
+            if file.startswith("test_"):
+                assert switch in (Path(__file__).parent / f"{file}.py").read_text(), switch
 
 
 class TestQueries:
