@@ -22,7 +22,7 @@ from pydantic import (
 
 from paytabs.errors import InvalidRequest
 from paytabs.money import minor_digits, parse_amount
-from paytabs.shapes import ExactNumber, GatewayRequest, Nested, PartyDetails, PayerRequest, Url
+from paytabs.shapes import ExactNumber, GatewayRequest, Nested, PageLife, PartyDetails, PayerRequest, Url
 
 #: The largest rate, in per cent.
 _WHOLE = 100
@@ -107,6 +107,7 @@ class InvoiceRequest(PayerRequest):
     tran_type: Literal["sale", "auth"] = "sale"
     tran_class: Literal["ecom"] = "ecom"
     hide_shipping: StrictBool | None = None
+    paypage_ttl: PageLife | None = None
     invoice: Annotated[InvoiceTerms, Nested]
 
     @model_validator(mode="after")
