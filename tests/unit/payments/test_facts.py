@@ -13,7 +13,8 @@ from payments.milestones import MILESTONES
 ALLOWED = {
     "action", "amount", "by", "cart_id", "client_id", "code", "contract_id", "currency", "delivery_id", "detail",
     "evidence", "invoice_id", "note", "occurred_at", "operation_id", "original_tran_type", "previous_tran_ref",
-    "payment_method", "profile_id", "reason", "state", "status", "tran_ref", "tran_type", "transaction", "why",
+    "params", "payment_method", "profile_id", "reason", "state", "status", "subject", "tran_ref", "tran_type",
+    "transaction", "why",
 }  # fmt: skip
 
 #: Names under which PayTabs and the CMS keep personal data.
