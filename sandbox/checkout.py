@@ -13,7 +13,7 @@ from sandbox.instruments import Instrument
 from sandbox.ledger import Ledger
 from sandbox.methods import METHODS, Method
 from sandbox.openings import Openings
-from sandbox.pages import Page, read_life
+from sandbox.pages import Page, asks_to_keep, read_life
 from sandbox.switchboard import SwitchBoard
 from sandbox.transactions import Transaction
 
@@ -144,12 +144,13 @@ class Checkout:
         """Note that its death was told."""
         page.is_told = True
 
-    def enter_card(self, page: Page, entry: CardEntry) -> Transaction | None:
+    def enter_card(self, page: Page, entry: CardEntry, *, keeps_card: bool = True) -> Transaction | None:
         """Carry out the Pay button.
 
         Args:
             page: The page.
             entry: A card form that was filled in properly.
+            keeps_card: Whether the payer lets the card be stored, where the page asks.
 
         Returns:
             The transaction with its result, or None when the 3-D Secure step comes next.
@@ -161,6 +162,7 @@ class Checkout:
             self._must_be_open(page)
             if page.entry is not None and page.entry.card != entry.card:
                 raise PageClosed(page.tran_ref)
+            page.keeps_card = keeps_card or not asks_to_keep(self._ledger.get(page.tran_ref).request)
             if entry.card.three_ds:
                 page.awaiting_three_ds = entry
                 return None
@@ -240,6 +242,7 @@ class Checkout:
     def _finish(self, page: Page, result: Result, entry: CardEntry | None, method: Method | None = None) -> Transaction:
         page.awaiting_three_ds = None
         before = self._ledger.get(page.tran_ref)
-        after = self._ledger.change(page.tran_ref, **self._charging.changes(before, result, entry, method=method))
+        changes = self._charging.changes(before, result, entry, method=method, keeps_card=page.keeps_card)
+        after = self._ledger.change(page.tran_ref, **changes)
         self._announcer.announce(after)
         return after

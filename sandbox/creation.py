@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox.agreements import read_agreement
 from sandbox.amounts import read_amount
 from sandbox.duplicates import FOLLOW_UPS
 from sandbox.errors import GatewayRefusal
@@ -128,6 +129,7 @@ def _check_extras(members: Mapping[str, Any]) -> None:
             raise GatewayRefusal(2, f"Invalid {name}")
     if "tokenise" in members and str(members["tokenise"]) not in map(str, TOKEN_FORMATS):
         raise GatewayRefusal(2, "Invalid tokenise")
+    read_agreement(members.get("token_info", {}))
     read_life(members)
     if "paypage_ttl" in members and instruments_of(members):
         raise GatewayRefusal(2, "paypage_ttl is for hosted pages and invoices only")

@@ -14,7 +14,7 @@
 | `POST /sandbox/visit` | load a page, and do nothing yet |
 | `GET`, `POST /sandbox/time` | the clock of ages; let `seconds` or `minutes` pass, also for one page or invoice |
 | `POST /sandbox/payment_token` | fill the card form of a browser: a one-use `payment_token` |
-| `POST /sandbox/token` | keep a card, also a bad one, under a `token` |
+| `POST /sandbox/token` | keep a card, also a bad or expired one, under a `token`, with what was agreed |
 | `POST /sandbox/notify` | one notice, genuine or altered, delivered at once |
 | `POST /sandbox/dashboard` | what the merchant's staff do by hand |
 | `POST /sandbox/reset` | forget everything |
@@ -134,7 +134,9 @@ def _add_acts(blueprint: Blueprint, world: World) -> None:
 
     @blueprint.post("/sandbox/token")
     def keep() -> tuple[Response, int]:
-        return jsonify(keep_card(world, _members("card", "customer_details"))), 201
+        return jsonify(
+            keep_card(world, _members("card", "expiry", "token_info", "customer_details", parse_float=Decimal))
+        ), 201
 
     @blueprint.post("/sandbox/notify")
     def send_notice() -> Response:

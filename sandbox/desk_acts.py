@@ -33,6 +33,7 @@ class PayOrder(BaseModel):
     card: str | None = None
     method: str | None = None
     three_ds: str = Field("approve", pattern="^(approve|fail|leave)$")
+    save_card: bool = True
     cancel: bool = False
 
 
@@ -58,7 +59,7 @@ def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
         world: The sandbox.
         members: `tran_ref` or `invoice_id`; `card` (name or number; by default the page's own, or `authorised`);
             `method` (another than a card); `three_ds` (`approve`, `fail`, or `leave` to stop there, at the bank's
-            step or the method); `cancel`.
+            step or the method); `save_card` (true; what the payer ticks where the page asks); `cancel`.
 
     Returns:
         The result, and under `return` how the payer's browser would come back (signed).
@@ -90,7 +91,7 @@ def _press(world: World, page: Page, order: PayOrder) -> Transaction | None:
         return done if done or order.three_ds == "leave" else checkout.answer_method(page, approved=approved)
     if page.awaiting_three_ds is not None and order.card is None:
         return None if order.three_ds == "leave" else checkout.answer_three_ds(page, approved=approved)
-    done = checkout.enter_card(page, _entry(page, order.card))
+    done = checkout.enter_card(page, _entry(page, order.card), keeps_card=order.save_card)
     return done if done or order.three_ds == "leave" else checkout.answer_three_ds(page, approved=approved)
 
 

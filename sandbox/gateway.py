@@ -8,10 +8,10 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from sandbox.creation import read_page_order
+from sandbox.creation import PageOrder, read_page_order
 from sandbox.duplicates import FOLLOW_UPS
 from sandbox.envelopes import cart_entry, compact, completed_answer, direct_answer, redirect_answer
-from sandbox.errors import GatewayRefusal
+from sandbox.errors import AUTH_FAILED, CURRENCY_UNAVAILABLE, MOBILE_KEY, GatewayRefusal
 from sandbox.ledger import CART_QUERY_LIMIT
 from sandbox.transactions import Transaction
 from sandbox.world import World
@@ -101,6 +101,18 @@ class Gateway:
             "decimals": self._world.switches.now.decimals,
         }
 
+    def order(self, members: Mapping[str, Any]) -> PageOrder:
+        """Read a request for a payment or an invoice.
+
+        Raises:
+            GatewayRefusal: When it is not good, or its currency is closed to the merchant by switch.
+        """
+        switches = self._world.switches.now
+        order = read_page_order(members, switches.url_rules)
+        if order.members["cart_currency"] in switches.refused_currencies:
+            raise GatewayRefusal(*CURRENCY_UNAVAILABLE)
+        return order
+
     def base_url(self) -> str:
         """Give the address under which payers reach the pages."""
         return (self._world.public_url or request.host_url).rstrip("/")
@@ -108,7 +120,7 @@ class Gateway:
     def _carry_out(self, members: Mapping[str, Any]) -> Transaction:
         if str(members.get("tran_type")).lower() in FOLLOW_UPS:
             return self._world.follow_ups.carry_out(members)
-        order = read_page_order(members, self._world.switches.now.url_rules)
+        order = self.order(members)
         instrument = self._world.instruments.read(order)
         if instrument is None or instrument.needs_page:
             return self._world.checkout.open_page(order, instrument)
@@ -122,7 +134,9 @@ class Gateway:
     def _authenticate(self) -> None:
         key = request.headers.get("Authorization", "")
         if not hmac.compare_digest(key.encode(), self._world.profile.server_key.encode()):
-            raise GatewayRefusal(1, "Authentication failed. Check authentication header.", 401)
+            raise GatewayRefusal(*AUTH_FAILED)
+        if self._world.switches.now.server_key_kind == "mobile":
+            raise GatewayRefusal(*MOBILE_KEY)
 
     def _members(self, body: bytes) -> Mapping[str, Any]:
         try:
@@ -132,7 +146,7 @@ class Gateway:
         if not isinstance(members, dict):
             raise GatewayRefusal(2, "Invalid request")
         if str(members.get("profile_id")) != str(self._world.profile.profile_id):
-            raise GatewayRefusal(1, "Authentication failed. Check authentication header.", 401)
+            raise GatewayRefusal(*AUTH_FAILED)
         return members
 
     def _page_url(self, transaction: Transaction) -> str:

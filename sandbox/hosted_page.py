@@ -12,7 +12,7 @@ from sandbox.comeback import comeback
 from sandbox.errors import CardFieldError, PageClosed
 from sandbox.identifiers import gateway_time
 from sandbox.methods import METHODS, Method, offered
-from sandbox.pages import Page
+from sandbox.pages import Page, asks_to_keep
 from sandbox.texts import texts_for
 from sandbox.transactions import Transaction
 from sandbox.world import World
@@ -51,7 +51,7 @@ class HostedPage:
             if page.entry is not None:
                 check_cvv(request.form.get("cvv", ""))
             entry = page.entry or read_card_form(*_typed(), self._world.clock())
-            done = self._world.checkout.enter_card(page, entry)
+            done = self._world.checkout.enter_card(page, entry, keeps_card="save-card" in request.form)
         except PageClosed:
             return self._final(page)
         except CardFieldError as error:
@@ -135,6 +135,7 @@ class HostedPage:
             "page": page,
             "amount": write_amount(payment.cart_amount, payment.currency),
             "status": "X" if is_dead else payment.status,
+            "asks_to_keep": asks_to_keep(payment.request),
             "ends_at": gateway_time(page.ends_at),
         }
 

@@ -7,7 +7,6 @@ from typing import Any
 from flask import Blueprint, Response, redirect, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from sandbox.creation import read_page_order
 from sandbox.envelopes import invoice_answer
 from sandbox.errors import GatewayRefusal, UnknownTransaction
 from sandbox.gateway import Gateway
@@ -25,7 +24,7 @@ class InvoiceCalls:
 
     def new(self, members: Mapping[str, Any]) -> object:
         """Make an invoice."""
-        invoice = self._world.invoices.open(read_page_order(members, self._world.switches.now.url_rules))
+        invoice = self._world.invoices.open(self._gateway.order(members))
         return {
             "invoice_id": invoice.invoice_id,
             "invoice_link": f"{self._gateway.base_url()}/payment/request/invoice/{invoice.invoice_id}/{invoice.key}",

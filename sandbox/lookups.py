@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.checkout import Checkout
 from sandbox.clock import Clock
-from sandbox.errors import GatewayRefusal
+from sandbox.errors import NOT_FOUND_113, GatewayRefusal
 from sandbox.ledger import Ledger
 from sandbox.methods import METHODS
 from sandbox.pages import Page
@@ -16,9 +16,6 @@ from sandbox.transactions import Transaction
 
 #: What is said of an expired transaction.
 EXPIRED: dict[str, Any] = {"status": "X", "code": "355", "message": "Transaction expired"}
-
-#: The message of code 113, as captured.
-NOT_FOUND_113 = "ErrorCode = 2000, ErrorMessage=Transaction not found"
 
 
 def not_found(code: int, what: str) -> GatewayRefusal:

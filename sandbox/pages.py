@@ -40,6 +40,7 @@ class Page:
         awaiting_three_ds: The card that waits for the 3-D Secure step.
         entry: The card it is for, where the payer need not type it.
         method: The method other than a card at which its payer is.
+        keeps_card: Whether its payer lets the card be stored, where that is asked (`show_save_card`).
         is_told: Whether its death was told.
     """
 
@@ -52,6 +53,7 @@ class Page:
     awaiting_three_ds: CardEntry | None = None
     entry: CardEntry | None = None
     method: str | None = None
+    keeps_card: bool = True
     is_told: bool = False
 
     def last_moment(self, switches: Switches) -> datetime:
@@ -87,3 +89,10 @@ def read_life(members: Mapping[str, Any]) -> timedelta:
     if not is_number or not re.fullmatch("0*[1-9][0-9]{0,5}", text, re.ASCII):
         raise GatewayRefusal(2, "Invalid paypage_ttl: whole minutes, at least 1")
     return timedelta(minutes=int(text))
+
+
+def asks_to_keep(request: Mapping[str, Any]) -> bool:
+    """Tell whether a page asks its payer if the card may be stored; otherwise `tokenise` and register just do it."""
+    wishes = {**request, **(request.get("token_info") or {})}
+    may_choose = "tokenise" in wishes and str(request.get("tran_type")).lower() != "register"
+    return may_choose and request.get("show_save_card") in (True, "true", 1, "1")

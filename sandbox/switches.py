@@ -39,6 +39,8 @@ contract knows and a test wants to choose.
 | `void_of_sale` | `refused`, `allowed` | 16 |
 | `followup_refusals` | `answer`, `envelope` | 17 |
 | `code2_http_status` | 400, 200, 404 | 18 |
+| `server_key_kind` | `server`, `mobile` | - |
+| `refused_currencies` | none, any list | - |
 | `decimals` | `currency`, `two` | 19 |
 | `page_attempts` | `one`, `until_paid` | 20 |
 | `url_rules` | `local`, `strict` | 21 |
@@ -108,6 +110,12 @@ class AnswerSwitches(BaseModel):
         default=False, description="Whether a request that was refused or declined counts for the filter."
     )
     code2_http_status: Literal[400, 200, 404] = Field(400, description="HTTP status of errors of code 2.")
+    server_key_kind: Literal["server", "mobile"] = Field(
+        "server", description="Whether the profile's key is a mobile SDK's: every call is then refused with code 2."
+    )
+    refused_currencies: list[str] = Field(
+        [], description="Currencies that the merchant may not take: requests for pages and charges get code 240."
+    )
     decimals: Literal["currency", "two"] = Field("currency", description="Decimals of amounts in answers and notices.")
     url_rules: Literal["local", "strict"] = Field(
         "local", description="strict refuses http, port numbers and localhost in callback and return with code 2."

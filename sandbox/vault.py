@@ -1,8 +1,10 @@
 """What stands for a card without showing it: tokens that live until deleted, and one-use tokens of the card form."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
+from sandbox.agreements import Agreement
 from sandbox.cards import CardEntry
 from sandbox.identifiers import Mint
 
@@ -15,11 +17,13 @@ class StoredCard:
         token: The token.
         tran_ref: The transaction that created it.
         entry: The card.
+        agreement: What its payer agreed to; of charges without the payer.
     """
 
     token: str
     tran_ref: str
     entry: CardEntry
+    agreement: Agreement = field(default_factory=Agreement)
 
 
 class Vault:
@@ -31,20 +35,28 @@ class Vault:
         self._forms: dict[str, CardEntry] = {}
         self._lock = threading.Lock()
 
-    def store(self, tran_ref: str, entry: CardEntry) -> str:
+    def store(self, tran_ref: str, entry: CardEntry, agreement: Agreement | None = None) -> str:
         """Keep a card.
 
         Args:
             tran_ref: The transaction that asked for it.
             entry: The card.
+            agreement: What its payer agreed to.
 
         Returns:
             Its token.
         """
         token = self._mint.token()
         with self._lock:
-            self._stored[token] = StoredCard(token, tran_ref, entry)
+            self._stored[token] = StoredCard(token, tran_ref, entry, agreement or Agreement())
         return token
+
+    def note_charge(self, token: str, counter: int | None, now: datetime) -> None:
+        """Count a charge without the payer; one of a card that was just forgotten counts for nothing."""
+        with self._lock:
+            kept = self._stored.get(token)
+            if kept is not None:
+                self._stored[token] = replace(kept, agreement=kept.agreement.after(counter, now))
 
     def find(self, token: object) -> StoredCard | None:
         """Find a kept card; None when there is none, or none any more."""

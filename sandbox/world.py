@@ -66,7 +66,7 @@ class World:
         self.vault = Vault(self.mint)
         self.instruments = Instruments(self.vault, self.switches, self.clock)
         openings = Openings(self.mint, utc_now)
-        charging = Charging(self.mint, self.vault, self.switches)
+        charging = Charging(self.mint, self.vault, self.switches, self.clock)
         self.checkout = Checkout(
             ledger=self.ledger,
             mint=self.mint,
@@ -79,7 +79,14 @@ class World:
         self.lookups = Lookups(
             ledger=self.ledger, checkout=self.checkout, switches=self.switches, clock=self.clock, now=utc_now
         )
-        self.direct = DirectPayments(self.ledger, self.announcer, charging, openings)
+        self.direct = DirectPayments(
+            ledger=self.ledger,
+            announcer=self.announcer,
+            charging=charging,
+            openings=openings,
+            vault=self.vault,
+            clock=self.clock,
+        )
         self.invoices = Invoices(
             ledger=self.ledger,
             mint=self.mint,

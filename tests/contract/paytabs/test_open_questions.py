@@ -29,6 +29,8 @@ TRIED: dict[str, str] = {
     "dead_page_notices": "test_page_life",
     "not_found_code": "test_page_life",
     "query_unknown": "test_sandbox",
+    "server_key_kind": "test_open_questions",
+    "refused_currencies": "test_open_questions",
     "query_lag_seconds": "test_open_questions",
     "duplicate_filter": "test_open_questions",
     "duplicate_fields": "test_open_questions",
@@ -94,6 +96,23 @@ class TestEverySwitch:
         for switch, file in TRIED.items():
             if file.startswith("test_"):
                 assert switch in (Path(__file__).parent / f"{file}.py").read_text(), switch
+
+
+class TestProfile:
+    """Envelopes that a profile earns, not a request."""
+
+    def test_currency(self, shop: Shop) -> None:
+        """A currency that is closed to the merchant is refused with a code that no list has, and PayTabs' sentence."""
+        shop.sandbox.switch(refused_currencies=["KWD"])
+        answer = shop.client.request_page(PageRequest(**shop.cart("1.250", "KWD")))
+        assert (answer.error_code, answer.outcome is Outcome.SUCCEEDED) == (240, False)
+        assert shop.page().is_page
+
+    def test_mobile_key(self, shop: Shop) -> None:
+        """A mobile SDK's key is code 2 on every call."""
+        shop.sandbox.switch(server_key_kind="mobile")
+        answer = shop.client.request_page(PageRequest(**shop.cart()))
+        assert (answer.error_code, answer.outcome) == (2, Outcome.DID_NOT_HAPPEN)
 
 
 class TestQueries:
