@@ -18,9 +18,6 @@ _CART_TELLS_MORE = frozenset({State.PENDING_OFFLINE, State.ON_HOLD, State.AUTHOR
 #: Attempts whose page PayTabs named no reference for.
 _ASKED_BY_CART = IN_DOUBT | {AttemptStatus.OPEN, AttemptStatus.OVERRIDDEN, AttemptStatus.ENDED}
 
-#: Attempts that were set aside although a payer may hold their link: for a while their carts are asked about too.
-_LEFT = frozenset({AttemptStatus.OVERRIDDEN, AttemptStatus.ENDED})
-
 
 @dataclass(frozen=True)
 class Question:
@@ -74,7 +71,7 @@ def _of_attempt(row: Operation, attempt: Attempt, verdict: Assessment, now: date
         yield Question("tran_ref", attempt.tran_ref)
     elif attempt.cart_id and attempt.status in _ASKED_BY_CART:
         yield Question("cart_id", attempt.cart_id)
-    watched = attempt.status in _LEFT and _still_watched(row, attempt.cart_id, now)
+    watched = attempt.status is AttemptStatus.OVERRIDDEN and _still_watched(row, attempt.cart_id, now)
     if attempt.cart_id and (watched or any(leg.state in _CART_TELLS_MORE for leg in verdict.legs_of(row.operation_id))):
         yield Question("cart_id", attempt.cart_id)
 

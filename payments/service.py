@@ -148,11 +148,11 @@ class PaymentService:
         return found
 
     def payer_returned(self, payment_id: str) -> None:
-        """Start the ladder of queries anew, because something has just happened on the page."""
+        """Start the ladder of queries anew, because something has just happened on a page, one that had ended perhaps."""
         now = self._parts.clock()
-        row = self._parts.ledger.open_of(payment_id)
-        if row and row.status is Status.PENDING:
-            self._parts.ledger.reschedule(row, next_step(now, now), poll_from=now)
+        for row in self._parts.ledger.of_payment(payment_id):
+            if row.has_ended or (row.open and row.status is Status.PENDING):
+                self._parts.ledger.reschedule(row, next_step(now, now), poll_from=now)
 
     def get(self, payment_id: str) -> PaymentView:
         """Return a payment's view.
