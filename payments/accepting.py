@@ -18,6 +18,7 @@ from payments.page_ends import PageDesk, PageLook, PageState
 from payments.payment import FAILED_STATES, State
 from payments.requesting import build_request
 from payments.store import Change, PaymentStore
+from paytabs.callbacks import takes_callback
 from paytabs.errors import InvalidRequest
 
 #: States in which a payment may be charged (again).
@@ -112,7 +113,7 @@ Terms = PageTerms | ChargeTerms | InvoiceTerms
 
 @dataclass(frozen=True)
 class Acceptor:
-    """Accepts requests for pages and charges; the URLs are the system's own addresses."""
+    """Accepts requests for pages and charges; the URLs are the system's own addresses, and where the gateway is."""
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -121,6 +122,7 @@ class Acceptor:
     callback_url: str | None
     return_url: str | None
     pages: PageDesk
+    gateway_url: str = ""
 
     def accept(self, cms: CmsPayment, terms: Terms, operation_id: str | None, context: Context) -> Operation:
         """Commit an operation, or return the one that stands.
@@ -168,6 +170,9 @@ class Acceptor:
         return f"page-{change.payment_id}-{number}"
 
     def _params(self, cms: CmsPayment, terms: Terms) -> dict[str, Any]:
+        if terms.callback_url and not takes_callback(terms.callback_url, self.gateway_url):
+            expected = "a public https address without a port, since PayTabs takes no other"
+            raise InvalidArgument("callback_url", expected, Refusal.CALLBACK_NOT_PUBLIC)
         secret = {} if terms.secret is None else {"secret": terms.secret}
         life = {} if isinstance(terms, ChargeTerms) else {"paypage_ttl": self.pages.times.life_minutes}
         return {

@@ -48,6 +48,7 @@ class Refusal(StrEnum):
 
     PAYMENT_UNKNOWN = "payment_unknown"
     PAGE_OPEN = "page_open"
+    CALLBACK_NOT_PUBLIC = "callback_not_public"
 
 
 class InvalidArgument(PaymentsError, ValueError):

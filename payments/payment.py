@@ -86,7 +86,7 @@ _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
 
 @value
 class Attempt:
-    """One try at the payment under its own cart."""
+    """One try at the payment under its own cart; `refusal` is what PayTabs answered where it refused the request."""
 
     operation_id: str
     cart_id: str | None
@@ -95,6 +95,7 @@ class Attempt:
     currency: str
     status: AttemptStatus
     tran_ref: str | None = None
+    refusal: facts.AttemptRefused | None = None
 
 
 @value
@@ -212,7 +213,8 @@ class _Draft:
         self._update(fact.cart_id, AttemptStatus.OPEN, fact.tran_ref)
 
     def end_sending(self, fact: _Sending) -> None:
-        self._update(fact.cart_id, _SENDING_STATUS[type(fact)])
+        refusal = fact if isinstance(fact, facts.AttemptRefused) else None
+        self._update(fact.cart_id, _SENDING_STATUS[type(fact)], refusal=refusal)
 
     def retire(self, fact: facts.CartRetired) -> None:
         """Give a cart up; a page that has ended is no cart that nobody held."""
@@ -245,11 +247,15 @@ class _Draft:
             if (attempt.operation_id, attempt.cart_id) == (operation_id, cart_id):
                 self.attempts[place] = replace(attempt, status=status)
 
-    def _update(self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None) -> None:
+    def _update(
+        self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None,
+        refusal: facts.AttemptRefused | None = None,
+    ) -> None:  # fmt: skip
         for place, attempt in enumerate(self.attempts):
             if attempt.cart_id == cart_id:
                 kept = attempt.status if attempt.status in _GIVEN_UP else status
-                known = vars(attempt) | {"status": kept, "tran_ref": tran_ref or attempt.tran_ref}
+                told = {"tran_ref": tran_ref or attempt.tran_ref, "refusal": refusal}
+                known = vars(attempt) | {"status": kept, **told}
                 self.attempts[place] = Attempt(**known)
         for place, follow_up in enumerate(self.follow_ups):
             if follow_up.cart_id == cart_id and follow_up.status not in _GIVEN_UP:

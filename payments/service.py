@@ -27,7 +27,7 @@ SHORTEST_WAIT_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class ServiceParts:
-    """What the use cases need; the URLs are where PayTabs reaches our receiver."""
+    """What the use cases need; the URLs are where PayTabs reaches our receiver, and where it is itself."""
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -39,6 +39,7 @@ class ServiceParts:
     callback_url: str | None
     return_url: str | None
     pages: PageDesk
+    gateway_url: str = ""
 
 
 class PaymentService:
@@ -50,7 +51,7 @@ class PaymentService:
         self._adopter = Adopter(parts.store, parts.ledger, parts.cms, parts.reconciler, parts.profile_id)
         self._acceptor = Acceptor(
             parts.store, parts.ledger, parts.cms, parts.profile_id, parts.callback_url, parts.return_url,
-            parts.pages,
+            parts.pages, parts.gateway_url,
         )  # fmt: skip
 
     def create_page(
@@ -148,7 +149,7 @@ class PaymentService:
         return found
 
     def payer_returned(self, payment_id: str) -> None:
-        """Start the ladder of queries anew, because something has just happened on a page, one that had ended perhaps."""
+        """Start the ladder of queries anew, because something has just happened on a page, be it one that has ended."""
         now = self._parts.clock()
         for row in self._parts.ledger.of_payment(payment_id):
             if row.has_ended or (row.open and row.status is Status.PENDING):
