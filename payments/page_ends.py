@@ -57,12 +57,12 @@ class PageDesk:
     times: PageTimes = field(default_factory=PageTimes)
 
     def look(self, row: Operation, payment: Payment, verdict: Assessment) -> PageLook:
-        """Return what is told of the page that a row led to; nothing of a row without one, or that is final."""
-        if row.has_ended:
-            return PageLook(PageState.ENDED, None, row.page_expires_at, self._from(row, payment, verdict))
+        """Return what is told of the page that a row led to; nothing of a row without one, or with another end."""
+        now, from_then = self.ledger.now(), self._from(row, payment, verdict)
+        if row.has_ended or _expired(row, verdict):
+            return PageLook(PageState.ENDED, None, row.page_expires_at, min(from_then or now, now))
         if not row.is_page or not _unpaid(row, verdict):
             return PageLook()
-        now, from_then = self.ledger.now(), self._from(row, payment, verdict)
         shown = row.shown(now)
         if shown is None or not shown.is_over:
             leads_there = verdict.state is State.AWAITING_PAYER
@@ -148,6 +148,12 @@ def _unpaid(row: Operation, verdict: Assessment) -> bool:
     """Return whether all that is known of a row's attempts is that their payer is awaited."""
     legs = verdict.legs_of(row.operation_id)
     return bool(legs) and all(leg.state is State.AWAITING_PAYER for leg in legs)
+
+
+def _expired(row: Operation, verdict: Assessment) -> bool:
+    """Return whether PayTabs has said that a row's page expired, so that nothing had to be concluded."""
+    states = {leg.state for leg in verdict.legs_of(row.operation_id)}
+    return not row.open and states == {State.EXPIRED}
 
 
 def _refs(row: Operation, verdict: Assessment) -> set[str]:

@@ -11,7 +11,7 @@ from payments.errors import GatewaySilent, InvalidArgument, NotYet
 from payments.events import Context
 from payments.ladder import next_step
 from payments.operations import Operation, OperationsLedger, Status
-from payments.page_ends import PageDesk
+from payments.page_ends import PageDesk, PageState
 from payments.reconcile import Reconciler, is_conclusive, parked_seconds
 from payments.requesting import FOLLOW_UP_KINDS
 from payments.sending import Sender
@@ -167,7 +167,7 @@ class PaymentService:
 
     def answer(self, row: Operation) -> PaymentView:
         """Return the view of an operation's payment; of an operation whose page has ended, that page's."""
-        return self._view(row.payment_id, row) if row.has_ended else self.get(row.payment_id)
+        return self._own_end(row) or self.get(row.payment_id)
 
     def history(self, payment_id: str) -> list[dict[str, Any]]:
         """Return a payment's events, oldest first, as plain JSON; empty when nothing has happened yet.
@@ -205,12 +205,16 @@ class PaymentService:
         return [row for row in rows if row.open or row.due_at or row in attempts[-1:]]
 
     def _view(self, payment_id: str, row: Operation | None = None) -> PaymentView:
-        if row and row.has_ended:
-            # It was asked for by its own name: another attempt may stand by now, and is not what was asked for.
-            return replace(self._view_of(payment_id, row), tran_ref=row.tran_ref)
+        if row and (own := self._own_end(row)):
+            return own
         rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.kind not in FOLLOW_UP_KINDS]
         current = self._parts.ledger.open_of(payment_id) or row or (rows[-1] if rows else None)
         return self._view_of(payment_id, current)
+
+    def _own_end(self, row: Operation) -> PaymentView | None:
+        """Return the view of a page that has ended and was asked for by name, whatever attempt stands by now."""
+        view = None if row.open else self._view_of(row.payment_id, row)
+        return replace(view, tran_ref=row.tran_ref) if view and view.page_state == PageState.ENDED else None
 
     def _view_of(self, payment_id: str, row: Operation | None) -> PaymentView:
         return view_payment(payment_id, self._parts.store.load(payment_id), row, self._parts.pages)
