@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -96,9 +97,9 @@ class TestSent:
     def test_database_clock(self, stage: Stage, seeded: SeededPayment) -> None:
         """A worker whose clock is off by a quarter of an hour shortens no page's life, and lengthens none."""
         for minutes in (15, -15):
+            off = timedelta(minutes=minutes)
             world = build_world(
-                stage.world.settings, clock=lambda off=minutes: datetime.now(UTC) + timedelta(minutes=off),
-                breaker=ALOOF, send=lambda *_, **__: True,
+                stage.world.settings, clock=partial(lambda off: datetime.now(UTC) + off, off), breaker=ALOOF, send=lambda *_, **__: True,
             )  # fmt: skip
             try:
                 before = datetime.now(UTC)

@@ -34,7 +34,7 @@ ASKED = (
 
 def says(status: str | None = None, code: str | None = None, **more: Any) -> Answer:
     """Return what PayTabs says of the page when it knows it."""
-    known = {
+    known: dict[str, Any] = {
         "tran_ref": "T1", "tran_type": "sale", "cart_id": "cart-1", "cart_currency": "SAR", "profile_id": PROFILE,
         "cart_amount": Decimal("115.00"), "tran_total": Decimal("115.00"),
     }  # fmt: skip
