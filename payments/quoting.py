@@ -24,7 +24,7 @@ _SHORTEST = 4
 #: Texts that look like an e-mail address, a telephone's or a card's number, or a token; a reference's digits follow
 #: letters.
 _LOOKS_PRIVATE = re.compile(
-    r"[^\s@<>\"']+@[^\s@<>\"']+|(?<![A-Za-z0-9.])\+?[0-9](?:[ ().-]{0,2}[0-9]){8,}|[A-Fa-f0-9]{32,}"
+    r"[^\s@<>\"',;]+@[^\s@<>\"',;]+|(?<![A-Za-z0-9.])\+?[0-9](?:[ ().-]{0,2}[0-9]){8,}|[A-Fa-f0-9]{32,}"
 )
 
 

@@ -64,10 +64,13 @@ _UNAUTHORISED = 401
 def names_wrong_settings(answer: Answer) -> bool:
     """Tell whether an answer says that every further call will be refused too, until a human changes a setting.
 
+    Where PayTabs names a code, the code says so and not the status: "No response" comes under 401 as well.
     Of a look-up that is certain. A send may be refused so for what stands in it: a look-up then has to tell.
     """
-    listed = LISTED_CODES.get(answer.error_code or 0)
-    return answer.http_status == _UNAUTHORISED or (listed is not None and listed.configuration_fault)
+    if answer.error_code is None:
+        return answer.http_status == _UNAUTHORISED
+    listed = LISTED_CODES.get(answer.error_code)
+    return listed is not None and listed.configuration_fault
 
 
 def counts_as_failure(answer: Answer) -> bool | None:

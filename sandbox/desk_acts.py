@@ -68,7 +68,7 @@ def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
         DeskRefusal: Unknown card or transaction, or a page that has its result.
     """
     order = read_order(PayOrder, members)
-    page = world.checkout.page_of(_page_ref(world, order))
+    page = world.pages.of(_page_ref(world, order))
     done = _press(world, page, order)
     if done is None:
         return {"tran_ref": page.tran_ref, "status": None, "return": None}

@@ -150,7 +150,7 @@ class Gateway:
         return members
 
     def _page_url(self, transaction: Transaction) -> str:
-        page = self._world.checkout.page(str(transaction.page_id))
+        page = self._world.pages.find(str(transaction.page_id))
         return f"{self.base_url()}/payment/wr/{page.page_id}{'/3ds' if page.awaiting_three_ds else ''}"
 
 

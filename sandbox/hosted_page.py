@@ -39,7 +39,7 @@ class HostedPage:
 
     def show(self, page: Page) -> AnyResponse:
         """Show the card form, or the result when there is one, or that the page has ended."""
-        return self._form(page) if self._world.checkout.visit(page) else self._final(page)
+        return self._form(page) if self._world.pages.visit(page) else self._final(page)
 
     def submit(self, page: Page) -> AnyResponse:
         """Carry out Pay or Cancel."""
@@ -55,14 +55,14 @@ class HostedPage:
         except PageClosed:
             return self._final(page)
         except CardFieldError as error:
-            return self._form(page, error=error) if self._world.checkout.is_open(page) else self._final(page)
+            return self._form(page, error=error) if self._world.pages.is_open(page) else self._final(page)
         if done is None:
             return redirect(url_for("page.show_three_ds", page_id=page.page_id), 303)
         return self._leave(page, done)
 
     def show_three_ds(self, page: Page) -> AnyResponse:
         """Show the bank's step, where a card waits for it."""
-        if not self._world.checkout.is_open(page):
+        if not self._world.pages.is_open(page):
             return self._final(page)
         if page.awaiting_three_ds is None:
             return redirect(url_for("page.show", page_id=page.page_id), 303)
@@ -70,7 +70,7 @@ class HostedPage:
 
     def show_method(self, page: Page) -> AnyResponse:
         """Show what stands in for another method's own page, where a payer is there."""
-        if not self._world.checkout.is_open(page):
+        if not self._world.pages.is_open(page):
             return self._final(page)
         if page.method is None:
             return redirect(url_for("page.show", page_id=page.page_id), 303)
@@ -108,7 +108,7 @@ class HostedPage:
         return _page(http_status, "pay.html", **context, cards=CARDS, methods=methods, **form)
 
     def _leave(self, page: Page, done: Transaction) -> AnyResponse:
-        if self._world.checkout.is_open(page):
+        if self._world.pages.is_open(page):
             return self._pay(page, 200, error=None, typed={})
         back = comeback(self._world, done)
         if back is None:
@@ -128,7 +128,7 @@ class HostedPage:
 
     def _context(self, page: Page) -> dict[str, Any]:
         payment = self._world.ledger.get(page.tran_ref)
-        is_dead = payment.status is None and (page.closed or self._world.checkout.is_ended(page))
+        is_dead = payment.status is None and (page.closed or self._world.pages.is_ended(page))
         return {
             "t": texts_for(payment.request.get("paypage_lang")),
             "payment": payment,

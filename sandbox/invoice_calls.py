@@ -50,7 +50,7 @@ class InvoiceCalls:
         phone = details.get("phone") if isinstance(details, dict) else None
         if not isinstance(phone, str) or not phone:
             raise GatewayRefusal(2, "Invalid phone")
-        invoice.texts_sent += (phone,)
+        self._world.invoices.note_text(invoice, phone)
         return {"message": "SMS sent", "trace": self._world.mint.trace()}
 
     def paid(self, members: Mapping[str, Any]) -> object:

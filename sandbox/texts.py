@@ -69,7 +69,7 @@ _ENGLISH = {
     "result_V": "Voided",
     "code": "Response",
     "unknown": "There is no such payment page",
-    "unknown_note": "The address may be mistyped, or the sandbox was restarted and has forgotten it.",
+    "unknown_note": "The address may be mistyped, or the sandbox has forgotten it, as one that keeps no ledger does.",
 }
 
 _ARABIC = {
@@ -138,7 +138,7 @@ _ARABIC = {
     "result_V": "مُبطلة",
     "code": "الرد",
     "unknown": "لا توجد صفحة دفع كهذه",
-    "unknown_note": "ربما كُتب العنوان خطأً، أو أُعيد تشغيل البيئة التجريبية فنسيته.",
+    "unknown_note": "ربما كُتب العنوان خطأً، أو نسيته البيئة التجريبية: حُذفت بياناتها أو أنها لا تحفظ شيئًا.",
 }
 
 #: The page's texts by language; `tr` and anything else is served in English.

@@ -46,7 +46,11 @@ TABLES = (
         pages,
         "By the database's clock. A voucher, a hold and a page on which somebody has chosen how to pay outlive them.",
     ),
-    Printed("error codes", error_codes, "Any other code proves nothing: a query has to tell what happened."),
+    Printed(
+        "error codes",
+        error_codes,
+        "Under HTTP 200, 400, 401 and 404, or as said; under 429 and 5xx every code leaves the outcome unknown.",
+    ),
     Printed("response codes", response_codes, "The status decides; a code that is not listed only explains nothing."),
     Printed("time chain", times, "Checked when a process starts."),
 )

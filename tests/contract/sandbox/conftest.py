@@ -147,8 +147,8 @@ class SandboxDesk:
         """Let time pass: `minutes` or `seconds`, for one `tran_ref` or `invoice_id` if named."""
         return self.post("time", **members)
 
-    def status(self, tran_ref: str) -> tuple[str, str] | int:
-        """Ask how a transaction stands: status and code of the result, or the code of the refusal."""
+    def status(self, tran_ref: str) -> Any:
+        """Ask how a transaction stands: status and code of the result as a pair, or the code of the refusal."""
         answer = self.query(tran_ref=tran_ref).json()
         if "code" in answer:
             return int(answer["code"])

@@ -99,7 +99,8 @@ class TestSent:
         for minutes in (15, -15):
             off = timedelta(minutes=minutes)
             world = build_world(
-                stage.world.settings, clock=partial(lambda off: datetime.now(UTC) + off, off), breaker=ALOOF, send=lambda *_, **__: True,
+                stage.world.settings, clock=partial(lambda by: datetime.now(UTC) + by, off), breaker=ALOOF,
+                send=lambda *_, **__: True,
             )  # fmt: skip
             try:
                 before = datetime.now(UTC)
