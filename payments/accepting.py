@@ -149,7 +149,7 @@ class Acceptor:
             return same_operation(known, terms.kind, cms.payment_id, terms.to_document())
         standing = self.ledger.open_of(cms.payment_id, change.session)
         if standing and isinstance(terms, PageTerms) and standing.kind in _PAGES:
-            return _same_transaction(standing, terms)
+            return _same_transaction(standing, terms, self.pages.look(standing, change.payment, change.before))
         if standing:
             refuse_beside(standing, self.pages.look(standing, change.payment, change.before))
         if change.before.state not in PAYABLE and not change.before.page_has_ended:
@@ -246,7 +246,7 @@ def _page_words(page: PageLook) -> str:
     return f"{until}; from {timestamp(page.new_page_at)} on PayTabs is asked whether it has ended"
 
 
-def _same_transaction(standing: Operation, terms: PageTerms) -> Operation:
+def _same_transaction(standing: Operation, terms: PageTerms, page: PageLook) -> Operation:
     """Return the operation that stands; a page that sells is no answer to who asked for one that only reserves.
 
     Raises:
@@ -254,7 +254,10 @@ def _same_transaction(standing: Operation, terms: PageTerms) -> Operation:
     """
     transaction = standing.params["transaction"]
     if transaction != terms.transaction:
-        raise InvalidArgument("transaction", f"{transaction!r}, as the page that is open was asked")
+        when = _page_words(page) if page.state else ""
+        raise InvalidArgument(
+            "transaction", f"{transaction!r}, as the page that is open was asked{when}", Refusal.PAGE_OPEN
+        )
     return standing
 
 

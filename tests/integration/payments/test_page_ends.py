@@ -162,6 +162,9 @@ class TestOver:
         assert refused.value.code == Refusal.PAGE_OPEN
         with pytest.raises(InvalidArgument, match="under way"):
             bill(stage, seeded)
+        with pytest.raises(InvalidArgument, match=f"from {from_then} on") as refused:
+            stage.create(seeded, transaction="auth")
+        assert (refused.value.field, refused.value.code) == ("transaction", Refusal.PAGE_OPEN)
         assert len(stage.rows(seeded)) == 1
 
     def test_override(self, stage: Stage, seeded: SeededPayment) -> None:
@@ -378,6 +381,18 @@ class TestOutlives:
         assert told(stage.create(seeded))[:2] == ("over", None)
         pass_time(stage, 10)
         assert stage.create(seeded).tran_ref != tran_ref
+
+    @pytest.mark.parametrize("hours", [0, 5])
+    def test_notice_names_it(self, stage: Stage, seeded: SeededPayment, hours: int) -> None:
+        """A way of paying that only a notice has named counts as well, be it a notice that came hours late."""
+        tran_ref = stage.open_page(seeded)
+        said_at = iso(stage.clock.now - timedelta(hours=hours))
+        result = {"response_status": "P", "response_code": "600", "transaction_time": said_at}
+        stage.notice(tran_ref, payment_result=result, payment_info={"payment_method": "STCPay"})
+        end = datetime.fromisoformat(str(stage.get(seeded).page_expires_at))
+        assert stage.get(seeded).new_page_at == iso(end + timedelta(seconds=OTHER_MARGIN))
+        stage.live(LIFE + MARGIN)
+        assert stage.row(seeded).open
 
     def test_chosen_and_pending(self, stage: Stage, seeded: SeededPayment) -> None:
         """A page on which a payer has chosen how to pay, and that PayTabs still calls pending, stays open."""
