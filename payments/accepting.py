@@ -255,9 +255,8 @@ def _same_transaction(standing: Operation, terms: PageTerms, page: PageLook) -> 
     transaction = standing.params["transaction"]
     if transaction != terms.transaction:
         when = _page_words(page) if page.state else ""
-        raise InvalidArgument(
-            "transaction", f"{transaction!r}, as the page that is open was asked{when}", Refusal.PAGE_OPEN
-        )
+        asked = f"{transaction!r}, as the page that is open was asked{when}"
+        raise InvalidArgument("transaction", asked, Refusal.PAGE_OPEN)
     return standing
 
 

@@ -144,7 +144,7 @@ class Notices:
         answers = [answer, *self._of_its_page(payment_id, answer, context)]
         said = [fact for one in answers for fact in observations(one)]
         if notice.response_status == "P" and notice.previous_tran_ref is None and confirms(answer, notice):
-            # How its payer pays, and a voucher's number, decide how long a page is waited for; a query may leave them out.
+            # How its payer pays, and a voucher's number, decide how long a page is waited for; queries may omit them.
             said.append(observe(notice))
         self._record(payment_id, said, context)
         silent = [one.detail for one in answers if not is_conclusive(one)]
