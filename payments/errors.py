@@ -47,6 +47,7 @@ class Refusal(StrEnum):
     """Why a request is refused, for programs: `InvalidArgument.code`; a code keeps its meaning for ever."""
 
     PAYMENT_UNKNOWN = "payment_unknown"
+    PAGE_OPEN = "page_open"
     CALLBACK_NOT_PUBLIC = "callback_not_public"
 
 

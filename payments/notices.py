@@ -148,7 +148,11 @@ class Notices:
         if answer.transaction and notice.cart_id and answer.transaction.cart_id not in (None, notice.cart_id):
             return self._review(payment_id, ReasonCode.NOTICE_QUERY_CART, notice, delivery_id, context)
         answers = [answer, *self._of_its_page(payment_id, answer, context)]
-        self._record(payment_id, [fact for one in answers for fact in observations(one)], context)
+        said = [fact for one in answers for fact in observations(one)]
+        if notice.response_status == "P" and notice.previous_tran_ref is None and confirms(answer, notice):
+            # How its payer pays, and a voucher's number, decide how long a page is waited for; queries may omit them.
+            said.append(observe(notice))
+        self._record(payment_id, said, context)
         silent = [one.detail for one in answers if not is_conclusive(one)]
         if silent:
             return Verdict("waiting", payment_id, reason=f"gateway_{silent[0]}")

@@ -15,6 +15,7 @@ from pymongo.database import Database
 from payments.assessment import Assessment
 from payments.cms_fields import cms_fields, shows_page
 from payments.operations import OperationsLedger
+from payments.page_times import ShownPage
 from payments.payment import LIVE, State
 from payments.reason_kinds import all_words
 from payments.store import Change
@@ -68,10 +69,11 @@ class ProjectToCms:
         self._resolve = resolve
 
     def __call__(self, change: Change, version: int) -> None:
-        """Write the fields when the change added facts."""
+        """Write the fields when the change added facts, and take a page's link away once it is over."""
         if not change.new_facts:
+            self._take_link_away(change, version)
             return
-        fields = cms_fields(change.payment, change.after, version, self._redirect_url(change))
+        fields = cms_fields(change.payment, change.after, version, self._page(change))
         older = {"gateway.version": {"$not": {"$gte": version}}}
         found = self._payments.update_one(
             {"_id": ObjectId(change.payment_id), **older},
@@ -83,6 +85,18 @@ class ProjectToCms:
             self._raise("projection_missing", ALL_PAYMENTS, detail, change)
         self._alert_on_review(change)
         self._alert_on_open_page(change)
+
+    def _take_link_away(self, change: Change, version: int) -> None:
+        """Show no link to a page whose time is over: no fact tells of that moment, but the row is looked at then."""
+        page = self._page(change) if change.history else None
+        if page and page.is_over:
+            shown = {
+                "_id": ObjectId(change.payment_id),
+                "gateway.version": version,
+                "gateway.redirect_url": {"$ne": None},
+            }
+            gone = {"gateway.redirect_url": None, "updatedAt": change.now}
+            self._payments.update_one(shown, {"$set": gone}, session=change.session)
 
     def _alert_on_open_page(self, change: Change) -> None:
         """Tell of a page that may be paid beside money that another attempt has taken, until there is none."""
@@ -109,14 +123,14 @@ class ProjectToCms:
         self._alert(name, key, told, change.session, subject=subject)
         change.after_commit.append(partial(self._announce, name, key, told))
 
-    def _redirect_url(self, change: Change) -> str | None:
+    def _page(self, change: Change) -> ShownPage | None:
         if not shows_page(change.after):
             return None
         if change.rows is None:
             row = self._ledger.open_of(change.payment_id, change.session)
         else:
             row = next((one for one in change.rows if one.open), None)
-        return row.redirect_url if row else None
+        return row.shown(self._ledger.now()) if row else None
 
 
 def pages_left_open(verdict: Assessment) -> list[str | None]:

@@ -15,6 +15,7 @@ from payments.assessment import Assessment, assess
 from payments.cms_fields import ADDED, cms_fields
 from payments.events import fact_of
 from payments.facts import Fact, Milestone
+from payments.page_times import ShownPage
 from payments.payment import Payment, fold
 
 Document = dict[str, Any]
@@ -44,13 +45,13 @@ class Replayed:
     verdict: Assessment
     tran_ref: str | None
 
-    def fields(self, redirect_url: str | None) -> Document:
+    def fields(self, page: ShownPage | None) -> Document:
         """Return the CMS's fields, `updatedAt` apart.
 
         Args:
-            redirect_url: Where the payment's open operation leads a payer to, if it leads one anywhere.
+            page: What is shown of the page that the payment's open operation leads to, if it leads a payer anywhere.
         """
-        fields = cms_fields(self.payment, self.verdict, self.version, redirect_url)
+        fields = cms_fields(self.payment, self.verdict, self.version, page)
         return fields | ({"transR": self.tran_ref} if self.tran_ref else {})
 
 

@@ -71,6 +71,7 @@ def _page(params: Document, common: Document) -> Request:
         paypage_lang=params["language"],
         payment_methods=tuple(params["methods"]),
         tokenise=params.get("tokenise"),
+        paypage_ttl=params.get("paypage_ttl"),
     )
 
 
@@ -84,7 +85,7 @@ def _form(params: Document, common: Document) -> Request:
 
 
 def _invoice(params: Document, common: Document) -> Request:
-    return InvoiceRequest(**common, invoice=params["invoice"])
+    return InvoiceRequest(**common, invoice=params["invoice"], paypage_ttl=params.get("paypage_ttl"))
 
 
 _BUILDERS: Mapping[str, Callable[[Document, Document], Request]] = MappingProxyType(

@@ -36,6 +36,8 @@ from payments.notices import NoticeParts, Notices
 from payments.operations import OperationsLedger
 from payments.ordering import FollowUpAcceptor
 from payments.outbox import Outbox
+from payments.page_ends import PageDesk
+from payments.page_times import PageTimes
 from payments.projections import ProjectToCms
 from payments.reactions import Reactor
 from payments.reconcile import Reconciler
@@ -122,6 +124,7 @@ def build_world(
     settings: Settings,
     *,
     clock: Clock = utc_now,
+    database_clock: Clock | None = None,
     gateway: PayTabsClient | None = None,
     breaker: BreakerRules | None = None,
     send: SendTask = send_task,
@@ -131,6 +134,7 @@ def build_world(
     Args:
         settings: with the addresses of servers that answer.
         clock: aware UTC time.
+        database_clock: the database's, in place of the one that it is asked for.
         gateway: makes the calls to PayTabs.
         breaker: when to stop making them.
         send: enqueues tasks.
@@ -146,7 +150,8 @@ def build_world(
         settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker,
         hears=watch,
     )  # fmt: skip
-    ledger = OperationsLedger(db, lease=lease)
+    ledger = OperationsLedger(db, lease=lease, now=database_clock)
+    pages = PageDesk(ledger, page_times(settings))
     outbox = make_outbox(db, send, lease)
     companions = (
         FollowOperations(ledger),
@@ -165,16 +170,16 @@ def build_world(
             seconds_left=seconds_left, key_refused_since=watch.refused_since,
         )
     )  # fmt: skip
-    reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert)
+    reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert, pages=pages)
     service = PaymentService(
         ServiceParts(
             store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, clock=clock,
             profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
-            return_url=settings.paytabs_return_url, gateway_url=gateway_url(settings),
+            return_url=settings.paytabs_return_url, pages=pages, gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
     callback, back = callback_url(settings), settings.paytabs_return_url
-    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back, gateway_url(settings))
+    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back, pages, gateway_url(settings))
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
@@ -213,6 +218,15 @@ def build_world(
         replicas=replicas,
         owner=owner, send=send,
     )  # fmt: skip
+
+
+def page_times(settings: Settings) -> PageTimes:
+    """Return the times of pages that are set."""
+    return PageTimes(
+        settings.paypage_ttl_minutes,
+        timedelta(seconds=settings.page_margin_seconds),
+        timedelta(seconds=settings.page_margin_other_seconds),
+    )
 
 
 def ensure_indexes(built: World) -> None:

@@ -19,6 +19,7 @@ from observability.dead_letters import DeadLetters, Kind, Letter, letter_id
 from payments.audit_entries import ACCEPT
 from payments.errors import NotYet
 from payments.overriding import PageOverrides
+from payments.reasons import Reason, ReasonCode
 from payments.sealing import AUDIT_TRAIL
 from paytabs.breaker_rules import BreakerRules
 from tasks import maintenance, webhooks
