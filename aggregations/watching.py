@@ -27,6 +27,7 @@ from aggregations.view_marks import Marks
 from aggregations.view_members import Members
 from aggregations.view_state import WATCHER, Position, ViewState
 from aggregations.views import VIEWS
+from observability.alerts import RaiseAlert
 from observability.metrics import CHANGES_FOLLOWED
 
 log = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ class Outside:
     forget: Callable[[], object]
     outages: tuple[type[Exception], ...]
     ask_refresh: Callable[[str], object]
-    alert: Callable[[str, str, str], None]
+    alert: RaiseAlert
     note: Callable[[Collection[ObjectId], Collection[ObjectId]], object] = lambda _payments, _contracts: None
     note_everything: Callable[[], object] = lambda: None
     ask_look: Callable[[], object] = lambda: None
@@ -185,7 +186,7 @@ class Watcher:
         self._ask(now)
 
     def _note_payments(self, effects: Effects) -> None:
-        """Note payments and contracts before it is said how far this watcher is; killed in between, it notes them again."""
+        """Note payments and contracts before saying how far this watcher is; killed in between, it does so again."""
         if effects.payments or effects.contracts:
             self._outside.note(effects.payments, effects.contracts)
             self._noted = True
@@ -211,7 +212,7 @@ class Watcher:
         for key in keys:
             log.warning("list_cut", collection=key.collection, document=str(key.one), kept=MOST_LISTED)
             told = f"it lists more than {MOST_LISTED} documents: changes to the others show only after a rebuild"
-            self._outside.alert("view_list_cut", f"{key.collection}:{key.one}", told)
+            self._outside.alert("view_list_cut", key.collection, f"{key.one}: {told}", subject=str(key.one))
 
     def _sent(self) -> bool:
         return not self._unsent and not self._forget

@@ -12,12 +12,14 @@ from typing import Any, Literal
 from payments import facts
 from payments.cms import CmsPayment, CmsReader
 from payments.cms_refusals import new_charge_refused
-from payments.errors import InvalidArgument, PaymentBusy
-from payments.events import Context
+from payments.errors import InvalidArgument, PaymentBusy, Refusal
+from payments.events import Context, timestamp
 from payments.operations import Operation, OperationsLedger, Status, check_same, new_cart_id
+from payments.page_ends import PageDesk, PageLook, PageState
 from payments.payment import FAILED_STATES, State
 from payments.requesting import build_request
 from payments.store import Change, PaymentStore
+from paytabs.callbacks import takes_callback
 from paytabs.errors import InvalidRequest
 
 #: States in which a payment may be charged (again).
@@ -112,7 +114,7 @@ Terms = PageTerms | ChargeTerms | InvoiceTerms
 
 @dataclass(frozen=True)
 class Acceptor:
-    """Accepts requests for pages and charges; the URLs are the system's own addresses."""
+    """Accepts requests for pages and charges; the URLs are the system's own addresses, and where the gateway is."""
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -120,6 +122,8 @@ class Acceptor:
     profile_id: int
     callback_url: str | None
     return_url: str | None
+    pages: PageDesk
+    gateway_url: str = ""
 
     def accept(self, cms: CmsPayment, terms: Terms, operation_id: str | None, context: Context) -> Operation:
         """Commit an operation, or return the one that stands.
@@ -151,10 +155,10 @@ class Acceptor:
             return refused
         standing = self.ledger.open_of(cms.payment_id, change.session)
         if standing and isinstance(terms, PageTerms) and standing.kind in _PAGES:
-            return _same_transaction(standing, terms)
+            return _same_transaction(standing, terms, self.pages.look(standing, change.payment, change.before))
         if standing:
-            refuse_beside(standing)
-        if change.before.state not in PAYABLE:
+            refuse_beside(standing, self.pages.look(standing, change.payment, change.before))
+        if change.before.state not in PAYABLE and not change.before.page_has_ended:
             raise InvalidArgument("payment_id", f"a payment that can be paid; this one is {change.before.state}")
         record_terms(change, cms, self.profile_id)
         name = operation_id or self._free_id(change)
@@ -172,9 +176,14 @@ class Acceptor:
         return f"page-{change.payment_id}-{number}"
 
     def _params(self, cms: CmsPayment, terms: Terms) -> dict[str, Any]:
+        if terms.callback_url and not takes_callback(terms.callback_url, self.gateway_url):
+            expected = "a public https address without a port, since PayTabs takes no other"
+            raise InvalidArgument("callback_url", expected, Refusal.CALLBACK_NOT_PUBLIC)
         secret = {} if terms.secret is None else {"secret": terms.secret}
+        life = {} if isinstance(terms, ChargeTerms) else {"paypage_ttl": self.pages.times.life_minutes}
         return {
             **secret,
+            **life,
             **terms.to_document(),
             "callback_url": terms.callback_url or self.callback_url,
             "return_url": terms.return_url or self.return_url,
@@ -213,8 +222,12 @@ def same_operation(known: Operation, kind: str, payment_id: str, asked: dict[str
     return known
 
 
-def refuse_beside(standing: Operation) -> None:
+def refuse_beside(standing: Operation, page: PageLook | None = None) -> None:
     """Refuse to begin anything beside an open operation of the same payment.
+
+    Args:
+        standing: the operation.
+        page: what is told of its page, where it has one that may end by itself.
 
     Raises:
         PaymentBusy: it is in hand at this moment.
@@ -224,10 +237,22 @@ def refuse_beside(standing: Operation) -> None:
         raise PaymentBusy(standing.payment_id, standing.operation_id)
     stands = f"{standing.kind} {standing.operation_id} is {standing.status}"
     way_out = "; 'nestcms-workers review override-page' sets a page aside" if standing.kind in _PAGES else ""
-    raise InvalidArgument("payment_id", f"a payment without an operation under way; {stands}{way_out}")
+    is_page = page is not None and page.state is not None
+    when = _page_words(page) if page and is_page else ""
+    code = Refusal.PAGE_OPEN if is_page else None
+    raise InvalidArgument("payment_id", f"a payment without an operation under way; {stands}{when}{way_out}", code)
 
 
-def _same_transaction(standing: Operation, terms: PageTerms) -> Operation:
+def _page_words(page: PageLook) -> str:
+    """Say until when a page may be paid, and from when on something else may be asked for."""
+    ended = "was" if page.state is PageState.OVER else "is"
+    until = f", its page {ended} open until {timestamp(page.expires_at)}" if page.expires_at else ""
+    if page.new_page_at is None:
+        return f"{until}; it ends when PayTabs says so"
+    return f"{until}; from {timestamp(page.new_page_at)} on PayTabs is asked whether it has ended"
+
+
+def _same_transaction(standing: Operation, terms: PageTerms, page: PageLook) -> Operation:
     """Return the operation that stands; a page that sells is no answer to who asked for one that only reserves.
 
     Raises:
@@ -235,7 +260,9 @@ def _same_transaction(standing: Operation, terms: PageTerms) -> Operation:
     """
     transaction = standing.params["transaction"]
     if transaction != terms.transaction:
-        raise InvalidArgument("transaction", f"{transaction!r}, as the page that is open was asked")
+        when = _page_words(page) if page.state else ""
+        asked = f"{transaction!r}, as the page that is open was asked{when}"
+        raise InvalidArgument("transaction", asked, Refusal.PAGE_OPEN)
     return standing
 
 

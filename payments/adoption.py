@@ -6,6 +6,7 @@ unpaid in between, and without an answer nothing is taken over yet. PayTabs' wor
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from payments import facts
 from payments.accepting import new_row, record_terms
@@ -15,13 +16,14 @@ from payments.errors import NotYet
 from payments.events import Context
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
+from payments.page_times import end_of
 from payments.reason_kinds import members
 from payments.reasons import Reason, ReasonCode
 from payments.reconcile import Reconciler, is_conclusive, parked_seconds
 from payments.store import Change, PaymentStore
 from paytabs.responses import Answer
 
-#: How long a caller waits when PayTabs does not say what became of the payment, in seconds.
+#: How long a caller waits at least when PayTabs does not say what became of the payment, in seconds.
 ASK_AGAIN_SECONDS = 2.0
 
 
@@ -48,7 +50,7 @@ class Adopter:
             return True
         answer = self.reconciler.ask_ref(cms.tran_ref, context)
         if not is_conclusive(answer):
-            wait = max(ASK_AGAIN_SECONDS, parked_seconds([answer]))
+            wait = parked_seconds([answer]) or ASK_AGAIN_SECONDS
             raise NotYet(payment_id, wait, f"gateway_{answer.detail}")
         self.store.change(payment_id, context, lambda change: self._adopt(change, cms, answer, context))
         return True
@@ -68,7 +70,7 @@ class Adopter:
     def _adopt(self, change: Change, cms: CmsPayment, answer: Answer, context: Context) -> None:
         if change.history or cms.tran_ref is None:
             return
-        row = _adopted_row(cms, cms.tran_ref, context, change)
+        row = _adopted_row(cms, cms.tran_ref, context, change, end_of("adopt", {}, self.ledger.now()))
         change.record(
             facts.PaymentAdopted(
                 amount=str(cms.amount), currency=cms.currency, profile_id=self.profile_id, tran_ref=cms.tran_ref,
@@ -105,8 +107,10 @@ class Adopter:
         change.record(facts.ReviewRaised(**members(unread), evidence=f"transR {cms.unread_ref}"))
 
 
-def _adopted_row(cms: CmsPayment, tran_ref: str, context: Context, change: Change) -> Operation:
+def _adopted_row(
+    cms: CmsPayment, tran_ref: str, context: Context, change: Change, page_expires_at: datetime | None
+) -> Operation:
     operation_id = f"adopt-{cms.payment_id}"
     params = {"transaction": "sale", "asked": {}}
     row = new_row(operation_id, cms.payment_id, kind="adopt", params=params, context=context, now=change.now)
-    return replace(row, status=Status.PENDING, tran_ref=tran_ref)
+    return replace(row, status=Status.PENDING, tran_ref=tran_ref, page_expires_at=page_expires_at)

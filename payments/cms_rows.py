@@ -30,13 +30,12 @@ LONGEST = 64
 
 @dataclass(frozen=True)
 class Written:
-    """What stood in a document, each value as `mark` has it; `altered` while an alert tells of a foreign `gateway`."""
+    """What stood in a document, each value as `mark` has it."""
 
     version: float | None
     status: str
     reference: str
-    gateway: str | None = None
-    altered: bool = False
+    gateway: str
 
 
 def mark(value: object) -> str:
@@ -77,17 +76,22 @@ class CmsRows:
         return {found["_id"]: _read(found) for found in self._rows.find({"_id": {"$in": payment_ids}})}
 
     def write(
-        self, payment_id: ObjectId, document: Mapping[str, Any], *, altered: bool, now: datetime, session: ClientSession
+        self, payment_id: ObjectId, document: Mapping[str, Any], *, now: datetime, session: ClientSession
     ) -> None:
         """Note what stands in a document now."""
         row = {
             "version": version_of(document), "status": mark(document.get("status")),
             "reference": mark(document.get("transR")), "gateway": gateway_mark(document.get("gateway")),
-            "altered": altered, "at": now,
+            "at": now,
         }  # fmt: skip
         self._rows.replace_one({"_id": payment_id}, row, upsert=True, session=session)
 
+    def grown(self, payment_id: ObjectId, before: object, members: Mapping[str, Any], session: ClientSession) -> None:
+        """Note that members of a `gateway` were written by themselves; nothing where it was not ours before."""
+        if isinstance(before, Mapping):
+            ours = {"_id": payment_id, "gateway": gateway_mark(before)}
+            self._rows.update_one(ours, {"$set": {"gateway": gateway_mark({**before, **members})}}, session=session)
+
 
 def _read(found: Document) -> Written:
-    members = (found["version"], found["status"], found["reference"], found["gateway"], found["altered"])
-    return Written(*members)
+    return Written(found["version"], found["status"], found["reference"], found["gateway"])

@@ -13,6 +13,7 @@ import requests
 from standardwebhooks import Webhook
 
 from payments.assessment import assess
+from payments.declines import decline_of
 from payments.errors import NeverAgain, NotDelivered
 from payments.events import timestamp
 from payments.facts import Milestone
@@ -95,6 +96,7 @@ def payload(occasion: Occasion) -> dict[str, Any]:
             "currency": terms.currency if terms else None, "tran_ref": verdict.tran_ref,
             **{name: str(getattr(verdict, name)) for name in SUMS},
             "contract_id": terms.contract_id if terms else None, "correlation_id": event.context.correlation_id,
+            "decline": decline_of(occasion.at_event, verdict),
         },
     }  # fmt: skip
 

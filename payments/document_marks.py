@@ -86,6 +86,10 @@ class DocumentMarks:
         later = {"$set": {"failed": True, "due_at": now + FAILED_FOR}}
         self._rows.update_one({"_id": _name(mark.kind, mark.one)}, later)
 
+    def any_failed(self, kind: str) -> bool:
+        """Tell whether a document of a kind could not be looked at and still waits."""
+        return self._rows.find_one({"kind": kind, "failed": True}, {"_id": 1}) is not None
+
     def everything(self) -> tuple[ObjectId | None, int] | None:
         """Return after which document a look at all of them goes on, and which look it is; None when there is none."""
         found = self._rows.find_one({"_id": EVERYTHING})

@@ -3,7 +3,7 @@
 Most changes are our own and are told apart in bulk, by what was noted when we wrote.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from payments.contracts import Contracts
 from payments.document_marks import CONTRACT, PAYMENT, DocumentMarks, Mark
 from payments.errors import StreamContended
 from payments.events import Context
+from payments.projections import RaiseAlert
 from payments.store import Clock, PaymentStore
 
 Document = dict[str, Any]
@@ -24,7 +25,7 @@ Document = dict[str, Any]
 #: How many documents one step looks at.
 STEP = 200
 
-#: The alert about a document that cannot be looked at; its key is the document's id.
+#: The alert about documents that cannot be looked at; its key is their kind.
 FAILS = "cms_document_fails"
 
 
@@ -37,8 +38,7 @@ class DocumentParts:
     marks: DocumentMarks
     contracts: Contracts
     clock: Clock
-    alert: Callable[[str, str, str], None]
-    resolve: Callable[[str, str], None]
+    alert: RaiseAlert
 
 
 class Documents:
@@ -52,6 +52,10 @@ class Documents:
     def ensure_indexes(self) -> None:
         """Create the index that finds what is due; harmless when it is there."""
         self._parts.marks.ensure_indexes()
+
+    def any_failed(self, kind: str) -> bool:
+        """Tell whether a document of a kind could not be looked at and still waits."""
+        return self._parts.marks.any_failed(kind)
 
     def look(self, payment_id: str, context: Context) -> None:
         """Look at one payment's document, and do what follows.
@@ -89,12 +93,11 @@ class Documents:
                 counts["foreign"] += 1
                 self.look(str(one.one), context)
         except (ValueError, KeyError, TypeError, StreamContended) as error:
-            self._parts.alert(FAILS, str(one.one), f"the {one.kind} cannot be looked at: {type(error).__name__}")
+            told = f"{one.one} cannot be looked at: {type(error).__name__}"
+            self._parts.alert(FAILS, one.kind, told, subject=str(one.one))
             self._parts.marks.failed(one, self._parts.clock())
             return
         self._parts.marks.done(one)
-        if one.failed:
-            self._parts.resolve(FAILS, str(one.one))
 
     def _everything(self, counts: dict[str, int]) -> dict[str, int]:
         """Go on with a look at all documents, if there is one: what changed while nobody followed is not noted."""

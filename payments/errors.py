@@ -47,6 +47,8 @@ class Refusal(StrEnum):
     """Why a request is refused, for programs: `InvalidArgument.code`; a code keeps its meaning for ever."""
 
     PAYMENT_UNKNOWN = "payment_unknown"
+    PAGE_OPEN = "page_open"
+    CALLBACK_NOT_PUBLIC = "callback_not_public"
     # The CMS's word about its own payment stands in the way.
     STATUS_UNREADABLE = "cms_status_unreadable"
     SETTLED_OUTSIDE = "settled_outside"

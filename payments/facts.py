@@ -11,6 +11,9 @@ from typing import Any, ClassVar, Self
 
 from payments.reasons import Reason
 
+#: The reason of a `CartRetired` that tells of the end of a page: programs before this one read it as a cart given up.
+PAGE_ENDED = "page_ended"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
@@ -138,7 +141,7 @@ class InvoiceOpened(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptNotSent(Fact):
-    """The call provably did not happen (no byte of the request was written); the operation is to be sent again.
+    """The call provably did not happen, or was refused for a key that is in doubt; the operation is to be sent again.
 
     Written by `booking`. Carries the `operation_id`, the `cart_id`, and why in a machine word: `detail`.
     """
@@ -150,16 +153,19 @@ class AttemptNotSent(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptRefused(Fact):
-    """PayTabs answered with a listed error: the request was not executed.
+    """PayTabs answered with an error that ends the request: it was not executed, or made a page that nobody holds.
 
-    Written by `booking`. Carries the `operation_id`, the `cart_id`, PayTabs' error `code`, and the same as a machine
-    word: `detail`.
+    Written by `booking`. Carries the `operation_id`, the `cart_id`, PayTabs' error `code`, the same as a machine word
+    (`detail`), and for operators what PayTabs said with it, without anything about people: its `message`, and the
+    `trace` under which PayTabs finds the call.
     """
 
     operation_id: str
     cart_id: str
     code: int
     detail: str
+    message: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,27 +173,34 @@ class OutcomeUnknown(Fact):
     """Whether PayTabs executed the request is not known; it is reconciled by query.
 
     Written by `booking` when the answer does not say, and by `reconcile` when a worker was lost over the call. Carries
-    the `operation_id`, the `cart_id`, why in a machine word (`detail`), and the error `code` that came with it, known
-    to us or not.
+    the `operation_id`, the `cart_id`, why in a machine word (`detail`), the error `code` that came with it, known to us
+    or not, and its `message` and `trace` as in `AttemptRefused`.
     """
 
     operation_id: str
     cart_id: str
     detail: str
     code: int | None = None
+    message: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CartRetired(Fact):
-    """A cart whose page nobody holds was given up; it is watched for a day.
+    """A cart whose page nobody can pay any more, or nobody holds, was given up; it is watched for a day.
 
-    Written by `reconcile` before the operation is sent again, and by `invoicing` when an invoice was cancelled. Carries
-    the `operation_id`, the `cart_id`, and why in a machine word: `reason`.
+    Written by `reconcile` before the operation is sent again, by `invoicing` when an invoice was cancelled, and by
+    `booking` when PayTabs' answer cannot be taken, and by `page_ends` when a page's time was over and PayTabs had said
+    that nobody pays it: the `reason` is then `PAGE_ENDED`. Carries the `operation_id`, the `cart_id` (empty where the
+    CMS's old code sent the page), and why in a machine word: `reason`; of a page that has ended also its `tran_ref`,
+    where it has one, and what PayTabs said of it: `why`.
     """
 
     operation_id: str
     cart_id: str
     reason: str
+    tran_ref: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +225,8 @@ class TransactionObserved(Fact):
     Written by whoever heard it: `booking`, `notices`, `reconcile` and `adoption`, all through `observing`. Carries in
     PayTabs' words the `tran_ref`, `tran_type` and `status`; what it moves, `amount` and `currency`; the response
     `code`; the transaction it acts upon, `previous_tran_ref` and `original_tran_type`; what it belongs to, `cart_id`
-    and `profile_id`; and when it was, `occurred_at`.
+    and `profile_id`; when it was, `occurred_at`; and by what its payer is paying, while it is not paid:
+    `payment_method`.
     """
 
     tran_ref: str
@@ -226,6 +240,7 @@ class TransactionObserved(Fact):
     cart_id: str | None = None
     profile_id: int | None = None
     occurred_at: str | None = None
+    payment_method: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -256,9 +271,9 @@ class ReviewRaised(CaseFact):
     """Something claimed of the payment needs a human; the claim itself was not applied.
 
     Written by `notices` about a notice that contradicts the payment, by `reconcile` about an operation of which nothing
-    was found, by `corrections`, and by `adoption`. Carries the reason by `code`, `subject` and `params`, with its
-    words of that time in `reason`; the `evidence`, references and status letters; and the inbox row it came in,
-    `delivery_id`.
+    was found, by `booking` about an answer that cannot be taken, by `corrections`, and by `adoption`. Carries the
+    reason by `code`, `subject` and `params`, with its words of that time in `reason`; the `evidence`, references and
+    status letters; and the inbox row it came in, `delivery_id`.
     """
 
     evidence: str

@@ -5,7 +5,8 @@ a capture or a refund is only ever found, or handed to a human; a void or a rele
 refuses the second one. Source: section 6 of the gateway contract.
 """
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from payments.assessment import Assessment
 from payments.operations import Operation, Status
 from payments.payment import POLLED
+from paytabs.resilience import spread
 
 #: After the last step an open operation is asked about this often, for as long as it is open.
 DAILY = timedelta(days=1)
@@ -88,6 +90,19 @@ def next_step(start: datetime, now: datetime, ladder: Ladder = POLLING) -> datet
     return start + times * ladder.every
 
 
+def next_try(at: datetime, now: datetime, rng: Callable[[], float] = random.random) -> datetime:
+    """Return when to ask again after PayTabs has not answered: not before `at`, and a draw after it.
+
+    Steps that follow an answer are each operation's own; those that follow a silence are many operations' at once.
+
+    Args:
+        at: the earliest moment.
+        now: aware UTC.
+        rng: where the jitter comes from.
+    """
+    return now + timedelta(seconds=spread((at - now).total_seconds(), rng))
+
+
 def next_look(row: Operation, verdict: Assessment, now: datetime) -> datetime | None:
     """Return when an operation has to be looked at again, or None when nothing about it is open.
 
@@ -96,8 +111,11 @@ def next_look(row: Operation, verdict: Assessment, now: datetime) -> datetime | 
         verdict: its payment's assessment.
         now: aware UTC.
     """
-    states = {leg.state for leg in verdict.legs_of(row.operation_id)}
-    ends = [send.retired_at + WATCH for send in row.sends if send.retired_at and now < send.retired_at + WATCH]
+    states = {leg.state for leg in verdict.legs_of(row.operation_id) if not (leg.ended and leg.set_aside)}
+    given_up = [send.retired_at for send in row.sends if send.retired_at]
+    if row.page_ended_at and not row.sends:
+        given_up.append(row.page_ended_at)  # one of the CMS's old code
+    ends = [moment + WATCH for moment in given_up if now < moment + WATCH]
     if not (row.open or ends or states & POLLED or verdict.parked or verdict.pending):
         return None
     ladder = LADDERS[row.kind] if row.status in _IN_DOUBT else POLLING

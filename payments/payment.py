@@ -66,13 +66,14 @@ class AttemptStatus(StrEnum):
     REFUSED = "refused"
     RETIRED = "retired"
     OVERRIDDEN = "overridden"
+    ENDED = "ended"
 
 
 #: A send that PayTabs may have executed without our knowing.
 IN_DOUBT = frozenset({AttemptStatus.STARTED, AttemptStatus.UNKNOWN})
 
 #: What was given up stays so, however late its answer comes.
-_GIVEN_UP = frozenset({AttemptStatus.RETIRED, AttemptStatus.OVERRIDDEN})
+_GIVEN_UP = frozenset({AttemptStatus.RETIRED, AttemptStatus.OVERRIDDEN, AttemptStatus.ENDED})
 
 #: Facts that say how the sending of an attempt or a follow-up ended.
 _Sending = facts.AttemptNotSent | facts.AttemptRefused | facts.OutcomeUnknown | facts.CartRetired | facts.InvoiceOpened
@@ -87,7 +88,7 @@ _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
 
 @value
 class Attempt:
-    """One try at the payment under its own cart."""
+    """One try at the payment under its own cart; `refusal` is what PayTabs answered where it refused the request."""
 
     operation_id: str
     cart_id: str | None
@@ -96,6 +97,7 @@ class Attempt:
     currency: str
     status: AttemptStatus
     tran_ref: str | None = None
+    refusal: facts.AttemptRefused | None = None
 
 
 @value
@@ -248,13 +250,18 @@ class _Draft:
         self._update(fact.cart_id, AttemptStatus.OPEN, fact.tran_ref)
 
     def end_sending(self, fact: _Sending) -> None:
-        self._update(fact.cart_id, _SENDING_STATUS[type(fact)])
+        refusal = fact if isinstance(fact, facts.AttemptRefused) else None
+        self._update(fact.cart_id, _SENDING_STATUS[type(fact)], refusal=refusal)
+
+    def retire(self, fact: facts.CartRetired) -> None:
+        """Give a cart up; a page that has ended is no cart that nobody held."""
+        if fact.reason == facts.PAGE_ENDED:
+            self._leave(fact.operation_id, fact.cart_id or None, AttemptStatus.ENDED)
+        else:
+            self.end_sending(fact)
 
     def override(self, fact: facts.PageOverridden) -> None:
-        """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
-        for place, attempt in enumerate(self.attempts):
-            if (attempt.operation_id, attempt.cart_id) == (fact.operation_id, fact.cart_id):
-                self.attempts[place] = replace(attempt, status=AttemptStatus.OVERRIDDEN)
+        self._leave(fact.operation_id, fact.cart_id, AttemptStatus.OVERRIDDEN)
 
     def observe(self, fact: facts.TransactionObserved) -> None:
         self.observations.add(fact)
@@ -277,11 +284,21 @@ class _Draft:
     def settle_outside(self, fact: facts.PaymentSettledOutside) -> None:
         self.outside, self.kept = Outside(fact.status, frozenset(fact.known)), ()
 
-    def _update(self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None) -> None:
+    def _leave(self, operation_id: str, cart_id: str | None, status: AttemptStatus) -> None:
+        """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
+        for place, attempt in enumerate(self.attempts):
+            if (attempt.operation_id, attempt.cart_id) == (operation_id, cart_id):
+                self.attempts[place] = replace(attempt, status=status)
+
+    def _update(
+        self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None,
+        refusal: facts.AttemptRefused | None = None,
+    ) -> None:  # fmt: skip
         for place, attempt in enumerate(self.attempts):
             if attempt.cart_id == cart_id:
                 kept = attempt.status if attempt.status in _GIVEN_UP else status
-                known = vars(attempt) | {"status": kept, "tran_ref": tran_ref or attempt.tran_ref}
+                told = {"tran_ref": tran_ref or attempt.tran_ref, "refusal": refusal}
+                known = vars(attempt) | {"status": kept, **told}
                 self.attempts[place] = Attempt(**known)
         for place, follow_up in enumerate(self.follow_ups):
             if follow_up.cart_id == cart_id and follow_up.status not in _GIVEN_UP:
@@ -297,6 +314,7 @@ _APPLY: dict[type[Fact], Callable[[_Draft, Any], None]] = {
     facts.FollowUpStarted: _Draft.start_follow_up,
     facts.PageOpened: _Draft.open_page,
     **dict.fromkeys(_SENDING_STATUS, _Draft.end_sending),
+    facts.CartRetired: _Draft.retire,
     facts.PageOverridden: _Draft.override,
     facts.TransactionObserved: _Draft.observe,
     facts.ReviewRaised: _Draft.claim,

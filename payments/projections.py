@@ -18,8 +18,8 @@ from payments.cms_fields import cms_fields, shows_page, unless_same_text
 from payments.cms_rows import READ, CmsRows, version_of
 from payments.cms_standing import news
 from payments.cms_word import SETTLED
-from payments.legs import Leg
 from payments.operations import OperationsLedger
+from payments.page_times import ShownPage
 from payments.payment import LIVE, State
 from payments.reason_kinds import all_words
 from payments.store import Change
@@ -29,21 +29,31 @@ Document = dict[str, Any]
 #: The alert that is open exactly while a payment has something to review.
 REVIEW_ALERT = "payment_review"
 
-#: The alert that is open while the CMS's `gateway` was last found to be written by others.
+#: The alert about a page that may be paid beside money; its key is the payment.
+LEFT_OPEN = "page_left_open"
+
+#: The alert about a `gateway` that others have written.
 GATEWAY_ALERT = "cms_changed_gateway"
+
+#: The key of the one alert about documents that are gone, or written by others; it lists the last payments.
+ALL_PAYMENTS = "payments"
 
 
 class RaiseAlert(Protocol):
     """Opens an alert, or counts it again when it is open."""
 
-    def __call__(self, name: str, key: str, detail: str, session: ClientSession | None = None) -> None:
-        """Record the alert `name` about `key`; inside a transaction when a session is given."""
+    def __call__(
+        self, name: str, key: str, detail: str, session: ClientSession | None = None, *, subject: str = ""
+    ) -> None:
+        """Record the alert `name` about `key`, over `subject` where it counts them; inside a transaction if given."""
 
 
 class ResolveAlert(Protocol):
     """Closes an alert, or says what is left of it."""
 
-    def __call__(self, name: str, key: str, left: str = "", session: ClientSession | None = None) -> None:
+    def __call__(
+        self, name: str, key: str, left: str = "", session: ClientSession | None = None, *, why: str = ""
+    ) -> None:
         """Close the alert `name` about `key`, or state what is left; inside a transaction when a session is given."""
 
 
@@ -79,71 +89,90 @@ class ProjectToCms:
             change.rewrite = not (standing.gateway_is_ours and standing.status_is_ours)
 
     def __call__(self, change: Change, version: int) -> None:
-        """Write the fields when the change added facts, or others have written there."""
+        """Write the fields when facts were added or others have written there, and take a page's link away in time."""
         if not (change.new_facts or change.rewrite) or not version:
+            self._take_link_away(change, version)
             return
         if change.standing is None or not self._write(change, change.standing, version):
             detail = "the CMS's document is gone or newer; the events stand"
-            self._raise("projection_missing", detail, change)
+            self._raise("projection_missing", ALL_PAYMENTS, detail, change)
         self._alert_on_review(change)
         self._alert_on_open_page(change)
 
     def _write(self, change: Change, standing: Standing, version: int) -> bool:
         """Write document and row; False when the document knows of later events."""
-        fields = cms_fields(change.payment, change.after, version, self._redirect_url(change))
+        fields = cms_fields(change.payment, change.after, version, self._page(change))
         fields = unless_same_text(fields, standing.document)
         known = version_of(standing.document)
         if known is not None and known >= version + (not change.new_facts):
             return False
         one, session = standing.document["_id"], change.session
         self._payments.update_one({"_id": one}, {"$set": fields | {"updatedAt": change.now}}, session=session)
-        altered = self._alert_on_gateway(change, standing)
-        self._rows.write(one, {**standing.document, **fields}, altered=altered, now=change.now, session=session)
+        self._rows.write(one, {**standing.document, **fields}, now=change.now, session=session)
+        self._alert_on_gateway(change, standing)
         return True
 
-    def _alert_on_gateway(self, change: Change, standing: Standing) -> bool:
-        """Keep the alert about a foreign `gateway` open until one is found as it was written."""
-        altered = bool(change.history) and not standing.gateway_is_ours
-        if altered:
-            self._raise(GATEWAY_ALERT, "somebody else has written `gateway`; it was written over", change)
-        elif standing.row and standing.row.altered:
-            self._resolve(GATEWAY_ALERT, change.payment_id, session=change.session)
-        return altered
+    def _take_link_away(self, change: Change, version: int) -> None:
+        """Show no link to a page whose time is over: no fact tells of that moment, but the row is looked at then."""
+        page = self._page(change) if change.history else None
+        if page and page.is_over:
+            shown = {
+                "_id": ObjectId(change.payment_id),
+                "gateway.version": version,
+                "gateway.redirect_url": {"$ne": None},
+            }
+            gone = {"gateway.redirect_url": None, "updatedAt": change.now}
+            before = self._payments.find_one_and_update(shown, {"$set": gone}, READ, session=change.session)
+            if before:
+                self._rows.grown(before["_id"], before["gateway"], {"redirect_url": None}, change.session)
+
+    def _alert_on_gateway(self, change: Change, standing: Standing) -> None:
+        """Tell of a `gateway` that somebody else has written; it was written over."""
+        if change.history and not standing.gateway_is_ours:
+            detail = "somebody else has written `gateway`; it was written over"
+            self._raise(GATEWAY_ALERT, ALL_PAYMENTS, detail, change)
 
     def _alert_on_open_page(self, change: Change) -> None:
-        """Tell of a page that may be paid beside money that was taken elsewhere, for as long as there is one."""
-        left, before = _left_open(change.after), _left_open(change.before)
-        if left and not before:
-            beside = f"beside {change.after.tran_ref}" if change.after.base_state in LIVE else "beside the CMS's word"
-            self._raise("page_left_open", f"{left.tran_ref} may still be paid {beside}: override it", change)
-        elif before and not left:
-            self._resolve("page_left_open", change.payment_id, session=change.session)
+        """Tell of a page that may be paid beside money that was taken elsewhere, until there is none."""
+        left, known = pages_left_open(change.after), pages_left_open(change.before)
+        if left and not known:
+            beside = change.after.tran_ref if change.after.base_state in LIVE else "what the CMS says"
+            detail = f"{left[0]} may still be paid beside {beside}: override it"
+            self._raise(LEFT_OPEN, change.payment_id, detail, change)
+        elif known and not left:
+            self._resolve(LEFT_OPEN, change.payment_id, session=change.session, why="the page is not open any more")
 
     def _alert_on_review(self, change: Change) -> None:
         """Keep the alert open exactly while there is something to review, naming all of it."""
         before, after = set(change.before.review), set(change.after.review)
         left = "; ".join(all_words(change.after.review))
         if after - before:
-            self._raise(REVIEW_ALERT, left, change)
+            self._raise(REVIEW_ALERT, change.payment_id, left, change)
         elif after != before:
-            self._resolve(REVIEW_ALERT, change.payment_id, left, change.session)
+            self._resolve(REVIEW_ALERT, change.payment_id, left, change.session, why="its last case is settled")
 
-    def _raise(self, name: str, detail: str, change: Change) -> None:
+    def _raise(self, name: str, key: str, detail: str, change: Change) -> None:
         """Raise an alert that exists exactly if the change does, and is told of once it has committed."""
-        self._alert(name, change.payment_id, detail, change.session)
-        change.after_commit.append(partial(self._announce, name, change.payment_id, detail))
+        subject = "" if key == change.payment_id else change.payment_id
+        told = f"{subject}: {detail}" if subject else detail
+        self._alert(name, key, told, change.session, subject=subject)
+        change.after_commit.append(partial(self._announce, name, key, told))
 
-    def _redirect_url(self, change: Change) -> str | None:
+    def _page(self, change: Change) -> ShownPage | None:
         if not shows_page(change.after):
             return None
         if change.rows is None:
             row = self._ledger.open_of(change.payment_id, change.session)
         else:
             row = next((one for one in change.rows if one.open), None)
-        return row.redirect_url if row else None
+        return row.shown(self._ledger.now()) if row else None
 
 
-def _left_open(verdict: Assessment) -> Leg | None:
-    """Return a page that may be paid although money was taken, or the CMS says that it was or may have been."""
-    elsewhere = verdict.base_state in LIVE or verdict.stands_for in SETTLED or verdict.beside
-    return next((leg for leg in verdict.legs if leg.state is State.AWAITING_PAYER), None) if elsewhere else None
+def pages_left_open(verdict: Assessment) -> list[str | None]:
+    """Return the pages that may still be paid beside money that was taken, here or by the CMS's word.
+
+    Those set aside are not among them.
+    """
+    if not (verdict.base_state in LIVE or verdict.stands_for in SETTLED or verdict.beside):
+        return []
+    return [leg.tran_ref for leg in verdict.legs if leg.state is State.AWAITING_PAYER]

@@ -18,7 +18,8 @@ from payments.cms_compare import Standing, contradicts
 from payments.cms_fields import shows_page, unless_same_text
 from payments.cms_rows import CmsRows, version_of
 from payments.events import fact_of
-from payments.replay import Replayed, differences, replayed
+from payments.page_times import ShownPage
+from payments.replay import Replayed, differences, is_outdated, replayed
 from payments.replay_pieces import Difference, Found, Piece, ReplayParts, Survey, looked_at
 from payments.replay_scan import EventScan, History, Span
 from payments.replay_survey import READ, Surveyor
@@ -81,6 +82,8 @@ class CmsPayments:
         fields = differences({name: value for name, value in expected.items() if name not in left}, document)
         if fields and not dry_run:
             self._mend(known, document, {name: expected[name] for name in expected.keys() - left}, session)
+        if is_outdated(expected, document):
+            return told(Found.OUTDATED)
         if fields:
             return told(Found.DIFFERING if dry_run else Found.MENDED, fields)
         return told(Found.LEFT, differences(expected, document)) if left else told(Found.SAME)
@@ -97,14 +100,14 @@ class CmsPayments:
         status = not standing.status_is_ours and contradicts(standing.status, known.verdict.cms_status)
         return frozenset({"status"} if status else ()) | (set() if standing.reference_is_ours else {"transR"})
 
-    def _page(self, known: Replayed, session: ClientSession) -> str | None:
+    def _page(self, known: Replayed, session: ClientSession) -> ShownPage | None:
         if not shows_page(known.verdict):
             return None
         row = self._parts.ledger.open_of(str(known.payment_id), session)
-        return row.redirect_url if row else None
+        return row.shown(self._parts.ledger.now()) if row else None
 
     def _mend(self, known: Replayed, document: Document, expected: Document, session: ClientSession) -> None:
         unless_newer = {"_id": known.payment_id, "gateway.version": {"$not": {"$gt": known.version}}}
         now = self._parts.clock()
         self._payments.update_one(unless_newer, {"$set": expected | {"updatedAt": now}}, session=session)
-        self._rows.write(known.payment_id, {**document, **expected}, altered=False, now=now, session=session)
+        self._rows.write(known.payment_id, {**document, **expected}, now=now, session=session)

@@ -16,6 +16,7 @@ from paytabs.operations import (
     PartyDetails,
     TokenChargeRequest,
 )
+from paytabs.texts import cleaned
 
 Document = dict[str, Any]
 Request = PageRequest | ChargeRequest | FollowUpRequest | InvoiceRequest
@@ -25,6 +26,9 @@ MAX_DESCRIPTION = 128
 
 #: Follow-ups act upon a transaction; everything else begins an attempt.
 FOLLOW_UP_KINDS = frozenset({"capture", "void", "release", "refund"})
+
+#: What opens a page, or an invoice that leads to one: unmade it costs nothing.
+PAGE_KINDS = frozenset({"create_page", "create_invoice"})
 
 #: Charges without a page: money may move while the call is under way.
 CHARGE_KINDS = frozenset({"charge_token", "managed_form"})
@@ -44,7 +48,7 @@ def build_request(row: Operation, cart_id: str, cms: CmsReader, terms: Snapshot 
     """
     cart = {
         "cart_id": cart_id,
-        "cart_description": (row.params.get("title") or f"Payment {row.payment_id}")[:MAX_DESCRIPTION],
+        "cart_description": cleaned(row.params.get("title") or "", MAX_DESCRIPTION) or f"Payment {row.payment_id}",
         "cart_currency": row.params["currency"],
         "cart_amount": row.params["amount"],
         "callback": row.params.get("callback_url"),
@@ -67,6 +71,7 @@ def _page(params: Document, common: Document) -> Request:
         paypage_lang=params["language"],
         payment_methods=tuple(params["methods"]),
         tokenise=params.get("tokenise"),
+        paypage_ttl=params.get("paypage_ttl"),
     )
 
 
@@ -80,7 +85,7 @@ def _form(params: Document, common: Document) -> Request:
 
 
 def _invoice(params: Document, common: Document) -> Request:
-    return InvoiceRequest(**common, invoice=params["invoice"])
+    return InvoiceRequest(**common, invoice=params["invoice"], paypage_ttl=params.get("paypage_ttl"))
 
 
 _BUILDERS: Mapping[str, Callable[[Document, Document], Request]] = MappingProxyType(

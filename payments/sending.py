@@ -3,35 +3,41 @@
 Breaker and limiter come first: whoever is turned away there waits in `due_at` and has spent no attempt. The row and the
 fact that a send begins are committed before the call; just before the socket write the client checks
 a monotonic deadline taken before that commit. What came back is one of five outcomes; only what provably did not
-happen is ever sent again, and then under a fresh cart.
+happen is ever sent again, and then under a fresh cart. What was refused for the key waits like that too, until a
+question has told whether it is the key.
 """
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
 from payments import facts
 from payments.allowance import order
-from payments.booking import book, closed
+from payments.booking import KEY_IN_DOUBT, Booking, book, closed, refused
 from payments.cms import CmsReader
 from payments.cms_refusals import new_charge_refused
 from payments.errors import InvalidArgument, NotYet
 from payments.events import Context
 from payments.gateway import Gateway, Permit
-from payments.operations import Operation, OperationsLedger, Status, new_cart_id
+from payments.key_doubt import Fault, KeyDoubt, never
+from payments.operations import Operation, OperationsLedger, Status, new_cart_id, page_member
+from payments.page_times import end_of
 from payments.payment import CONFIRMED, OPEN
-from payments.projections import RaiseAlert
-from payments.requesting import CHARGE_KINDS, FOLLOW_UP_KINDS, Request, build_request
+from payments.quoting import quoted
+from payments.requesting import FOLLOW_UP_KINDS, Request, build_request
 from payments.store import Change, Clock, PaymentStore
+from payments.unexplained import Unexplained
 from paytabs.breaker_errors import Parked
-from paytabs.errors import LISTED_CODES, InvalidRequest
+from paytabs.breaker_verdict import names_wrong_settings
+from paytabs.errors import InvalidRequest
 from paytabs.fault_points import fault_point
 from paytabs.invoices import InvoiceRequest
 from paytabs.operations import FollowUpRequest, PageRequest
 from paytabs.resilience import PARKED_WORK, BackoffPolicy
-from paytabs.responses import Answer
+from paytabs.responses import Answer, Outcome
 
 
 def endless() -> float:
@@ -48,6 +54,8 @@ class Senders:
         give_up: Tells operators of an operation that has ended unsent, and why.
         call_seconds: How long a call takes at most.
         seconds_left: How long whoever sends may still take.
+        key_refused_since: Tells whether PayTabs has refused our key since a moment.
+        unexplained: Tells operators of refusals that nobody understands.
     """
 
     store: PaymentStore
@@ -55,12 +63,13 @@ class Senders:
     gateway: Gateway
     cms: CmsReader
     clock: Clock
-    alert: RaiseAlert
     give_up: Callable[[Operation, str], None]
+    unexplained: Unexplained
     owner: str
     fence_seconds: float
     call_seconds: float = 0.0
     seconds_left: Callable[[], float] = endless
+    key_refused_since: Callable[[datetime], bool] = never
     policy: BackoffPolicy = PARKED_WORK
     monotonic: Callable[[], float] = time.monotonic
 
@@ -71,6 +80,7 @@ class Sender:
     def __init__(self, parts: Senders) -> None:
         """Keep what sending needs."""
         self._parts = parts
+        self._key_doubt = KeyDoubt(parts.ledger, parts.gateway, parts.key_refused_since)
 
     def send(self, operation_id: str, context: Context) -> Operation:
         """Send an operation that is `new`, and book the outcome.
@@ -92,31 +102,61 @@ class Sender:
             return self._unsendable(row, str(error), context)
         try:
             with parts.gateway.passage() as permit:
-                return self._pass(row, cart_id, request, permit, context)
+                sent, answer = self._pass(row, cart_id, request, permit, context)
         except Parked as parked:
             wait = parked.retry_after_seconds
             parts.ledger.reschedule(row, parts.clock() + timedelta(seconds=wait))
             raise NotYet(row.payment_id, wait, f"parked: {parked.reason}") from parked
+        return self._doubted(sent, answer, context) if answer and names_wrong_settings(answer) else sent
 
-    def _pass(self, row: Operation, cart_id: str, request: Request, permit: Permit, context: Context) -> Operation:
+    def _pass(
+        self, row: Operation, cart_id: str, request: Request, permit: Permit, context: Context
+    ) -> tuple[Operation, Answer | None]:
         parts, operation_id = self._parts, row.operation_id
         if parts.seconds_left() < parts.fence_seconds + parts.call_seconds:
             # Broken off on the wire, nobody would know what became of it: the next run has its whole time.
             raise NotYet(row.payment_id, 0.0, "no_time_left")
         not_after = parts.monotonic() + parts.fence_seconds
         if not parts.store.change(row.payment_id, context, lambda change: self._start(change, row, cart_id)):
-            return self._not_started(row)
+            return self._not_started(row), None
         fault_point("after_sending")
         answer = self._call(request, not_after, context)
+        answer = replace(answer, message=quoted(answer.message, request.to_members()))
         permit.settle(answer)
         fault_point("before_booking")
         parts.store.change(row.payment_id, context, lambda change: self._book(change, row, cart_id, answer))
         fault_point("after_booking")
-        self._alert_on_fault(answer, row)
         sent = parts.ledger.get(operation_id) or row
+        if answer.outcome is Outcome.UNKNOWN and answer.error_code:
+            parts.unexplained.tell(sent, answer)
+        if sent.status is Status.FAILED and answer.not_taken is None:
+            parts.give_up(sent, f"never sent: {sent.error}")
+        return sent, answer
+
+    def _doubted(self, sent: Operation, answer: Answer, context: Context) -> Operation:
+        """Find out whether a send was refused for the key or for itself, and end it if it was for itself."""
+        parts = self._parts
+        if parts.seconds_left() < parts.call_seconds or not sent.sends:
+            return sent
+        fault = self._key_doubt.fault(parts.store.payment(sent.payment_id), sent.sends[-1].sent_at, context)
+        if answer.key_in_doubt and fault is not Fault.KEY:
+            parts.store.change(sent.payment_id, context, lambda change: self._conclude(change, sent, answer, fault))
+            sent = parts.ledger.get(sent.operation_id) or sent
         if sent.status is Status.FAILED:
             parts.give_up(sent, f"never sent: {sent.error}")
         return sent
+
+    def _conclude(self, change: Change, row: Operation, answer: Answer, fault: Fault) -> None:
+        """End a row whose request is at fault, or for which nobody could tell for as long as it is worth trying."""
+        elapsed = (change.now - row.created_at).total_seconds()
+        if fault is Fault.REQUEST:
+            booking = refused(row, row.cart_id or "", answer, change.now)
+        elif self._parts.policy.allows(len(row.sends), elapsed):
+            return
+        else:
+            booking = Booking(closed(Status.FAILED, KEY_IN_DOUBT, row, change.now), ())
+        if self._parts.ledger.end_waiting(row, booking.changes, change.now, change.session):
+            change.record(*booking.facts)
 
     def _unsendable(self, row: Operation, mistake: str, context: Context) -> Operation:
         """Close what the CMS's later edits have made impossible to send: trying again cannot help."""
@@ -160,13 +200,16 @@ class Sender:
 
     def _book(self, change: Change, row: Operation, cart_id: str, answer: Answer) -> None:
         booking = book(row, cart_id, answer, change.now, self._parts.policy)
-        self._parts.ledger.settle(row, cart_id, change.now, booking.changes, change.session)
+        changes = booking.changes | self._page(row, cart_id, booking.changes)
+        self._parts.ledger.settle(row, cart_id, change.now, changes, change.session)
         change.record(*booking.facts)
 
-    def _alert_on_fault(self, answer: Answer, row: Operation) -> None:
-        known = LISTED_CODES.get(answer.error_code or 0)
-        if known and known.configuration_fault:
-            self._parts.alert("gateway_configuration", str(known.code), f"{known.meaning} ({row.operation_id})")
+    def _page(self, row: Operation, cart_id: str, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return when the page is over that a send was answered with; nothing when there is no link to one."""
+        if not changes.get("result", {}).get("redirect_url"):
+            return {}
+        # Counted from the answer, which is somewhat later than PayTabs counts: no page is taken for over too early.
+        return {"page": page_member(cart_id, end_of(row.kind, row.params, self._parts.ledger.now()))}
 
 
 def _obstacle(change: Change, row: Operation) -> str | None:
@@ -186,9 +229,9 @@ def _obstacle(change: Change, row: Operation) -> str | None:
 
 
 def _other_page(change: Change, row: Operation) -> str | None:
-    """Return which other attempt may still be paid; a charge beside it could take the money twice."""
+    """Return which other attempt may still be paid; one beside it could take the money twice."""
     others = [leg for leg in change.before.legs if leg.operation_id != row.operation_id and leg.state in OPEN]
-    return f"{others[0].tran_ref} may still be paid" if others and row.kind in CHARGE_KINDS else None
+    return f"{others[0].tran_ref} may still be paid" if others else None
 
 
 def _started(row: Operation, cart_id: str) -> facts.Fact:

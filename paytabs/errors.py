@@ -1,8 +1,8 @@
 """What can go wrong at the gateway: our own errors, and what PayTabs' codes mean, as two closed tables.
 
-An error code replaces an answer; one outside its table proves nothing: the call's outcome is unknown and a query has to
-settle it. A response code explains a status within an answer; the status decides, so one outside its table only has no
-explanation. Each table grows by one row together with one test that holds the captured answer.
+An error code replaces an answer; what one proves of which call stands in `refusals`. A response code explains a status
+within an answer; the status decides, so one outside its table only has no explanation. Each table grows by one row
+together with one test that holds the captured answer.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,8 @@ class ErrorCode:
         code: The number in the envelope.
         meaning: What PayTabs says with it.
         executed: Whether something may have been executed all the same.
-        configuration_fault: Whether every further call will fail until a human changes a setting.
+        configuration_fault: Whether, unless the request itself is at fault, every further call will fail until a human
+            changes a setting.
         evidence: Where the row comes from.
     """
 
@@ -109,6 +110,13 @@ _ROWS = (
         evidence="PayTabs support article; HTTP 400 inferred",
     ),
     ErrorCode(
+        code=113,
+        meaning="transaction not found, to a look-up",
+        executed=False,
+        configuration_fault=False,
+        evidence="one capture, of PayTabs' white label ClickPay (HTTP 400 or 404)",
+    ),
+    ErrorCode(
         code=206,
         meaning="invalid currency code, or a follow-up in another currency than its original",
         executed=False,
@@ -117,7 +125,7 @@ _ROWS = (
     ),
 )
 
-#: Every code whose meaning is known; anything else is unlisted and proves nothing.
+#: Every code whose meaning is known; anything else is unlisted.
 LISTED_CODES: Mapping[int, ErrorCode] = MappingProxyType({row.code: row for row in _ROWS})
 
 #: The statuses under which an error envelope was seen or is expected; under any other one a proxy may have spoken.
@@ -135,6 +143,7 @@ class ResponseCode:
         evidence: Where the row comes from.
         is_doubtful: Whether the acquirer may have moved money in spite of the status, so that the bank has to be asked.
         payer_may_retry: Whether another try by the payer, perhaps with another card, may end better.
+        same_card_may_do: Whether another try with the same card may.
         is_listed: Whether the row is in the table, rather than made up for a code that is not.
     """
 
@@ -144,6 +153,7 @@ class ResponseCode:
     evidence: str
     is_doubtful: bool = False
     payer_may_retry: bool = False
+    same_card_may_do: bool = False
     is_listed: bool = True
 
 
@@ -151,19 +161,20 @@ _CAPTURED = "captured answer in the official PHP SDK's tests"
 _ARTICLE = "PayTabs support article"
 _THIRD_PARTY = "third-party description of the API"
 _DOUBTFUL = {"is_doubtful": True}
-_RETRY = {"payer_may_retry": True}
+_RETRY = {"payer_may_retry": True, "same_card_may_do": True}
+_OTHER_CARD = {"payer_may_retry": True}
 
 _RESPONSE_ROWS = (
     ResponseCode("E", "120", "the transaction acted upon is on hold", _CAPTURED),
     ResponseCode("E", "200", "invalid card number", _THIRD_PARTY, **_RETRY),
     ResponseCode("D", "300", "not authorised, without a reason", f"{_ARTICLE}; {_THIRD_PARTY}", **_DOUBTFUL),
     ResponseCode("D", "310", "3-D Secure rejected", _THIRD_PARTY, **_RETRY),
-    ResponseCode("D", "316", "insufficient funds", _THIRD_PARTY, **_RETRY),
+    ResponseCode("D", "316", "insufficient funds", _THIRD_PARTY, **_OTHER_CARD),
     ResponseCode("C", "321", "cancelled by the payer", _CAPTURED, **_RETRY),
     ResponseCode("E", "325", "the merchant's limit per transaction exceeded", _ARTICLE),
     ResponseCode("D", "342", "the merchant's balance is too low for the refund", f"{_ARTICLE}; status inferred"),
     ResponseCode("D", "345", "3-D Secure not completed", _THIRD_PARTY, **_RETRY),
-    ResponseCode("D", "354", "the merchant does not take this card", _CAPTURED, **_RETRY),
+    ResponseCode("D", "354", "the merchant does not take this card", _CAPTURED, **_OTHER_CARD),
     ResponseCode("X", "355", "the transaction expired", _CAPTURED, **_RETRY),
     ResponseCode("E", "400", "internal error of PayTabs", _THIRD_PARTY, **_DOUBTFUL),
     ResponseCode("E", "401", "no response from the processor", _CAPTURED, **_DOUBTFUL),
@@ -189,17 +200,3 @@ def response_code(status: str | None, code: str | None) -> ResponseCode:
     """
     key = ((status or "").upper(), code or "")
     return RESPONSE_CODES.get(key) or ResponseCode(*key, meaning="", evidence="", is_listed=False)
-
-
-def proves_nothing_happened(code: int, http_status: int) -> bool:
-    """Tell whether an error envelope is proof that the call was not executed.
-
-    Args:
-        code: The envelope's `code`, greater than zero.
-        http_status: The status the envelope arrived with.
-
-    Returns:
-        True only for a listed code that excludes execution, under a status the gateway refuses with.
-    """
-    row = LISTED_CODES.get(code)
-    return row is not None and not row.executed and http_status in REFUSING_STATUSES

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StrictBool, StringConstraints, ValidationInfo, field_validator
 
 from paytabs.card_data import refuse_card_number
-from paytabs.shapes import CartRequest, PartyDetails, PayerRequest, Reference, Url
+from paytabs.shapes import CartRequest, PageLife, PartyDetails, PayerRequest, Reference, Url
 from paytabs.writing import write_json
 
 __all__ = [
@@ -39,6 +39,7 @@ class PageRequest(PayerRequest):
     tokenise: _Tokenise | None = None
     show_save_card: StrictBool | None = None
     hide_shipping: StrictBool | None = None
+    paypage_ttl: PageLife | None = None
 
 
 class TokenChargeRequest(PayerRequest):

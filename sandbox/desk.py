@@ -10,8 +10,12 @@
 | `GET`, `PUT /sandbox/switches` | see `sandbox/switches.py` |
 | `GET`, `POST`, `DELETE /sandbox/faults` | see `sandbox/faults.py` |
 | `POST /sandbox/pay` | the page's buttons without a browser |
+| `GET /sandbox/pages` `?tran_ref=` | every page: when it ends, and how it stands |
+| `POST /sandbox/visit` | load a page, and do nothing yet |
+| `GET`, `POST /sandbox/time` | the clock of ages; let `seconds` or `minutes` pass, also for one page or invoice |
 | `POST /sandbox/payment_token` | fill the card form of a browser: a one-use `payment_token` |
-| `POST /sandbox/token` | keep a card, also a bad one, under a `token` |
+| `POST /sandbox/token` | keep a card, also a bad or expired one, under a `token`, with what was agreed |
+| `POST /sandbox/sale` | a sale that no page of ours made: by hand, or of another shop of the profile |
 | `POST /sandbox/notify` | one notice, genuine or altered, delivered at once |
 | `POST /sandbox/dashboard` | what the merchant's staff do by hand |
 | `POST /sandbox/reset` | forget everything |
@@ -25,7 +29,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from sandbox.desk_acts import notify, pay
-from sandbox.desk_cards import fill_form, keep_card
+from sandbox.desk_cards import fill_form, keep_card, sell_by_hand
+from sandbox.desk_time import pass_time, show_pages, show_time, visit
 from sandbox.desk_views import show_invoices, show_ledger, show_transaction
 from sandbox.errors import DeskRefusal
 from sandbox.switchboard import describe
@@ -65,6 +70,14 @@ def _add_views(blueprint: Blueprint, world: World) -> None:
     @blueprint.get("/sandbox/invoices")
     def invoices() -> Response:
         return jsonify(invoices=show_invoices(world.invoices))
+
+    @blueprint.get("/sandbox/pages")
+    def pages() -> Response:
+        return jsonify(pages=show_pages(world, request.args.get("tran_ref")))
+
+    @blueprint.get("/sandbox/time")
+    def time() -> Response:
+        return jsonify(show_time(world))
 
     @blueprint.get("/sandbox/requests")
     def requests() -> Response:
@@ -106,7 +119,15 @@ def _add_settings(blueprint: Blueprint, world: World) -> None:
 def _add_acts(blueprint: Blueprint, world: World) -> None:
     @blueprint.post("/sandbox/pay")
     def press() -> Response:
-        return jsonify(pay(world, _members()))
+        return jsonify(pay(world, _members(parse_float=Decimal)))
+
+    @blueprint.post("/sandbox/visit")
+    def load() -> Response:
+        return jsonify(visit(world, _members("tran_ref")))
+
+    @blueprint.post("/sandbox/time")
+    def advance() -> Response:
+        return jsonify(pass_time(world, _members()))
 
     @blueprint.post("/sandbox/payment_token")
     def form() -> tuple[Response, int]:
@@ -114,7 +135,14 @@ def _add_acts(blueprint: Blueprint, world: World) -> None:
 
     @blueprint.post("/sandbox/token")
     def keep() -> tuple[Response, int]:
-        return jsonify(keep_card(world, _members("card", "customer_details"))), 201
+        return jsonify(
+            keep_card(world, _members("card", "expiry", "token_info", "customer_details", parse_float=Decimal))
+        ), 201
+
+    @blueprint.post("/sandbox/sale")
+    def sell() -> tuple[Response, int]:
+        members = _members("amount", "currency", "cart_id", "card", "customer_details", parse_float=Decimal)
+        return jsonify(show_transaction(world.ledger, sell_by_hand(world, members))), 201
 
     @blueprint.post("/sandbox/notify")
     def send_notice() -> Response:

@@ -19,10 +19,13 @@ from aggregations.replicas import Replicas
 from aggregations.runner import AggregationRunner
 from aggregations.view_desk import ViewDesk
 from config.connections import database, mongo_client
+from config.redaction import redact
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
 from observability.dead_letters import DeadLetters
 from payments.accepting import Acceptor
+from payments.audit_entries import AuditEntries
+from payments.audit_trail import Trail
 from payments.cards import CardService
 from payments.cms import CmsReader
 from payments.contracts import Contracts
@@ -36,6 +39,8 @@ from payments.notices import NoticeParts, Notices
 from payments.operations import OperationsLedger
 from payments.ordering import FollowUpAcceptor
 from payments.outbox import Outbox
+from payments.page_ends import PageDesk
+from payments.page_times import PageTimes
 from payments.projections import ProjectToCms
 from payments.reactions import Reactor
 from payments.reconcile import Reconciler
@@ -47,13 +52,15 @@ from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
 from payments.settling import WordDesk
 from payments.store import PaymentStore
+from payments.unexplained import Unexplained
 from paytabs.breaker_gate import this_process
 from paytabs.breaker_rules import BreakerRules
 from paytabs.client import PayTabsClient
 from paytabs.gated import GatedClient
 from tasks.auditing import make_sealer
 from tasks.caching import make_invalidator, make_runner
-from tasks.gateway import gated
+from tasks.gateway import breaker_name, callback_url, gated, gateway_url
+from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
 from tasks.publishing import SendTask, send_task
@@ -61,6 +68,9 @@ from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
 from tasks.timekeeping import seconds_left
 from tasks.viewing import make_desk
+
+#: What operators are told while no callback address is sent.
+CALLBACK_ALERT = "callback_left_out"
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
@@ -79,6 +89,7 @@ class World:
     inbox: Inbox
     alerts: Alerts
     sender: Sender
+    unexplained: Unexplained
     reconciler: Reconciler
     service: PaymentService
     money: MoneyService
@@ -86,6 +97,7 @@ class World:
     word: WordDesk
     documents: Documents
     cards: CardService
+    trail: Trail
     invoices: InvoiceService
     notices: Notices
     outbox: Outbox
@@ -118,6 +130,7 @@ def build_world(
     settings: Settings,
     *,
     clock: Clock = utc_now,
+    database_clock: Clock | None = None,
     gateway: PayTabsClient | None = None,
     breaker: BreakerRules | None = None,
     send: SendTask = send_task,
@@ -127,6 +140,7 @@ def build_world(
     Args:
         settings: with the addresses of servers that answer.
         clock: aware UTC time.
+        database_clock: the database's, in place of the one that it is asked for.
         gateway: makes the calls to PayTabs.
         breaker: when to stop making them.
         send: enqueues tasks.
@@ -137,56 +151,69 @@ def build_world(
     lease = timedelta(seconds=settings.lease_seconds)
     alerts = Alerts(db, clock=clock)
     hot = make_hot(settings, clock)
-    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker)
-    ledger = OperationsLedger(db, lease=lease)
+    watch = SettingsWatch(db, alerts, clock, breaker_name(settings))
+    door = gated(
+        settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker,
+        hears=watch,
+    )  # fmt: skip
+    ledger = OperationsLedger(db, lease=lease, now=database_clock)
+    pages = PageDesk(ledger, page_times(settings))
     outbox = make_outbox(db, send, lease)
     companions = (
         FollowOperations(ledger),
         ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce, alerts.resolve),
         outbox,
     )
+    trail = Trail(AuditEntries(db), clock, redact)
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
+    unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
     sender = Sender(
         Senders(
-            store=store, ledger=ledger, gateway=door, cms=cms, clock=clock, alert=alerts.raise_alert, owner=owner,
+            store=store, ledger=ledger, gateway=door, cms=cms, clock=clock, owner=owner, unexplained=unexplained,
             give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
-            seconds_left=seconds_left,
+            seconds_left=seconds_left, key_refused_since=watch.refused_since,
         )
     )  # fmt: skip
-    reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert)
+    reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert, pages=pages)
     service = PaymentService(
         ServiceParts(
             store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, clock=clock,
-            profile_id=settings.paytabs_profile, callback_url=settings.paytabs_callback_url,
-            return_url=settings.paytabs_return_url,
+            profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
+            return_url=settings.paytabs_return_url, pages=pages, gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
-    callback, back = settings.paytabs_callback_url, settings.paytabs_return_url
-    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back)
+    callback, back = callback_url(settings), settings.paytabs_return_url
+    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back, pages, gateway_url(settings))
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
             charges=attempts,
-            follow_ups=FollowUpAcceptor(store, ledger, callback),
+            follow_ups=FollowUpAcceptor(store, ledger, callback), trail=trail,
         )
     )  # fmt: skip
     invoices = InvoiceService(
         InvoiceParts(
             store=store, ledger=ledger, money=money, reconciler=reconciler, gateway=door,
-            fence_seconds=settings.send_fence_seconds, clock=clock,
+            fence_seconds=settings.send_fence_seconds, clock=clock, trail=trail,
         )
     )  # fmt: skip
     notices = Notices(
         NoticeParts(
-            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
+            store=store,
+            ledger=ledger,
+            reconciler=reconciler,
+            service=service,
+            clock=clock,
+            alert=alerts.raise_alert,
+            profile_id=settings.paytabs_profile,
         )
     )
     documents = Documents(
         DocumentParts(
             database=db, store=store, marks=DocumentMarks(db), contracts=Contracts(db), clock=clock,
-            alert=alerts.raise_alert, resolve=alerts.resolve,
+            alert=alerts.raise_alert,
         )
     )  # fmt: skip
     replicas = Replicas(
@@ -195,9 +222,9 @@ def build_world(
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
-        alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
+        alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
-        documents=documents, cards=CardService(door), invoices=invoices, notices=notices,
+        documents=documents, cards=CardService(door, trail), trail=trail, invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
@@ -208,6 +235,15 @@ def build_world(
         replicas=replicas,
         owner=owner, send=send,
     )  # fmt: skip
+
+
+def page_times(settings: Settings) -> PageTimes:
+    """Return the times of pages that are set."""
+    return PageTimes(
+        settings.paypage_ttl_minutes,
+        timedelta(seconds=settings.page_margin_seconds),
+        timedelta(seconds=settings.page_margin_other_seconds),
+    )
 
 
 def ensure_indexes(built: World) -> None:
@@ -223,6 +259,16 @@ def ensure_indexes(built: World) -> None:
     built.views.ensure_indexes()
 
 
+def tell_of_callback(built: World) -> None:
+    """Tell operators while our callback address is left out, since PayTabs would not take it; every process looks."""
+    url, profile = built.settings.paytabs_callback_url, str(built.settings.paytabs_profile)
+    if url and callback_url(built.settings) is None:
+        why = "PAYTABS_CALLBACK_URL is no public https address without a port: it is left out"
+        built.alerts.raise_alert(CALLBACK_ALERT, profile, why)
+    else:
+        built.alerts.resolve(CALLBACK_ALERT, profile)
+
+
 _worlds: dict[int, World] = {}
 
 
@@ -234,6 +280,7 @@ def world() -> World:
         built = build_world(load_settings())
         try:
             ensure_indexes(built)
+            tell_of_callback(built)
         except BaseException:
             built.close()
             raise

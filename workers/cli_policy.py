@@ -16,7 +16,7 @@ from config.settings import Settings
 from payments.ladder import SETTLING
 from workers.cli_enqueue import to_text
 from workers.cli_payment import wide
-from workers.cli_policy_rows import Row, error_codes, ladders, policies, response_codes, times
+from workers.cli_policy_rows import Row, error_codes, ladders, pages, policies, response_codes, times
 from workers.cli_settings import client_settings
 
 
@@ -34,14 +34,24 @@ TABLES = (
     Printed(
         "retry policies",
         policies,
-        "Each wait is drawn evenly between 0 and its ceiling. Only queries, and what did not happen, are tried again.",
+        "Each wait is drawn evenly between 0 and its ceiling, after what must pass in any case. Only queries, and what "
+        "did not happen, are tried again.",
     ),
     Printed(
         "ladders",
         ladders,
         f"Counted from the send. That nothing is found counts once the lease and {SETTLING.seconds} s have passed.",
     ),
-    Printed("error codes", error_codes, "Any other code proves nothing: a query has to tell what happened."),
+    Printed(
+        "pages",
+        pages,
+        "By the database's clock. A voucher, a hold and a page on which somebody has chosen how to pay outlive them.",
+    ),
+    Printed(
+        "error codes",
+        error_codes,
+        "Under HTTP 200, 400, 401 and 404, or as said; under 429 and 5xx every code leaves the outcome unknown.",
+    ),
     Printed("response codes", response_codes, "The status decides; a code that is not listed only explains nothing."),
     Printed("time chain", times, "Checked when a process starts."),
 )

@@ -1,8 +1,10 @@
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from paytabs.client import GatewayProfile, PayTabsClient
 from paytabs.errors import MalformedBody
@@ -20,7 +22,18 @@ OLD_KEY = "SOLDKEY000-AAAA2222BB-CCCC3333DD"
 TRIED: dict[str, str] = {
     "query_unpaid_page": "test_sandbox",
     "query_cart_shows_unpaid": "test_sandbox",
+    "query_dead_page": "test_page_life",
+    "query_dead_page_at_once": "test_page_life",
+    "page_finish": "test_page_life",
+    "page_finish_seconds": "test_page_life",
+    "method_finish_seconds": "test_page_life",
+    "dead_page_notices": "test_page_life",
+    "not_found_code": "test_page_life",
     "query_unknown": "test_sandbox",
+    "server_key_kind": "test_open_questions",
+    "alt_currency_rate": "test_open_questions",
+    "notice_extras": "test_open_questions",
+    "refused_currencies": "test_open_questions",
     "query_lag_seconds": "test_open_questions",
     "duplicate_filter": "test_open_questions",
     "duplicate_fields": "test_open_questions",
@@ -83,6 +96,26 @@ class TestEverySwitch:
     def test_tried(self, sandbox: Sandbox) -> None:
         """Every switch of the sandbox stands in the table, so that a new one asks for its test."""
         assert set(sandbox.switches()) == set(TRIED)
+        for switch, file in TRIED.items():
+            if file.startswith("test_"):
+                assert switch in (Path(__file__).parent / f"{file}.py").read_text(), switch
+
+
+class TestProfile:
+    """Envelopes that a profile earns, not a request."""
+
+    def test_currency(self, shop: Shop) -> None:
+        """A currency that is closed to the merchant is refused with a code that no list has, and PayTabs' sentence."""
+        shop.sandbox.switch(refused_currencies=["KWD"])
+        answer = shop.client.request_page(PageRequest(**shop.cart("1.250", "KWD")))
+        assert (answer.error_code, answer.outcome is Outcome.SUCCEEDED) == (240, False)
+        assert shop.page().is_page
+
+    def test_mobile_key(self, shop: Shop) -> None:
+        """A mobile SDK's key is code 2 on every call."""
+        shop.sandbox.switch(server_key_kind="mobile")
+        answer = shop.client.request_page(PageRequest(**shop.cart()))
+        assert (answer.error_code, answer.outcome) == (2, Outcome.DID_NOT_HAPPEN)
 
 
 class TestQueries:
@@ -353,6 +386,36 @@ class TestNotices:
             with pytest.raises(MalformedBody) as caught:
                 parse_notification(body)
             assert caught.value.field == "body"
+
+    @pytest.mark.parametrize("extras", [False, True])
+    def test_extras(self, shop: Shop, sandbox: Sandbox, *, extras: bool) -> None:
+        """A notice that tells of the card's issuer and its bank's step is read like one that does not."""
+        sandbox.switch(notice_extras=extras)
+        ref = shop.page(callback="http://127.0.0.1:1/nobody").tran_ref
+        sandbox.pay(ref, "three_ds")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not sandbox.notifications(tran_ref=ref):
+            assert time.monotonic() < deadline
+        body = sandbox.notifications(tran_ref=ref)[0]["body"].encode()
+        assert (b"threeDSDetails" in body, b"issuerName" in body) == (extras, extras)
+        assert parse_notification(body).response_status == "A"
+
+
+class TestOtherCurrency:
+    """A payer who pays in another currency."""
+
+    @pytest.mark.parametrize("rate", [0.25, 4])
+    def test_read(self, shop: Shop, rate: float) -> None:
+        """What was moved is told in that currency, what was asked in ours."""
+        shop.sandbox.switch(alt_currency_rate=rate)
+        body = {"profile_id": PROFILE_ID, "tran_type": "sale", "tran_class": "ecom", "alt_currency": "USD"}
+        headers = {"Authorization": SERVER_KEY}
+        url = f"{shop.sandbox.url}/payment/request"
+        ref = requests.post(url, json=body | shop.cart(), headers=headers, timeout=10).json()["tran_ref"]
+        shop.sandbox.pay(ref, "authorised")
+        paid = transaction_of(shop.client.query_tran(ref))
+        assert (paid.cart_amount, paid.cart_currency) == (Decimal("100.00"), "SAR")
+        assert (paid.tran_total, paid.tran_currency) == (Decimal(100) * Decimal(str(rate)), "USD")
 
 
 def _body_and_signature(request: bytes) -> tuple[bytes, str]:

@@ -7,6 +7,7 @@ import pytest
 from config.timechain import LINKS
 from payments.ladder import LADDERS
 from paytabs.errors import LISTED_CODES, RESPONSE_CODES
+from paytabs.refusals import REFUSALS, UNLISTED, CallKind, Standing
 from paytabs.resilience import POLICIES
 from tests.integration.cli.conftest import Command
 from workers.cli_policy_rows import asked_after
@@ -51,18 +52,40 @@ class TestPolicy:
         }  # fmt: skip
         assert rows["adopt"]["when_nothing_is_found"] == "never sent again"
 
+    def test_pages(self, command: Command) -> None:
+        """How long a page lives, and for how long a payer in the middle of it is waited for, as it is set here."""
+        done = command("policy", "--json", PAYPAGE_TTL_MINUTES="35", PAGE_MARGIN_SECONDS="90")
+        rows = {row["setting"]: row["minutes"] for row in json.loads(done.stdout)["pages"]}
+        assert rows == {"PAYPAGE_TTL_MINUTES": 35, "PAGE_MARGIN_SECONDS": 1.5, "PAGE_MARGIN_OTHER_SECONDS": 180}
+
+    @pytest.mark.parametrize("minutes", ["0", "-1", "1.5", "twenty"])
+    def test_page_life(self, command: Command, minutes: str) -> None:
+        """A page lives for whole minutes, one at least."""
+        done = command("policy", PAYPAGE_TTL_MINUTES=minutes)
+        assert done.exit_code == 2
+        assert "PAYPAGE_TTL_MINUTES: expected whole minutes" in done.stderr
+
     def test_codes(self, printed: dict[str, list[dict[str, Any]]]) -> None:
         """Every listed code with its meaning and where that is known from; none is sent again by itself."""
         errors = {row["code"]: row for row in printed["error_codes"]}
-        assert errors.keys() == LISTED_CODES.keys()
+        assert errors.keys() == {*LISTED_CODES, "any other"}
         for code, row in LISTED_CODES.items():
             assert (errors[code]["meaning"], errors[code]["evidence"]) == (row.meaning, row.evidence)
-        assert errors[1]["retried"] == "no: every call would fail; alerts"
-        assert errors[4]["retried"] == "no: found out by query"
+        for code, cells in errors.items():
+            for kind in CallKind:
+                said = cells[kind.replace("-", "_").replace(" ", "_")]
+                number = UNLISTED if code == "any other" else int(code)
+                assert said.startswith(REFUSALS[number, Standing.REFUSING, kind])
+                assert said.endswith(REFUSALS[number, Standing.OTHER, kind])
+        assert errors[1]["page"] == "waits: one question tells a bad key from a bad request"
+        assert errors[1]["money"].endswith("under another status unknown: found out by query")
+        assert errors["any other"]["page"] == "ended: not executed"
+        assert errors[113]["look_up"].startswith("not found")
         answers = {(row["status"], row["code"]): row["retried"] for row in printed["response_codes"]}
         assert answers.keys() == RESPONSE_CODES.keys()
         assert answers["D", "300"] == "no: ask the bank first"
-        assert answers["D", "316"] == "by the payer, if they like"
+        assert answers["D", "316"] == "by the payer, with another card"
+        assert answers["C", "321"] == "by the payer, if they like"
 
     def test_time_chain(self, command: Command) -> None:
         """The times as they are set here, each with the ones that have to be longer."""
@@ -76,7 +99,15 @@ class TestPolicy:
         """For people the same as tables, with nothing cut off."""
         done = command("policy")
         assert done.exit_code == 0, done.output
-        for expected in ("Retry policies", "Ladders", "Error codes", "Response codes", "Time chain", "0.2 0.4"):
+        for expected in (
+            "Retry policies",
+            "Ladders",
+            "Pages",
+            "Error codes",
+            "Response codes",
+            "Time chain",
+            "0.2 0.4",
+        ):
             assert expected in done.stdout
         assert "…" not in done.stdout
 

@@ -15,6 +15,7 @@ from payments.events import Context
 from payments.inbox import Inbox
 from payments.retention import CHUNK
 from payments.service import PageTerms
+from payments.unexplained import ALERT as UNEXPLAINED
 from paytabs.resilience import PARKED_WORK
 from tasks import maintenance, webhooks
 from tasks.wiring import World, build_world, ensure_indexes, use_world
@@ -134,6 +135,17 @@ class TestSweepOperations:
         assert message["kwargs"] == {"operation_id": operation_id}
         assert (message["task"], message[CORRELATION_HEADER]) == ("payments.poll", "order-1")
 
+    def test_takes_back(self, world: World) -> None:
+        """What operators were told of refusals that nobody understands is closed once no such operation is left."""
+        world.alerts.raise_alert(UNEXPLAINED, "refund", "refund op-1 was answered code 240")
+        row = {"_id": "op-1", "kind": "refund", "open": True, "status": "unknown", "unexplained": 240}
+        world.ledger.rows.insert_one(row)
+        run(maintenance.sweep_operations)
+        assert world.alerts.open_keys(UNEXPLAINED) == ["refund"]
+        world.ledger.rows.update_one({"_id": "op-1"}, {"$set": {"open": False, "status": "succeeded"}})
+        run(maintenance.sweep_operations)
+        assert world.alerts.open_keys(UNEXPLAINED) == []
+
 
 class TestProcess:
     """A delivery that cannot be applied now goes back to the inbox; it is never lost and never blocks a worker."""
@@ -146,7 +158,7 @@ class TestProcess:
             raise StreamContended("0" * 24)
 
         monkeypatch.setattr(type(world.notices), "apply", contended)
-        monkeypatch.setattr(type(PARKED_WORK), "delay", lambda *_: 3.0)
+        monkeypatch.setattr(type(PARKED_WORK), "delay", lambda *_, **__: 3.0)
         assert run(webhooks.process, delivery_id=recorded.delivery_id)["result"] == "waiting"
         row = world.db["webhook_inbox"].find_one({"_id": recorded.delivery_id}) or {}
         assert (row["status"], row["reason"], row["postponements"]) == ("received", "StreamContended", 0)
@@ -182,7 +194,7 @@ class TestProcess:
                 run(webhooks.process, delivery_id=recorded.delivery_id)
         row = world.db["webhook_inbox"].find_one({"_id": recorded.delivery_id}) or {}
         assert (row["status"], row["reason"]) == ("received", "KeyError")
-        assert world.alerts.open_keys("delivery_fails") == [recorded.delivery_id]
+        assert world.alerts.open_keys("delivery_fails") == ["KeyError"]
         clock.forward(3600)
         assert run(webhooks.process, delivery_id=recorded.delivery_id)["result"] != "waiting"
         assert world.alerts.open_keys("delivery_fails") == []

@@ -12,9 +12,9 @@ from payments.milestones import MILESTONES
 #: by somebody who has made sure that nothing about people can stand in it.
 ALLOWED = {
     "action", "amount", "by", "cart_id", "client_id", "code", "contract_id", "currency", "decision", "delivery_id",
-    "detail", "evidence", "invoice_id", "kept", "known", "note", "occurred_at", "operation_id", "original_tran_type",
-    "ours", "params", "previous_tran_ref", "profile_id", "reason", "state", "status", "subject", "tran_ref",
-    "tran_type", "transaction",
+    "detail", "evidence", "invoice_id", "kept", "known", "message", "note", "occurred_at", "operation_id",
+    "original_tran_type", "ours", "params", "payment_method", "previous_tran_ref", "profile_id", "reason", "state",
+    "status", "subject", "trace", "tran_ref", "tran_type", "transaction", "why",
 }  # fmt: skip
 
 #: Names under which PayTabs and the CMS keep personal data.

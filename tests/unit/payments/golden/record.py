@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[4]))
 from payments.assessment import Assessment, assess
 from payments.events import Context, Event, seal
 from payments.facts import (
+    PAGE_ENDED,
     AttemptNotSent,
     AttemptRefused,
     AttemptStarted,
@@ -90,10 +91,17 @@ def followed(number: int, action: str, amount: str) -> Story:
     return [[send], [seen(number, "A", action, amount, **on)]]
 
 
+def ended(number: int, why: str) -> CartRetired:
+    """Tell that its page had ended."""
+    named = {"operation_id": f"op-{number}", "cart_id": f"nw-{number}", "tran_ref": f"TST26{number:010d}"}
+    return CartRetired(**named, reason=PAGE_ENDED, why=why)
+
+
 DOUBT = members(Reason(ReasonCode.NOTICE_AMOUNT))
 CHANGED = members(Reason(ReasonCode.CMS_STATUS_CHANGED, "status", ("paid",)))
 SEEN = "status paid where we had written failed; seen 2026-08-06T10:15:30.123Z"
 NOTHING = members(Reason(ReasonCode.NOTHING_FOUND, "op-2", ("refund",)))
+NOT_TAKEN = members(Reason(ReasonCode.ANSWER_NOT_TAKEN, "nw-2", ("cart_amount",)))
 STORIES: dict[str, Story] = {
     "paid, then refunded in two parts": [
         *page(), [seen(1, "A")], *followed(2, "refund", "15.00"), *followed(3, "refund", "100.00"),
@@ -119,6 +127,16 @@ STORIES: dict[str, Story] = {
         [CREATED], [started(1)], [AttemptNotSent(operation_id="op-1", cart_id="nw-1", detail="connect_failed")],
         [started(2)], [AttemptRefused(operation_id="op-2", cart_id="nw-2", code=1, detail="code_1")],
         [started(3)], [opened(3)],
+    ],
+    "refused, and in doubt, with PayTabs' own words": [
+        [CREATED], [started(1)],
+        [AttemptRefused(operation_id="op-1", cart_id="nw-1", code=240, detail="unlisted_code",
+                        message="Currency not available", trace="PMNT0402.6A745EC2.000668D2")],
+        [started(2)],
+        [OutcomeUnknown(operation_id="op-2", cart_id="nw-2", detail="unlisted_code", code=777,
+                        message="العملة غير متاحة", trace="PMNT0402.6A745EC2.000668D3")],
+        [CartRetired(operation_id="op-2", cart_id="nw-2", reason="answer_not_taken"),
+         ReviewRaised(**NOT_TAKEN, evidence="create_page op-2, trace PMNT0402.6A745EC2.000668D3")],
     ],
     "nobody knows, before error codes were kept": [
         [CREATED], [started(1)], [OutcomeUnknown(operation_id="op-1", cart_id="nw-1", detail="worker_lost")],
@@ -175,6 +193,20 @@ STORIES: dict[str, Story] = {
         *followed(2, "refund", "15.00")[:1],
         [ReviewRaised(**NOTHING, evidence="PayTabs shows nothing under cart nw-2")],
         [ReviewSettled(**NOTHING, note="not there", by="omar", operation_id="op-2")],
+    ],
+    "a page that ended unvisited": [*page(), [seen(1, "P", code="600")], [ended(1, "never_visited")]],
+    "a page that ended, then another one paid": [
+        *page(), [ended(1, "not_found")], [started(2)], [opened(2)], [seen(2, "A")],
+    ],
+    "a page that ended, and a voucher that outlived it": [
+        *page(), [seen(1, "P", code="600", payment_method="stcpay")], [ended(1, "not_found")],
+        [seen(1, "P", "payment request", code="4411223", payment_method="sadad")],
+    ],
+    "a page of the CMS's old code that ended": [
+        [PaymentAdopted(
+            amount="99.950", currency="KWD", profile_id=987654, tran_ref="TST260000000001", operation_id="adopt-1")],
+        [CartRetired(
+            operation_id="adopt-1", cart_id="", reason=PAGE_ENDED, why="not_found", tran_ref="TST260000000001")],
     ],
     "settled outside, imported": [[CREATED, PaymentSettledOutside(status="refunded", by="omar", note="in cash")]],
     "declined, then paid in cash": [
