@@ -158,6 +158,11 @@ class Inbox:
             if self._rows.update_one({"_id": row["_id"], "sweep_at": row["sweep_at"]}, later).modified_count
         ]
 
+    def waits_over(self, reason: str) -> bool:
+        """Tell whether a delivery that is not done was last put back for a reason."""
+        open_rows = {"status": {"$in": ["received", "processing"]}, "reason": reason}
+        return self._rows.find_one(open_rows, {"_id": True}) is not None
+
     def _fresh_row(self, body: bytes, headers: Mapping[str, str], correlation_id: str) -> Document:
         now = self._clock()
         return {

@@ -6,7 +6,7 @@ nothing. `due_at` is when somebody has to look at the row again; the sweep finds
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -157,6 +157,11 @@ class OperationsLedger:
         """Return a reference that PayTabs has given lately, if one of the last operations has one."""
         latest = self.rows.find({}, {"result.tran_ref": 1}).sort("created_at", -1).limit(_LATEST)
         return next((row["result"]["tran_ref"] for row in latest if row["result"]["tran_ref"]), None)
+
+    def in_doubt(self, kind: str) -> Iterator[Operation]:
+        """Give the operations of a kind of which nobody knows whether PayTabs executed them; each is due some time."""
+        wanted = {"due_at": {"$type": "date"}, "status": Status.UNKNOWN, "kind": kind}
+        yield from map(_read, self.rows.find(wanted))
 
     def by_cart(self, cart_id: str) -> Operation | None:
         """Return the operation that was sent under a cart."""

@@ -12,6 +12,7 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
+from payments.assessment import Assessment
 from payments.cms_fields import cms_fields, shows_page
 from payments.operations import OperationsLedger
 from payments.payment import LIVE, State
@@ -23,18 +24,28 @@ Document = dict[str, Any]
 #: The alert that is open exactly while a payment has something to review.
 REVIEW_ALERT = "payment_review"
 
+#: The alert about a page that may be paid beside money; its key is the payment.
+LEFT_OPEN = "page_left_open"
+
+#: The key of the one alert about documents that are gone; it lists the last payments.
+ALL_PAYMENTS = "payments"
+
 
 class RaiseAlert(Protocol):
     """Opens an alert, or counts it again when it is open."""
 
-    def __call__(self, name: str, key: str, detail: str, session: ClientSession | None = None) -> None:
-        """Record the alert `name` about `key`; inside a transaction when a session is given."""
+    def __call__(
+        self, name: str, key: str, detail: str, session: ClientSession | None = None, *, subject: str = ""
+    ) -> None:
+        """Record the alert `name` about `key`, over `subject` where it counts them; inside a transaction if given."""
 
 
 class ResolveAlert(Protocol):
     """Closes an alert, or says what is left of it."""
 
-    def __call__(self, name: str, key: str, left: str = "", session: ClientSession | None = None) -> None:
+    def __call__(
+        self, name: str, key: str, left: str = "", session: ClientSession | None = None, *, why: str = ""
+    ) -> None:
         """Close the alert `name` about `key`, or state what is left; inside a transaction when a session is given."""
 
 
@@ -69,32 +80,34 @@ class ProjectToCms:
         )
         if found.matched_count == 0:
             detail = "the CMS's document is gone or newer; the events stand"
-            self._raise("projection_missing", detail, change)
+            self._raise("projection_missing", ALL_PAYMENTS, detail, change)
         self._alert_on_review(change)
         self._alert_on_open_page(change)
 
     def _alert_on_open_page(self, change: Change) -> None:
-        """Tell of a page that may be paid beside money that another attempt has taken."""
-        if change.after.base_state not in LIVE or change.before.base_state in LIVE:
-            return
-        left = [leg for leg in change.after.legs if leg.state is State.AWAITING_PAYER]
-        if left:
-            detail = f"{left[0].tran_ref} may still be paid beside {change.after.tran_ref}: override it"
-            self._raise("page_left_open", detail, change)
+        """Tell of a page that may be paid beside money that another attempt has taken, until there is none."""
+        left, known = pages_left_open(change.after), pages_left_open(change.before)
+        if left and not known:
+            detail = f"{left[0]} may still be paid beside {change.after.tran_ref}: override it"
+            self._raise(LEFT_OPEN, change.payment_id, detail, change)
+        elif known and not left:
+            self._resolve(LEFT_OPEN, change.payment_id, session=change.session, why="the page is not open any more")
 
     def _alert_on_review(self, change: Change) -> None:
         """Keep the alert open exactly while there is something to review, naming all of it."""
         before, after = set(change.before.review), set(change.after.review)
         left = "; ".join(all_words(change.after.review))
         if after - before:
-            self._raise(REVIEW_ALERT, left, change)
+            self._raise(REVIEW_ALERT, change.payment_id, left, change)
         elif after != before:
-            self._resolve(REVIEW_ALERT, change.payment_id, left, change.session)
+            self._resolve(REVIEW_ALERT, change.payment_id, left, change.session, why="its last case is settled")
 
-    def _raise(self, name: str, detail: str, change: Change) -> None:
+    def _raise(self, name: str, key: str, detail: str, change: Change) -> None:
         """Raise an alert that exists exactly if the change does, and is told of once it has committed."""
-        self._alert(name, change.payment_id, detail, change.session)
-        change.after_commit.append(partial(self._announce, name, change.payment_id, detail))
+        subject = "" if key == change.payment_id else change.payment_id
+        told = f"{subject}: {detail}" if subject else detail
+        self._alert(name, key, told, change.session, subject=subject)
+        change.after_commit.append(partial(self._announce, name, key, told))
 
     def _redirect_url(self, change: Change) -> str | None:
         if not shows_page(change.after):
@@ -104,3 +117,10 @@ class ProjectToCms:
         else:
             row = next((one for one in change.rows if one.open), None)
         return row.redirect_url if row else None
+
+
+def pages_left_open(verdict: Assessment) -> list[str | None]:
+    """Return the pages that may still be paid beside money that was taken; those set aside are not among them."""
+    if verdict.base_state not in LIVE:
+        return []
+    return [leg.tran_ref for leg in verdict.legs if leg.state is State.AWAITING_PAYER]

@@ -5,6 +5,7 @@ from typing import Any
 
 from payments.assessment import Assessment, assess
 from payments.cms import CmsPayment
+from payments.declines import decline_of
 from payments.events import Event, envelope
 from payments.operations import Operation, Status
 from payments.payment import Payment, State, fold
@@ -36,6 +37,7 @@ class PaymentView:
     review_codes: tuple[str, ...]
     error: str | None
     version: int
+    decline: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -125,4 +127,5 @@ def _view(payment_id: str, payment: Payment, verdict: Assessment, row: Operation
         review_codes=tuple(reason.code for reason in verdict.review),
         error=row.error if row and row.status in _UNSENT else None,
         version=version,
+        decline=decline_of(payment, verdict),
     )

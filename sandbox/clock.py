@@ -8,14 +8,17 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sandbox.identifiers import utc_now
+from sandbox.shelf import Shelf
 
 
 class Clock:
     """The true time and how far it was put forward."""
 
-    def __init__(self, source: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, shelf: Shelf, source: Callable[[], datetime] = utc_now) -> None:
+        self._shelf = shelf
         self._source = source
-        self._ahead = timedelta(0)
+        kept = dict(shelf.load("clock", timedelta))
+        self._ahead = kept.get("ahead", timedelta(0))
         self._lock = threading.Lock()
 
     def __call__(self) -> datetime:
@@ -35,8 +38,10 @@ class Clock:
         """
         with self._lock:
             self._ahead += by
+            self._shelf.put("clock", "ahead", self._ahead)
 
     def set_ahead(self, ahead: timedelta) -> None:
         """Put it so far ahead of the true time; zero is the true time."""
         with self._lock:
             self._ahead = ahead
+            self._shelf.put("clock", "ahead", ahead)

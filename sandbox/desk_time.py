@@ -68,24 +68,24 @@ def visit(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         The page, and whether it `shows_form`.
     """
-    page = world.checkout.page_of(str(members.get("tran_ref")))
-    shows_form = world.checkout.visit(page)
+    page = world.pages.of(str(members.get("tran_ref")))
+    shows_form = world.pages.visit(page)
     return {**show_page(world, page), "shows_form": shows_form}
 
 
 def show_pages(world: World, tran_ref: str | None) -> list[dict[str, Any]]:
     """Write every page, or the one of a transaction."""
-    pages = world.checkout.pages()
+    pages = world.pages.all()
     return [show_page(world, one) for one in pages if tran_ref in (None, one.tran_ref)]
 
 
 def show_page(world: World, page: Page) -> dict[str, Any]:
     """Write how a page stands, by the clock of ages."""
-    checkout = world.checkout
-    if not checkout.takes_acts(page):
+    pages = world.pages
+    if not pages.takes_acts(page):
         state = "closed" if page.closed else "paid"
     else:
-        state = "dead" if checkout.is_over(page) else "ended" if checkout.is_ended(page) else "open"
+        state = "dead" if pages.is_over(page) else "ended" if pages.is_ended(page) else "open"
     return {
         "tran_ref": page.tran_ref,
         "page_path": f"/payment/wr/{page.page_id}",

@@ -122,6 +122,9 @@ class Gateway:
             return self._world.follow_ups.carry_out(members)
         order = self.order(members)
         instrument = self._world.instruments.read(order)
+        if instrument is None and "invoice" in order.members:
+            invoices = self._world.invoices
+            return self._world.ledger.get(invoices.page_of(invoices.open(order)))
         if instrument is None or instrument.needs_page:
             return self._world.checkout.open_page(order, instrument)
         return self._world.direct.charge(order, instrument)
@@ -150,7 +153,7 @@ class Gateway:
         return members
 
     def _page_url(self, transaction: Transaction) -> str:
-        page = self._world.checkout.page(str(transaction.page_id))
+        page = self._world.pages.find(str(transaction.page_id))
         return f"{self.base_url()}/payment/wr/{page.page_id}{'/3ds' if page.awaiting_three_ds else ''}"
 
 

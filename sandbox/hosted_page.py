@@ -12,6 +12,7 @@ from sandbox.comeback import comeback
 from sandbox.errors import CardFieldError, PageClosed
 from sandbox.identifiers import gateway_time
 from sandbox.methods import METHODS, Method, offered
+from sandbox.offers import read_donation, takes_donations
 from sandbox.pages import Page, asks_to_keep
 from sandbox.texts import texts_for
 from sandbox.transactions import Transaction
@@ -24,6 +25,9 @@ CONTENT_SECURITY_POLICY = (
 
 #: The form's text fields.
 FIELDS = ("card-number", "expiry", "cvv")
+
+#: The fields whose text is shown again beside what was wrong.
+SHOWN_AGAIN = ("card-number", "expiry", "donation")
 
 
 def unknown_page() -> AnyResponse:
@@ -39,7 +43,7 @@ class HostedPage:
 
     def show(self, page: Page) -> AnyResponse:
         """Show the card form, or the result when there is one, or that the page has ended."""
-        return self._form(page) if self._world.checkout.visit(page) else self._final(page)
+        return self._form(page) if self._world.pages.visit(page) else self._final(page)
 
     def submit(self, page: Page) -> AnyResponse:
         """Carry out Pay or Cancel."""
@@ -51,18 +55,20 @@ class HostedPage:
             if page.entry is not None:
                 check_cvv(request.form.get("cvv", ""))
             entry = page.entry or read_card_form(*_typed(), self._world.clock())
-            done = self._world.checkout.enter_card(page, entry, keeps_card="save-card" in request.form)
+            amount = read_donation(self._world.ledger.get(page.tran_ref).request, request.form.get("donation"))
+            keeps_card = "save-card" in request.form
+            done = self._world.checkout.enter_card(page, entry, keeps_card=keeps_card, amount=amount)
         except PageClosed:
             return self._final(page)
         except CardFieldError as error:
-            return self._form(page, error=error) if self._world.checkout.is_open(page) else self._final(page)
+            return self._form(page, error=error) if self._world.pages.is_open(page) else self._final(page)
         if done is None:
             return redirect(url_for("page.show_three_ds", page_id=page.page_id), 303)
         return self._leave(page, done)
 
     def show_three_ds(self, page: Page) -> AnyResponse:
         """Show the bank's step, where a card waits for it."""
-        if not self._world.checkout.is_open(page):
+        if not self._world.pages.is_open(page):
             return self._final(page)
         if page.awaiting_three_ds is None:
             return redirect(url_for("page.show", page_id=page.page_id), 303)
@@ -70,7 +76,7 @@ class HostedPage:
 
     def show_method(self, page: Page) -> AnyResponse:
         """Show what stands in for another method's own page, where a payer is there."""
-        if not self._world.checkout.is_open(page):
+        if not self._world.pages.is_open(page):
             return self._final(page)
         if page.method is None:
             return redirect(url_for("page.show", page_id=page.page_id), 303)
@@ -99,7 +105,7 @@ class HostedPage:
         return self._leave(page, done)
 
     def _form(self, page: Page, error: CardFieldError | None = None) -> AnyResponse:
-        typed = {name: request.form.get(name, "") for name in FIELDS if name != "cvv"}
+        typed = {name: request.form.get(name, "") for name in SHOWN_AGAIN}
         return self._pay(page, 422 if error else 200, error=error, typed=typed)
 
     def _pay(self, page: Page, http_status: int, **form: Any) -> AnyResponse:  # noqa: ANN401 - what the template reads
@@ -108,7 +114,7 @@ class HostedPage:
         return _page(http_status, "pay.html", **context, cards=CARDS, methods=methods, **form)
 
     def _leave(self, page: Page, done: Transaction) -> AnyResponse:
-        if self._world.checkout.is_open(page):
+        if self._world.pages.is_open(page):
             return self._pay(page, 200, error=None, typed={})
         back = comeback(self._world, done)
         if back is None:
@@ -128,13 +134,14 @@ class HostedPage:
 
     def _context(self, page: Page) -> dict[str, Any]:
         payment = self._world.ledger.get(page.tran_ref)
-        is_dead = payment.status is None and (page.closed or self._world.checkout.is_ended(page))
+        is_dead = payment.status is None and (page.closed or self._world.pages.is_ended(page))
         return {
             "t": texts_for(payment.request.get("paypage_lang")),
             "payment": payment,
             "page": page,
             "amount": write_amount(payment.cart_amount, payment.currency),
             "status": "X" if is_dead else payment.status,
+            "takes_donations": takes_donations(payment.request),
             "asks_to_keep": asks_to_keep(payment.request),
             "ends_at": gateway_time(page.ends_at),
         }
@@ -146,7 +153,7 @@ def _typed() -> tuple[str, str, str]:
 
 
 def _with_query(url: str, fields: dict[str, str]) -> str:
-    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(fields)}"
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(fields)}" if fields else url
 
 
 def _page(http_status: int, template: str, /, **context: Any) -> Response:  # noqa: ANN401 - what templates read

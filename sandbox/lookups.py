@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sandbox.checkout import Checkout
 from sandbox.clock import Clock
 from sandbox.errors import NOT_FOUND_113, GatewayRefusal
 from sandbox.ledger import Ledger
 from sandbox.methods import METHODS
+from sandbox.page_book import PageBook
 from sandbox.pages import Page
 from sandbox.switchboard import SwitchBoard
 from sandbox.transactions import Transaction
@@ -32,10 +32,10 @@ class Lookups:
     """Looks up transactions as a merchant may see them."""
 
     def __init__(
-        self, *, ledger: Ledger, checkout: Checkout, switches: SwitchBoard, clock: Clock, now: Callable[[], datetime]
+        self, *, ledger: Ledger, pages: PageBook, switches: SwitchBoard, clock: Clock, now: Callable[[], datetime]
     ) -> None:
         self._ledger = ledger
-        self._checkout = checkout
+        self._pages = pages
         self._switches = switches
         self._clock = clock
         self._now = now
@@ -95,10 +95,10 @@ class Lookups:
 
     def _is_dead(self, page: Page) -> bool:
         at_once = self._switches.now.query_dead_page_at_once
-        return self._checkout.is_ended(page) if at_once else self._checkout.is_over(page)
+        return self._pages.is_ended(page) if at_once else self._pages.is_over(page)
 
     def _page_of(self, found: Transaction) -> Page | None:
-        return self._checkout.page(found.page_id) if found.page_id else None
+        return self._pages.find(found.page_id) if found.page_id else None
 
     def _moment(self) -> datetime:
         return self._now() - timedelta(seconds=self._switches.now.query_lag_seconds)

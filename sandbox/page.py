@@ -33,26 +33,26 @@ def _add_form(blueprint: Blueprint, world: World, desk: HostedPage) -> None:
 
     @blueprint.get("/payment/wr/<page_id>")
     def show(page_id: str) -> AnyResponse:
-        return desk.show(world.checkout.page(page_id))
+        return desk.show(world.pages.find(page_id))
 
     @blueprint.post("/payment/wr/<page_id>")
     def submit(page_id: str) -> AnyResponse:
-        return desk.submit(world.checkout.page(page_id))
+        return desk.submit(world.pages.find(page_id))
 
 
 def _add_steps(blueprint: Blueprint, world: World, desk: HostedPage) -> None:
     @blueprint.get("/payment/wr/<page_id>/3ds")
     def show_three_ds(page_id: str) -> AnyResponse:
-        return desk.show_three_ds(world.checkout.page(page_id))
+        return desk.show_three_ds(world.pages.find(page_id))
 
     @blueprint.post("/payment/wr/<page_id>/3ds")
     def submit_three_ds(page_id: str) -> AnyResponse:
-        return desk.submit_three_ds(world.checkout.page(page_id))
+        return desk.submit_three_ds(world.pages.find(page_id))
 
     @blueprint.get("/payment/wr/<page_id>/method")
     def show_method(page_id: str) -> AnyResponse:
-        return desk.show_method(world.checkout.page(page_id))
+        return desk.show_method(world.pages.find(page_id))
 
     @blueprint.post("/payment/wr/<page_id>/method")
     def submit_method(page_id: str) -> AnyResponse:
-        return desk.submit_method(world.checkout.page(page_id))
+        return desk.submit_method(world.pages.find(page_id))

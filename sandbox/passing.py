@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 from sandbox.announcer import Announcer
-from sandbox.checkout import Checkout
 from sandbox.clock import Clock
 from sandbox.invoices import Invoices
 from sandbox.ledger import Ledger
 from sandbox.lookups import Lookups
+from sandbox.page_book import PageBook
 from sandbox.switchboard import SwitchBoard
 
 
@@ -19,7 +19,7 @@ class Passing:
         *,
         clock: Clock,
         ledger: Ledger,
-        checkout: Checkout,
+        pages: PageBook,
         invoices: Invoices,
         lookups: Lookups,
         announcer: Announcer,
@@ -27,7 +27,7 @@ class Passing:
     ) -> None:
         self._clock = clock
         self._ledger = ledger
-        self._checkout = checkout
+        self._pages = pages
         self._invoices = invoices
         self._lookups = lookups
         self._announcer = announcer
@@ -44,7 +44,7 @@ class Passing:
         Raises:
             UnknownTransaction: When the transaction has none.
         """
-        self._checkout.age(self._checkout.page_of(tran_ref), by)
+        self._pages.age(self._pages.of(tran_ref), by)
         self.tell()
 
     def age_invoice(self, invoice_id: int, by: timedelta) -> None:
@@ -56,7 +56,7 @@ class Passing:
         with self._ledger.lock:
             attempt = self._invoices.age(self._invoices.get(invoice_id), by)
             if attempt is not None and attempt.page_id:
-                self._checkout.age(self._checkout.page(attempt.page_id), by)
+                self._pages.age(self._pages.find(attempt.page_id), by)
         self.tell()
 
     def tell(self) -> None:
@@ -64,7 +64,8 @@ class Passing:
         if not self._switches.now.dead_page_notices:
             return
         with self._ledger.lock:
-            for page in self._checkout.pages():
-                if not page.is_told and self._checkout.is_dead(page):
-                    self._checkout.mark_told(page)
+            for page in self._pages.all():
+                if not page.is_told and self._pages.is_dead(page):
+                    page.is_told = True
+                    self._pages.keep(page)
                     self._announcer.announce(self._lookups.expired(self._ledger.get(page.tran_ref), page))

@@ -21,6 +21,8 @@ _ENGLISH = {
     "expiry_hint": "MM/YY",
     "cvv": "Security code",
     "cvv_hint": "3 or 4 digits",
+    "donation": "How much you give",
+    "invalid_amount": "Please type an amount within what this page takes.",
     "save_card": "Keep my card for the next time",
     "pay": "Pay",
     "cancel": "Cancel payment",
@@ -69,7 +71,7 @@ _ENGLISH = {
     "result_V": "Voided",
     "code": "Response",
     "unknown": "There is no such payment page",
-    "unknown_note": "The address may be mistyped, or the sandbox was restarted and has forgotten it.",
+    "unknown_note": "The address may be mistyped, or the sandbox has forgotten it, as one that keeps no ledger does.",
 }
 
 _ARABIC = {
@@ -90,6 +92,8 @@ _ARABIC = {
     "expiry_hint": "شهر/سنة",
     "cvv": "رمز الأمان",
     "cvv_hint": "3 أو 4 أرقام",
+    "donation": "كم تعطي",
+    "invalid_amount": "يرجى كتابة مبلغ ضمن ما تقبله هذه الصفحة.",
     "save_card": "احفظ بطاقتي للمرة القادمة",
     "pay": "ادفع",
     "cancel": "إلغاء الدفع",
@@ -138,7 +142,7 @@ _ARABIC = {
     "result_V": "مُبطلة",
     "code": "الرد",
     "unknown": "لا توجد صفحة دفع كهذه",
-    "unknown_note": "ربما كُتب العنوان خطأً، أو أُعيد تشغيل البيئة التجريبية فنسيته.",
+    "unknown_note": "ربما كُتب العنوان خطأً، أو نسيته البيئة التجريبية: حُذفت بياناتها أو أنها لا تحفظ شيئًا.",
 }
 
 #: The page's texts by language; `tr` and anything else is served in English.

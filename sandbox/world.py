@@ -2,6 +2,7 @@
 
 from collections import deque
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from sandbox.announcer import Announcer, Profile
@@ -22,8 +23,10 @@ from sandbox.ledger import Ledger
 from sandbox.lookups import Lookups
 from sandbox.mishaps import Mishaps
 from sandbox.openings import Openings
+from sandbox.page_book import PageBook
 from sandbox.passing import Passing
 from sandbox.refunds import Refunds
+from sandbox.shelf import Shelf
 from sandbox.successors import Successors
 from sandbox.switchboard import SwitchBoard
 from sandbox.switches import Switches
@@ -36,22 +39,34 @@ REQUESTS_KEPT = 20_000
 class World:
     """One sandbox: who is served, what is switched how, and what has happened."""
 
-    def __init__(self, profile: Profile, *, ipn_url: str | None = None, public_url: str | None = None) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        ipn_url: str | None = None,
+        public_url: str | None = None,
+        ledger_file: Path | None = None,
+    ) -> None:
         """Assemble the parts.
 
         Args:
             profile: The merchant.
             ipn_url: The profile's IPN address at the start; a switch later on.
             public_url: Under which address payers reach the pages; None for the one the merchant called.
+            ledger_file: Where pages, transactions, invoices and stored cards are kept; None for nowhere.
+
+        Raises:
+            ShelfUnusable: When the file cannot be used.
         """
         self.profile = profile
         self.public_url = public_url
-        self.clock = Clock()
-        self.mint = Mint()
+        self._shelf = Shelf(ledger_file)
+        self.clock = Clock(self._shelf)
+        self.mint = Mint(self._shelf)
         self.switches = SwitchBoard(Switches(ipn_url=ipn_url))
         self.faults = FaultBoard()
         self.mishaps = Mishaps(self.switches)
-        self.ledger = Ledger(utc_now)
+        self.ledger = Ledger(utc_now, self._shelf)
         self.courier = Courier(self.switches)
         self.announcer = Announcer(
             profile=profile,
@@ -63,21 +78,22 @@ class World:
             courier=self.courier,
         )
         self.duplicates = DuplicateFilter(self.switches, self.clock)
-        self.vault = Vault(self.mint)
+        self.vault = Vault(self.mint, self._shelf)
         self.instruments = Instruments(self.vault, self.switches, self.clock)
+        self.pages = PageBook(self.ledger, self.switches, self.clock, self._shelf)
         openings = Openings(self.mint, utc_now)
         charging = Charging(self.mint, self.vault, self.switches, self.clock)
         self.checkout = Checkout(
             ledger=self.ledger,
             mint=self.mint,
             announcer=self.announcer,
-            switches=self.switches,
+            pages=self.pages,
             charging=charging,
             openings=openings,
             clock=self.clock,
         )
         self.lookups = Lookups(
-            ledger=self.ledger, checkout=self.checkout, switches=self.switches, clock=self.clock, now=utc_now
+            ledger=self.ledger, pages=self.pages, switches=self.switches, clock=self.clock, now=utc_now
         )
         self.direct = DirectPayments(
             ledger=self.ledger,
@@ -91,14 +107,16 @@ class World:
             ledger=self.ledger,
             mint=self.mint,
             checkout=self.checkout,
+            pages=self.pages,
             direct=self.direct,
             switches=self.switches,
             clock=self.clock,
+            shelf=self._shelf,
         )
         self.passing = Passing(
             clock=self.clock,
             ledger=self.ledger,
-            checkout=self.checkout,
+            pages=self.pages,
             invoices=self.invoices,
             lookups=self.lookups,
             announcer=self.announcer,
@@ -119,7 +137,7 @@ class World:
         self.dashboard = Dashboard(
             ledger=self.ledger,
             announcer=self.announcer,
-            checkout=self.checkout,
+            pages=self.pages,
             switches=self.switches,
             successors=successors,
             holds=holds,
@@ -137,7 +155,13 @@ class World:
         self.duplicates.clear()
         self.vault.clear()
         with self.ledger.lock:
-            self.checkout.clear()
+            self.pages.clear()
             self.invoices.clear()
             self.ledger.clear()
         self.requests.clear()
+
+    def close(self) -> None:
+        """Stop delivering, drop what is held back, and let go of the ledger's file."""
+        self.courier.stop()
+        self.announcer.clear()
+        self._shelf.close()

@@ -19,10 +19,13 @@ from aggregations.replicas import Replicas
 from aggregations.runner import AggregationRunner
 from aggregations.view_desk import ViewDesk
 from config.connections import database, mongo_client
+from config.redaction import redact
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
 from observability.dead_letters import DeadLetters
 from payments.accepting import Acceptor
+from payments.audit_entries import AuditEntries
+from payments.audit_trail import Trail
 from payments.cards import CardService
 from payments.cms import CmsReader
 from payments.follow import FollowOperations
@@ -86,6 +89,7 @@ class World:
     money: MoneyService
     review: ReviewDesk
     cards: CardService
+    trail: Trail
     invoices: InvoiceService
     notices: Notices
     outbox: Outbox
@@ -138,7 +142,10 @@ def build_world(
     alerts = Alerts(db, clock=clock)
     hot = make_hot(settings, clock)
     watch = SettingsWatch(db, alerts, clock, breaker_name(settings))
-    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker, hears=watch)
+    door = gated(
+        settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker,
+        hears=watch,
+    )  # fmt: skip
     ledger = OperationsLedger(db, lease=lease)
     outbox = make_outbox(db, send, lease)
     companions = (
@@ -146,6 +153,7 @@ def build_world(
         ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce, alerts.resolve),
         outbox,
     )
+    trail = Trail(AuditEntries(db), clock, redact)
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
     unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
@@ -171,20 +179,21 @@ def build_world(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
             charges=attempts,
-            follow_ups=FollowUpAcceptor(store, ledger, callback),
+            follow_ups=FollowUpAcceptor(store, ledger, callback), trail=trail,
         )
     )  # fmt: skip
     invoices = InvoiceService(
         InvoiceParts(
             store=store, ledger=ledger, money=money, reconciler=reconciler, gateway=door,
-            fence_seconds=settings.send_fence_seconds, clock=clock,
+            fence_seconds=settings.send_fence_seconds, clock=clock, trail=trail,
         )
     )  # fmt: skip
     notices = Notices(
         NoticeParts(
-            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
+            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert,
+            profile_id=settings.paytabs_profile,
         )
-    )
+    )  # fmt: skip
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
@@ -192,7 +201,8 @@ def build_world(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), cards=CardService(door), invoices=invoices, notices=notices,
+        review=ReviewDesk(store, ledger, lease), cards=CardService(door, trail), trail=trail,
+        invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),

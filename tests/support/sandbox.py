@@ -1,5 +1,6 @@
 """The PayTabs sandbox as tests see it: a process of its own, and the desk from which it is watched and disturbed."""
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -60,11 +61,18 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """End the process; its ledger is gone with it."""
+        """End the process; its ledger is gone with it, unless it was told where to keep it."""
         if self._process is not None:
             self._process.stop()
             self._process = None
         self._session.close()
+
+    def kill(self) -> None:
+        """End the process without a chance to put anything away."""
+        if self._process is not None:
+            self._process.signal(signal.SIGKILL)
+            self._process.wait(START_SECONDS)
+            self._process = None
 
     def reset(self) -> None:
         """Empty the ledger and all records, and take back every switch and fault."""
@@ -97,6 +105,11 @@ class Sandbox:
     def balances(self) -> dict[str, dict[str, str]]:
         """Give the sums of every family of transactions, by the reference with which it began."""
         return dict(self._desk("GET", "ledger")["balances"])
+
+    def keep_card(self, card: str = "authorised", **terms: Any) -> tuple[str, str]:
+        """Keep a card under a token, with `expiry` and `token_info` as wished; gives token and reference."""
+        kept = self._desk("POST", "token", {"card": card, **terms})
+        return str(kept["token"]), str(kept["tran_ref"])
 
     def payment_token(self, card: str) -> str:
         """Do what the browser's card form does: a token for one payment."""

@@ -31,6 +31,7 @@ class SandboxReceiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 received = {"path": self.path, "body": body, "signature": self.headers["Signature"]}
+                received["agent"] = self.headers["User-Agent"]
                 receiver.deliveries.append({**received, "at": time.monotonic()})
                 self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
                 self.send_header("Content-Length", "0")
@@ -147,8 +148,8 @@ class SandboxDesk:
         """Let time pass: `minutes` or `seconds`, for one `tran_ref` or `invoice_id` if named."""
         return self.post("time", **members)
 
-    def status(self, tran_ref: str) -> tuple[str, str] | int:
-        """Ask how a transaction stands: status and code of the result, or the code of the refusal."""
+    def status(self, tran_ref: str) -> Any:
+        """Ask how a transaction stands: status and code of the result as a pair, or the code of the refusal."""
         answer = self.query(tran_ref=tran_ref).json()
         if "code" in answer:
             return int(answer["code"])

@@ -71,7 +71,8 @@ class TestPolicy:
         answers = {(row["status"], row["code"]): row["retried"] for row in printed["response_codes"]}
         assert answers.keys() == RESPONSE_CODES.keys()
         assert answers["D", "300"] == "no: ask the bank first"
-        assert answers["D", "316"] == "by the payer, if they like"
+        assert answers["D", "316"] == "by the payer, with another card"
+        assert answers["C", "321"] == "by the payer, if they like"
 
     def test_time_chain(self, command: Command) -> None:
         """The times as they are set here, each with the ones that have to be longer."""
