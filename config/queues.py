@@ -23,6 +23,7 @@ ROUTES: dict[str, str] = {
     "maintenance.sweep_inbox": "reconcile",
     "payments.*": "payments",
     "tokens.*": "payments",
+    "cards.*": "payments",
     "invoices.*": "payments",
     "webhooks.*": "webhooks",
     "events.*": "events",

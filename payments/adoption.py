@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from payments import facts
 from payments.accepting import new_row
+from payments.card_keeping import told, with_cards
 from payments.cms import CmsPayment, CmsReader
 from payments.errors import NotYet
 from payments.events import Context
@@ -68,9 +69,9 @@ class Adopter:
             facts.PaymentAdopted(
                 amount=str(cms.amount), currency=cms.currency, profile_id=self.profile_id, tran_ref=cms.tran_ref,
                 operation_id=row.operation_id, client_id=cms.client_id, contract_id=cms.contract_id,
-            ),
-            *observations(answer),
+            )
         )  # fmt: skip
+        change.record(*with_cards(change, observations(answer), told([answer])))
         if answer.transaction is None and cms.status == "paid":
             unknown = Reason(ReasonCode.CMS_PAID_UNKNOWN)
             change.record(facts.ReviewRaised(**members(unknown), evidence=cms.tran_ref))

@@ -12,7 +12,9 @@ Document = dict[str, Any]
 OURS = ("status", "transR", "gateway")
 
 
-def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url: str | None) -> Document:
+def cms_fields(
+    payment: Payment, verdict: Assessment, version: int, redirect_url: str | None, card: Document | None = None
+) -> Document:
     """Return the fields of the CMS's document, `updatedAt` apart; without a reference, `transR` stays as it is.
 
     Args:
@@ -20,6 +22,7 @@ def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url
         verdict: its assessment.
         version: the stream's.
         redirect_url: where the payment's open operation leads a payer to, if it leads one anywhere.
+        card: what everybody may know of the stored card that the payment is about, if it is about one.
     """
     terms = payment.snapshot
     gateway: Document = {
@@ -38,6 +41,8 @@ def cms_fields(payment: Payment, verdict: Assessment, version: int, redirect_url
         "review": all_words(verdict.review),
         "review_codes": [reason.code for reason in verdict.review],
     }
+    if card is not None:
+        gateway["card"] = card
     fields: Document = {"status": verdict.cms_status, "gateway": gateway}
     return fields | ({"transR": verdict.tran_ref} if verdict.tran_ref else {})
 

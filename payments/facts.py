@@ -212,7 +212,7 @@ class TransactionObserved(Fact):
     Written by whoever heard it: `booking`, `notices`, `reconcile` and `adoption`, all through `observing`. Carries in
     PayTabs' words the `tran_ref`, `tran_type` and `status`; what it moves, `amount` and `currency`; the response
     `code`; the transaction it acts upon, `previous_tran_ref` and `original_tran_type`; what it belongs to, `cart_id`
-    and `profile_id`; and when it was, `occurred_at`.
+    and `profile_id`; and when it was, `occurred_at`. Ours is `card_id`: the stored card whose token came with it.
     """
 
     tran_ref: str
@@ -226,6 +226,7 @@ class TransactionObserved(Fact):
     cart_id: str | None = None
     profile_id: int | None = None
     occurred_at: str | None = None
+    card_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,7 +321,10 @@ class PaymentRefunded(Milestone):
 
 
 class PaymentVoided(Milestone):
-    """What was authorised was freed, or a paid sale undone: `VOIDED`; as every `Milestone`."""
+    """What was authorised was freed, or a paid sale undone: `VOIDED`; as every `Milestone`.
+
+    Also of a card that was registered, which PayTabs verifies and frees at once: then its state is `REGISTERED`.
+    """
 
 
 class PaymentDeclined(Milestone):

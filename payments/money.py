@@ -6,6 +6,7 @@ Accept, send, tell: the row is committed first; whoever finds it there under the
 from dataclasses import dataclass, replace
 
 from payments.accepting import Acceptor, ChargeTerms, InvoiceTerms
+from payments.card_terms import CardTerms
 from payments.cms import CmsReader
 from payments.events import Context
 from payments.operations import Operation, OperationsLedger, Status
@@ -59,7 +60,7 @@ class MoneyService:
         return self.view(self._sent(row, context))
 
     def charge(
-        self, payment_id: str, terms: ChargeTerms | InvoiceTerms, operation_id: str, context: Context
+        self, payment_id: str, terms: ChargeTerms | CardTerms | InvoiceTerms, operation_id: str, context: Context
     ) -> PaymentView:
         """Charge a stored card, or what was typed into PayTabs' fields on our page, or bill the payer.
 

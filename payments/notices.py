@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from payments import facts
+from payments.card_keeping import told, with_cards
 from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.movements import RANK
@@ -86,7 +87,7 @@ class Notices:
         if mismatch:
             return self._review(payment_id, mismatch, notice, delivery_id, context)
         if not self._needs_query(notice):
-            self._record(payment_id, [observe(notice)], context)
+            self._record(payment_id, [observe(notice)], [], context)
             return Verdict("applied", payment_id)
         return self._confirm(payment_id, notice, delivery_id, wait_seconds, context)
 
@@ -129,7 +130,9 @@ class Notices:
         if answer.transaction and notice.cart_id and answer.transaction.cart_id not in (None, notice.cart_id):
             return self._review(payment_id, ReasonCode.NOTICE_QUERY_CART, notice, delivery_id, context)
         answers = [answer, *self._of_its_page(payment_id, answer, context)]
-        self._record(payment_id, [fact for one in answers for fact in observations(one)], context)
+        # A notice may tell of a card's token that the query leaves out; it is believed where the query confirms it.
+        seen = [*([notice] if confirms(answer, notice) else []), *told(answers)]
+        self._record(payment_id, [fact for one in answers for fact in observations(one)], seen, context)
         silent = [one.detail for one in answers if not is_conclusive(one)]
         if silent:
             return Verdict("waiting", payment_id, reason=f"gateway_{silent[0]}")
@@ -148,8 +151,10 @@ class Notices:
             return []
         return [self._parts.reconciler.ask_ref(page, context)]
 
-    def _record(self, payment_id: str, seen: list[facts.TransactionObserved], context: Context) -> None:
-        self._parts.store.change(payment_id, context, lambda change: change.record(*seen))
+    def _record(
+        self, payment_id: str, found: list[facts.TransactionObserved], seen: list[Transaction], context: Context
+    ) -> None:
+        self._parts.store.change(payment_id, context, lambda change: change.record(*with_cards(change, found, seen)))
 
     def _review(
         self, payment_id: str, code: ReasonCode, notice: Transaction, delivery_id: str, context: Context

@@ -14,9 +14,11 @@ from pymongo.database import Database
 
 from payments.cms_fields import cms_fields, shows_page
 from payments.operations import OperationsLedger
+from payments.paid_with import card_of
 from payments.payment import LIVE, State
 from payments.reason_kinds import all_words
 from payments.store import Change
+from payments.stored_cards import CardStore
 
 Document = dict[str, Any]
 
@@ -52,6 +54,7 @@ class ProjectToCms:
         """Write to the CMS's `payments` collection; an alert is announced once its transaction has committed."""
         self._payments = database["payments"]
         self._ledger = ledger
+        self._cards = CardStore(database)
         self._alert = alert
         self._announce = announce
         self._resolve = resolve
@@ -60,7 +63,7 @@ class ProjectToCms:
         """Write the fields when the change added facts."""
         if not change.new_facts:
             return
-        fields = cms_fields(change.payment, change.after, version, self._redirect_url(change))
+        fields = cms_fields(change.payment, change.after, version, self._redirect_url(change), self._card(change))
         older = {"gateway.version": {"$not": {"$gte": version}}}
         found = self._payments.update_one(
             {"_id": ObjectId(change.payment_id), **older},
@@ -95,6 +98,10 @@ class ProjectToCms:
         """Raise an alert that exists exactly if the change does, and is told of once it has committed."""
         self._alert(name, change.payment_id, detail, change.session)
         change.after_commit.append(partial(self._announce, name, change.payment_id, detail))
+
+    def _card(self, change: Change) -> Document | None:
+        card_id = card_of(change.payment, change.after)
+        return self._cards.shown([card_id], change.session).get(card_id) if card_id else None
 
     def _redirect_url(self, change: Change) -> str | None:
         if not shows_page(change.after):

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from payments import facts
 from payments.assessment import assess
+from payments.card_keeping import told, with_cards
 from payments.cases import in_doubt
 from payments.events import Context
 from payments.gateway import Gateway
@@ -90,7 +91,7 @@ class Reconciler:
     def apply(self, payment_id: str, answers: list[Answer], context: Context) -> None:
         """Apply what answers say of a payment."""
         seen = [fact for answer in answers for fact in observations(answer)]
-        self._store.change(payment_id, context, lambda change: change.record(*seen))
+        self._store.change(payment_id, context, lambda change: change.record(*with_cards(change, seen, told(answers))))
 
     def _whole(self, question: Question, known: Iterable[facts.TransactionObserved], context: Context) -> list[Answer]:
         """Ask a question, and what undid a transaction where nobody has told: both are answered, or neither is."""
@@ -143,7 +144,8 @@ class Reconciler:
         return self._ledger.get(row.operation_id) or row
 
     def _settle(self, change: Change, row: Operation, answers: list[Answer], asked_at: datetime) -> None:
-        change.record(*(fact for answer in answers for fact in observations(answer)))
+        seen = [fact for answer in answers for fact in observations(answer)]
+        change.record(*with_cards(change, seen, told(answers)))
         stored = self._ledger.get(row.operation_id, change.session)
         if stored is None or stored.status is not Status.UNKNOWN or stored.cart_id is None:
             return

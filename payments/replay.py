@@ -15,6 +15,7 @@ from payments.assessment import Assessment, assess
 from payments.cms_fields import cms_fields
 from payments.events import fact_of
 from payments.facts import Fact, Milestone
+from payments.paid_with import card_of
 from payments.payment import Payment, fold
 
 Document = dict[str, Any]
@@ -44,13 +45,19 @@ class Replayed:
     verdict: Assessment
     tran_ref: str | None
 
-    def fields(self, redirect_url: str | None) -> Document:
+    @property
+    def card_id(self) -> str | None:
+        """Return the stored card that the payment is about."""
+        return card_of(self.payment, self.verdict)
+
+    def fields(self, redirect_url: str | None, card: Document | None = None) -> Document:
         """Return the CMS's fields, `updatedAt` apart.
 
         Args:
             redirect_url: Where the payment's open operation leads a payer to, if it leads one anywhere.
+            card: What everybody may know of the stored card that the payment is about, if it is about one.
         """
-        fields = cms_fields(self.payment, self.verdict, self.version, redirect_url)
+        fields = cms_fields(self.payment, self.verdict, self.version, redirect_url, card)
         return fields | ({"transR": self.tran_ref} if self.tran_ref else {})
 
 

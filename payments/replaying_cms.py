@@ -19,6 +19,7 @@ from payments.replay import Replayed, differences, replayed
 from payments.replay_pieces import Difference, Found, Piece, ReplayParts, Survey, looked_at
 from payments.replay_scan import EventScan, Span
 from payments.replay_survey import READ, Surveyor
+from payments.stored_cards import CardStore
 
 Document = dict[str, Any]
 
@@ -29,6 +30,7 @@ class CmsPayments:
     def __init__(self, parts: ReplayParts) -> None:
         """Work on the CMS's database."""
         self._parts, self._scan, self._surveyor = parts, EventScan(parts.database), Surveyor(parts)
+        self._cards = CardStore(parts.database)
         self._payments = parts.database.get_collection("payments", read_preference=ReadPreference.PRIMARY)
 
     def total(self, span: Span) -> int:
@@ -71,7 +73,8 @@ class CmsPayments:
             return told(Found.UNREADABLE)
         if _version(document) > known.version:
             return told(Found.NEWER)
-        expected = known.fields(self._page(known, session))
+        cards = self._cards.shown([known.card_id], session)
+        expected = known.fields(self._page(known, session), cards.get(known.card_id or ""))
         fields = differences(expected, document)
         if fields and not dry_run:
             self._mend(known, expected, session)

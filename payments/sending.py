@@ -9,14 +9,16 @@ happen is ever sent again, and then under a fresh cart.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from payments import facts
 from payments.allowance import order
 from payments.booking import book, closed
+from payments.card_keeping import told, with_cards
+from payments.card_rules import CardRules
 from payments.cms import CmsReader
-from payments.errors import InvalidArgument, NotYet
+from payments.errors import InvalidArgument, NotYet, Refusal
 from payments.events import Context
 from payments.gateway import Gateway, Permit
 from payments.operations import Operation, OperationsLedger, Status, new_cart_id
@@ -31,6 +33,10 @@ from paytabs.invoices import InvoiceRequest
 from paytabs.operations import FollowUpRequest, PageRequest
 from paytabs.resilience import PARKED_WORK, BackoffPolicy
 from paytabs.responses import Answer
+
+#: How long a row waits for a process that has the key of its card, and why it does.
+KEY_WAIT = timedelta(seconds=60)
+_MAY_COME = frozenset({Refusal.CARD_KEY_MISSING, Refusal.CARD_UNREADABLE, Refusal.CARD_WAITING})
 
 
 def endless() -> float:
@@ -53,6 +59,7 @@ class Senders:
     ledger: OperationsLedger
     gateway: Gateway
     cms: CmsReader
+    cards: CardRules
     clock: Clock
     alert: RaiseAlert
     give_up: Callable[[Operation, str], None]
@@ -86,8 +93,9 @@ class Sender:
             raise NotYet(row.payment_id if row else operation_id, 1.0, "in_flight")
         cart_id = new_cart_id()
         try:
-            request = build_request(row, cart_id, parts.cms, parts.store.payment(row.payment_id).snapshot)
-        except InvalidRequest as error:
+            token = self._token(row)
+            request = build_request(row, cart_id, parts.cms, parts.store.payment(row.payment_id).snapshot, token)
+        except (InvalidRequest, InvalidArgument) as error:
             return self._unsendable(row, str(error), context)
         try:
             with parts.gateway.passage() as permit:
@@ -96,6 +104,23 @@ class Sender:
             wait = parked.retry_after_seconds
             parts.ledger.reschedule(row, parts.clock() + timedelta(seconds=wait))
             raise NotYet(row.payment_id, wait, f"parked: {parked.reason}") from parked
+
+    def _token(self, row: Operation) -> str | None:
+        """Return the token of the stored card that a row charges, if it charges one.
+
+        Raises:
+            InvalidArgument: the card may not be charged any more.
+            NotYet: this process has no key; one that has may send the row.
+        """
+        parts, now = self._parts, self._parts.clock()
+        try:
+            return parts.cards.token_for(row, now)
+        except InvalidArgument as error:
+            waited = (now - row.created_at).total_seconds()
+            if error.code not in _MAY_COME or not parts.policy.allows(row.attempts + 1, waited):
+                raise
+            parts.ledger.reschedule(row, now + KEY_WAIT)
+            raise NotYet(row.payment_id, KEY_WAIT.total_seconds(), str(error.code)) from error
 
     def _pass(self, row: Operation, cart_id: str, request: Request, permit: Permit, context: Context) -> Operation:
         parts, operation_id = self._parts, row.operation_id
@@ -106,7 +131,7 @@ class Sender:
         if not parts.store.change(row.payment_id, context, lambda change: self._start(change, row, cart_id)):
             return self._not_started(row)
         fault_point("after_sending")
-        answer = self._call(request, not_after, context)
+        answer = _discreet(self._call(request, not_after, context), request)
         permit.settle(answer)
         fault_point("before_booking")
         parts.store.change(row.payment_id, context, lambda change: self._book(change, row, cart_id, answer))
@@ -160,12 +185,22 @@ class Sender:
     def _book(self, change: Change, row: Operation, cart_id: str, answer: Answer) -> None:
         booking = book(row, cart_id, answer, change.now, self._parts.policy)
         self._parts.ledger.settle(row, cart_id, change.now, booking.changes, change.session)
-        change.record(*booking.facts)
+        change.record(*with_cards(change, booking.facts, told([answer])))
 
     def _alert_on_fault(self, answer: Answer, row: Operation) -> None:
         known = LISTED_CODES.get(answer.error_code or 0)
         if known and known.configuration_fault:
             self._parts.alert("gateway_configuration", str(known.code), f"{known.meaning} ({row.operation_id})")
+
+
+def _discreet(answer: Answer, request: Request) -> Answer:
+    """Return an answer whose words do not repeat the token that was sent."""
+    tokens = [getattr(request, name, None) for name in ("token", "payment_token")]
+    tokens.append(getattr(getattr(request, "token_info", None), "token", None))
+    message = answer.message
+    for token in filter(None, tokens):
+        message = message and message.replace(token, "[token]")
+    return replace(answer, message=message)
 
 
 def _obstacle(change: Change, row: Operation) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from payments.accepting import Acceptor, PageTerms
 from payments.adoption import ASK_AGAIN_SECONDS, Adopter
+from payments.card_rules import CardRules
 from payments.cms import CmsReader
 from payments.errors import GatewaySilent, InvalidArgument, NotYet
 from payments.events import Context
@@ -31,6 +32,7 @@ class ServiceParts:
     cms: CmsReader
     sender: Sender
     reconciler: Reconciler
+    cards: CardRules
     clock: Clock
     profile_id: int
     callback_url: str | None
@@ -45,7 +47,7 @@ class PaymentService:
         self._parts = parts
         self._adopter = Adopter(parts.store, parts.ledger, parts.cms, parts.reconciler, parts.profile_id)
         self._acceptor = Acceptor(
-            parts.store, parts.ledger, parts.cms, parts.profile_id, parts.callback_url, parts.return_url
+            parts.store, parts.ledger, parts.cms, parts.cards, parts.profile_id, parts.callback_url, parts.return_url
         )
 
     def create_page(
@@ -177,7 +179,7 @@ class PaymentService:
     def _view(self, payment_id: str, row: Operation | None = None) -> PaymentView:
         rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.kind not in FOLLOW_UP_KINDS]
         current = self._parts.ledger.open_of(payment_id) or row or (rows[-1] if rows else None)
-        return view_payment(payment_id, self._parts.store.load(payment_id), current)
+        return view_payment(payment_id, self._parts.store.load(payment_id), current, self._parts.cards.store)
 
     def require_unparked(self, row: Operation) -> None:
         """Raise NotYet while a row that was sent before waits for its next turn."""

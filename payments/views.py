@@ -1,14 +1,16 @@
 """What callers are told about a payment: ids, decimal text and ISO times, ready for JSON."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from payments.assessment import Assessment, assess
 from payments.cms import CmsPayment
 from payments.events import Event, envelope
 from payments.operations import Operation, Status
+from payments.paid_with import card_of
 from payments.payment import Payment, State, fold
 from payments.reason_kinds import all_words
+from payments.stored_cards import CardStore
 
 #: Rows whose error says why PayTabs never made the page; what a payer's bank said is the state's to tell.
 _UNSENT = frozenset({Status.REFUSED, Status.FAILED})
@@ -36,6 +38,7 @@ class PaymentView:
     review_codes: tuple[str, ...]
     error: str | None
     version: int
+    card: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -76,17 +79,22 @@ def view_operation(row: Operation, history: list[Event]) -> OperationView:
     )  # fmt: skip
 
 
-def view_payment(payment_id: str, history: list[Event], row: Operation | None) -> PaymentView:
+def view_payment(
+    payment_id: str, history: list[Event], row: Operation | None, cards: CardStore | None = None
+) -> PaymentView:
     """Return the view of a payment that has a history.
 
     Args:
         payment_id: 24 hexadecimal digits.
         history: its events in order, at least one.
         row: its open operation, else its last one.
+        cards: tells of the stored card that it is about.
     """
     payment = fold(event.fact for event in history)
     verdict = assess(payment)
-    return _view(payment_id, payment, verdict, row, history[-1].version)
+    view = _view(payment_id, payment, verdict, row, history[-1].version)
+    card_id = card_of(payment, verdict)
+    return replace(view, card=cards.shown([card_id]).get(card_id)) if cards and card_id else view
 
 
 def view_untouched(cms: CmsPayment) -> PaymentView:

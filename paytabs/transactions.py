@@ -7,7 +7,7 @@ Decimal, times aware UTC, and what is empty becomes None.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
@@ -36,11 +36,12 @@ class Transaction:
     response_message: str | None = None
     transaction_time: datetime | None = None
     profile_id: int | None = None
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     redirect_url: str | None = None
     payment_method: str | None = None
     card_scheme: str | None = None
     payment_description: str | None = None
+    card_expires: str | None = None
 
     @property
     def is_page(self) -> bool:
@@ -108,6 +109,7 @@ def parse_transaction(document: Mapping[str, Any]) -> Transaction:
         payment_method=_text(info, "payment_method", "payment_info."),
         card_scheme=_text(info, "card_scheme", "payment_info."),
         payment_description=_text(info, "payment_description", "payment_info."),
+        card_expires=_month(info.get("expiryMonth"), info.get("expiryYear")),
     )
 
 
@@ -190,6 +192,12 @@ def _time(value: object) -> datetime | None:
         return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+def _month(month: object, year: object) -> str | None:
+    # A card's end decides only whether it is worth charging, so an unreadable one is treated as absent.
+    found = re.fullmatch(r"(0?[1-9]|1[0-2])/((?:20)?[0-9]{2})", f"{month}/{year}")
+    return f"20{found[2][-2:]}-{int(found[1]):02d}" if found else None
 
 
 def _lower(text: str | None) -> str | None:

@@ -8,7 +8,7 @@ from structlog.contextvars import bind_contextvars
 
 from payments.errors import DeliveryLost, NotYet
 from payments.events import Context
-from payments.inbox import Delivery
+from payments.inbox import Delivery, Kept
 from payments.notices import Verdict
 from paytabs.resilience import PARKED_WORK
 from paytabs.responses import parse_notification
@@ -49,18 +49,18 @@ def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
             return {"delivery_id": delivery.delivery_id, "result": "waiting"}
         world.alerts.raise_alert("delivery_fails", delivery.delivery_id, f"{type(error).__name__} while it was applied")
         raise
-    return settle(world, delivery, verdict, context)
+    return settle(world, delivery, verdict, context, world.card_sweep.fate(notice))
 
 
-def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context) -> dict[str, Any]:
-    """Finish a delivery, or put it back when its verdict is to wait."""
+def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context, token: Kept) -> dict[str, Any]:
+    """Finish a delivery, or put it back when its verdict is to wait; `token` says what becomes of the one in it."""
     answer = {"delivery_id": delivery.delivery_id, "result": verdict.result, "payment_id": verdict.payment_id}
     if verdict.result == "waiting":
         lagging = verdict.retry_in_seconds is not None
         delay = verdict.retry_in_seconds or PARKED_WORK.delay(delivery.attempts)
         put_back(world, delivery, delay, verdict.reason or "waiting", context, counts=lagging)
     else:
-        world.inbox.finish(delivery, {**answer, "reason": verdict.reason})
+        world.inbox.finish(delivery, {**answer, "reason": verdict.reason}, token=token)
         if delivery.attempts > 1:
             world.alerts.resolve("delivery_fails", delivery.delivery_id)
     return answer

@@ -23,6 +23,11 @@ from config.settings import Settings, load_settings
 from observability.alerts import Alerts
 from observability.dead_letters import DeadLetters
 from payments.accepting import Acceptor
+from payments.audit_entries import AuditEntries
+from payments.card_keeping import KeepCards
+from payments.card_rules import CardRules
+from payments.card_sweep import CardSweep, CardSweepParts
+from payments.card_vault import CardVault
 from payments.cards import CardService
 from payments.cms import CmsReader
 from payments.follow import FollowOperations
@@ -43,6 +48,7 @@ from payments.sealing import Sealer
 from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
 from payments.store import PaymentStore
+from payments.stored_cards import CardStore
 from paytabs.breaker_gate import this_process
 from paytabs.breaker_rules import BreakerRules
 from paytabs.client import PayTabsClient
@@ -80,6 +86,7 @@ class World:
     money: MoneyService
     review: ReviewDesk
     cards: CardService
+    card_sweep: CardSweep
     invoices: InvoiceService
     notices: Notices
     outbox: Outbox
@@ -134,8 +141,11 @@ def build_world(
     door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker)
     ledger = OperationsLedger(db, lease=lease)
     outbox = make_outbox(db, send, lease)
+    stored, vault = CardStore(db), CardVault(settings.card_key_list)
+    card_rules = CardRules(stored, vault, ledger)
     companions = (
         FollowOperations(ledger),
+        KeepCards(stored, vault, ledger),
         ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce, alerts.resolve),
         outbox,
     )
@@ -143,7 +153,8 @@ def build_world(
     cms = CmsReader(db)
     sender = Sender(
         Senders(
-            store=store, ledger=ledger, gateway=door, cms=cms, clock=clock, alert=alerts.raise_alert, owner=owner,
+            store=store, ledger=ledger, gateway=door, cms=cms, cards=card_rules, clock=clock, owner=owner,
+            alert=alerts.raise_alert,
             give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
             seconds_left=seconds_left,
@@ -152,13 +163,13 @@ def build_world(
     reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert)
     service = PaymentService(
         ServiceParts(
-            store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, clock=clock,
+            store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, cards=card_rules, clock=clock,
             profile_id=settings.paytabs_profile, callback_url=settings.paytabs_callback_url,
             return_url=settings.paytabs_return_url,
         )
     )  # fmt: skip
     callback, back = settings.paytabs_callback_url, settings.paytabs_return_url
-    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back)
+    attempts = Acceptor(store, ledger, cms, card_rules, settings.paytabs_profile, callback, back)
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
@@ -177,14 +188,22 @@ def build_world(
             store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
         )
     )
+    inbox = Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds)
+    cards = CardService(door, stored, vault, AuditEntries(db), clock, settings.paytabs_profile)
+    card_sweep = CardSweep(
+        CardSweepParts(
+            cards=stored, vault=vault, inbox=inbox, store=store, ledger=ledger, reconciler=reconciler, clock=clock,
+            profile_id=settings.paytabs_profile, alert=alerts.raise_alert, resolve=alerts.resolve,
+        )
+    )  # fmt: skip
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
-        inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
+        inbox=inbox,
         alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), cards=CardService(door), invoices=invoices, notices=notices,
+        review=ReviewDesk(store, ledger, lease), cards=cards, card_sweep=card_sweep, invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
@@ -202,6 +221,7 @@ def ensure_indexes(built: World) -> None:
     built.store.ensure_indexes()
     built.ledger.ensure_indexes()
     built.inbox.ensure_indexes()
+    built.cards.store.ensure_indexes()
     built.alerts.ensure_indexes()
     built.outbox.ensure_indexes()
     built.sealer.ensure_indexes()

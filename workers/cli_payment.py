@@ -93,7 +93,7 @@ def read_payment_at(
     with reading(settings, payment_id) as world:
         world.service.get(payment_id)
         history = [event for event in world.store.load(payment_id) if event.recorded_at <= moment]
-        view = view_payment(payment_id, history, None).to_json() if history else None
+        view = view_payment(payment_id, history, None, world.cards.store).to_json() if history else None
         return view, view_history(history)
 
 
