@@ -93,7 +93,7 @@ class Acts:
         self._rows.update_one({"_id": row.operation_id}, {"$pull": {"acts": {"id": act_id}}})
 
     def seconds_in_doubt(self, act: Document, now: datetime) -> float:
-        """Return for how long "PayTabs does not show it" says nothing of an act yet; 0 when it counts."""
+        """Return for how long its absence at PayTabs says nothing of an act yet; 0 when it counts."""
         wait: timedelta = act["at"] + self._ledger.lease + SETTLING - now
         return max(wait.total_seconds(), 0.0)
 

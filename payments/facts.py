@@ -257,8 +257,9 @@ class ReviewRaised(CaseFact):
     """Something claimed of the payment needs a human; the claim itself was not applied.
 
     Written by `notices` about a notice that contradicts the payment, by `reconcile` about an operation of which nothing
-    was found, by `corrections`, and by `adoption`. Carries the reason; the `evidence`, references and status letters;
-    and the inbox row it came in, `delivery_id`.
+    was found, by `corrections`, and by `adoption`. Carries the reason by `code`, `subject` and `params`, with its
+    words of that time in `reason`; the `evidence`, references and status letters; and the inbox row it came in,
+    `delivery_id`.
     """
 
     evidence: str
@@ -269,8 +270,9 @@ class ReviewRaised(CaseFact):
 class ReviewSettled(CaseFact):
     """A human looked at a case and closed it.
 
-    Written by `review`. Carries the case's reason, the operator's `note`, which must name nobody but staff, `by` whom
-    it was closed, and, where an operation in doubt is declared not to have happened, its `operation_id`.
+    Written by `review`. Carries the reason as `ReviewRaised` does (`code`, `subject`, `params`, `reason`), the
+    operator's `note`, which must name nobody but staff, `by` whom it was closed, and, where an operation in doubt is
+    declared not to have happened, its `operation_id`.
     """
 
     note: str

@@ -19,6 +19,7 @@ from payments.events import Context, Event, seal
 from payments.facts import Fact
 from payments.milestones import milestone
 from payments.payment import Payment, fold
+from tests.support.reasons import about
 
 Document = dict[str, Any]
 
@@ -67,7 +68,7 @@ class Telling:
 
     def claim(self, reason: str) -> None:
         """A human is called."""
-        self.groups.append([facts.ReviewRaised(reason=reason, evidence=f"delivery {self.number}")])
+        self.groups.append([facts.ReviewRaised(**about(reason), evidence=f"delivery {self.number}")])
 
     def ref(self, try_: int) -> str:
         """Return a page's reference."""

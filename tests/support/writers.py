@@ -10,6 +10,7 @@ from payments.facts import ReviewRaised
 from payments.store import Change
 from tasks.base import may_pass
 from tasks.wiring import World
+from tests.support.reasons import about
 
 CONTEXT = Context(correlation_id="writers", source="test")
 
@@ -35,13 +36,13 @@ class Writers:
 
     def lost(self, history: Sequence[Event]) -> list[str]:
         """List what was written and does not stand in the history exactly once."""
-        told = [event.fact.reason for event in history if isinstance(event.fact, ReviewRaised)]
+        told = [event.fact.subject for event in history if isinstance(event.fact, ReviewRaised)]
         return sorted({one for one in self.wrote if told.count(one) != 1} | set(told) - set(self.wrote))
 
     def _write(self, number: int, appends: int) -> None:
         store = self.worlds[number % len(self.worlds)].store
         for step in range(appends):
-            claim = ReviewRaised(reason=f"{number}-{step}", evidence="")
+            claim = ReviewRaised(**about(f"{number}-{step}"), evidence="")
 
             def work(change: Change, claim: ReviewRaised = claim) -> None:
                 change.record(claim)
@@ -55,4 +56,4 @@ class Writers:
                     self.again.append(type(error).__name__)
                 else:
                     break
-            self.wrote.append(claim.reason)
+            self.wrote.append(claim.subject)

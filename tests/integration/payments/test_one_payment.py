@@ -117,7 +117,7 @@ class OnePayment(RuleBasedStateMachine):
             for entry in self.stage.sandbox.ledger():
                 self.stage.notice(entry["tran_ref"])
             assert self.ours(self.stage.get(self.seeded)) == self.theirs()
-            standing = {in_doubt(row) for row in self.stage.rows(self.seeded) if row.open}
+            standing = {in_doubt(row).key for row in self.stage.rows(self.seeded) if row.open}
             assert set(self.stage.get(self.seeded).review) == standing
 
     def name(self) -> str:

@@ -75,7 +75,7 @@ class TestOverridden:
         view = stage.get(seeded)
         assert (view.state, view.captured) == ("REVIEW", "230.00")
         (case,) = stage.world.review.cases(seeded.payment_id)
-        assert "paid twice" in case.reason
+        assert case.reason.code == "paid_twice"
         assert case.proposal == {
             "task": "payments.refund",
             "arguments": {"payment_id": seeded.payment_id, "tran_ref": old, "amount": "115.00"},

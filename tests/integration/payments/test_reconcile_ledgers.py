@@ -11,6 +11,7 @@ from tests.integration.payments.stage import (
     Stage,
 )
 from tests.support.cms import SeededPayment
+from tests.support.reasons import reason_of
 
 
 class TestAgreeing:
@@ -123,9 +124,9 @@ class TestOnlyOurs:
         assert compare(stage).found == [(Kind.ONLY_OURS, tran_ref, Standing.OPEN)]
         assert compare(stage, apply=True).found == [(Kind.ONLY_OURS, tran_ref, Standing.REVIEW)]
         (case,) = stage.world.review.cases(seeded.payment_id)
-        assert case.reason == f"{tran_ref}: PayTabs does not show it"
+        assert case.reason == reason_of(f"{tran_ref}: PayTabs does not show it")
         assert case.evidence == ("ours: sale A 115.00 SAR; PayTabs': nothing",)
-        assert case.reason in stage.alerts()["payment_review"]
+        assert case.reason.key in stage.alerts()["payment_review"]
         assert stage.state(seeded) == "PAID"
         known = everything(stage.database)
         again = compare(stage, apply=True)

@@ -12,6 +12,7 @@ from payments.store import Change
 from tasks.wiring import World
 from tests.integration.payments.stage import PAID, Stage
 from tests.support.cms import SeededPayment
+from tests.support.reasons import about
 
 
 def record(stage: Stage, seeded: SeededPayment, number: int, world: World | None = None) -> Known:
@@ -26,7 +27,7 @@ def record(stage: Stage, seeded: SeededPayment, number: int, world: World | None
 
 def claim(number: int) -> ReviewRaised:
     """Return a fact like no other."""
-    return ReviewRaised(reason=f"case {number}", evidence="")
+    return ReviewRaised(**about(f"case {number}"), evidence="")
 
 
 class TestRemembered:

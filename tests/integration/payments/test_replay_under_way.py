@@ -20,13 +20,14 @@ from tasks.wiring import World, build_world, utc_now
 from tests.integration.payments.stage import ALOOF, Stage
 from tests.support.cms import seed_payment
 from tests.support.histories import Telling, tellings
+from tests.support.reasons import about
 from tests.support.replays import EVERYTHING, damage, live, ours, replay, stored
 from tests.support.waiting import eventually
 
 Documents = Database[dict[str, Any]]
 
 CONTEXT = Context(correlation_id="late", source="test")
-CLAIM = ReviewRaised(reason="slow", evidence="")
+CLAIM = ReviewRaised(**about("slow"), evidence="")
 
 
 class Slow:

@@ -11,6 +11,7 @@ from tasks import wiring
 from tasks.payments import verify
 from tests.integration.payments.stage import DECLINED, PAID, SETTLED_SECONDS, Stage
 from tests.support.cms import SeededPayment
+from tests.support.reasons import reason_of
 
 DAY = 86_400.0
 OPERATOR = Context(correlation_id="corr-2", source="review", requested_by="omar")
@@ -33,7 +34,7 @@ class TestInDoubt:
     def test_case(self, stage: Stage, seeded: SeededPayment) -> None:
         """The case names the operation and the cart to look for in PayTabs' dashboard."""
         case = lost(stage, seeded)
-        assert case.reason == "refund op-1: nothing found within a day"
+        assert case.reason == reason_of("refund op-1: nothing found within a day")
         assert case.operation_id == "op-1"
         assert case.evidence == (f"PayTabs shows nothing under cart {stage.row(seeded).cart_id}",)
 
@@ -151,13 +152,14 @@ class TestCases:
         """A case that a human has closed stays closed; another one is another."""
         tran_ref = stage.paid(seeded)
         stage.notice(tran_ref, cart_amount="1.00", tran_total="1.00")
-        (reason,) = stage.get(seeded).review
+        (shown,) = stage.get(seeded).review
+        reason = reason_of(shown)
         stage.world.review.settle(seeded.payment_id, reason, "a test of PayTabs'", OPERATOR)
         assert stage.get(seeded).review == ()
         with pytest.raises(InvalidArgument, match="open cases"):
             stage.world.review.settle(seeded.payment_id, reason, "again", OPERATOR)
         stage.notice(tran_ref, cart_amount="2.00", tran_total="2.00")
-        assert stage.get(seeded).review == (reason,)
+        assert stage.get(seeded).review == (shown,)
 
     def test_authorised_twice(self, stage: Stage, seeded: SeededPayment) -> None:
         """Of two authorisations the later one is proposed to be released, which closes the case."""
@@ -186,9 +188,9 @@ class TestAlert:
         stage.notice(tran_ref, cart_currency="USD", tran_currency="USD")
         assert stage.open_alerts() == {"payment_review": "a notice in another currency; a notice with another amount"}
         desk = stage.world.review
-        desk.settle(seeded.payment_id, "a notice with another amount", "a test", OPERATOR)
+        desk.settle(seeded.payment_id, reason_of("a notice with another amount"), "a test", OPERATOR)
         assert stage.open_alerts() == {"payment_review": "a notice in another currency"}
-        desk.settle(seeded.payment_id, "a notice in another currency", "a test", OPERATOR)
+        desk.settle(seeded.payment_id, reason_of("a notice in another currency"), "a test", OPERATOR)
         row = stage.database["alerts"].find_one({"name": "payment_review"}) or {}
         assert (stage.open_alerts(), row["count"]) == ({}, 2)
         assert (row["closed_at"] - row["opened_at"]).total_seconds() == 60

@@ -11,6 +11,7 @@ from payments.operations import Status, due_by
 from payments.store import Change
 from tests.integration.payments.stage import PAID, Stage
 from tests.support.cms import SeededPayment, seed_payment
+from tests.support.reasons import about
 from tests.support.writers import Writers
 
 
@@ -31,7 +32,7 @@ class TestStream:
 
     def test_known_fact(self, stage: Stage, seeded: SeededPayment) -> None:
         """What is known already adds no event and writes nothing to the CMS."""
-        claim = ReviewRaised(reason="once", evidence="")
+        claim = ReviewRaised(**about("once"), evidence="")
         for _ in range(2):
             stage.world.store.change(seeded.payment_id, stage.context(), lambda change: change.record(claim))
             updated = stage.cms(seeded)["updatedAt"]
@@ -49,7 +50,7 @@ class TestStream:
             seen.append(len(change.history))
             if len(seen) == 1:
                 other.store.change(seeded.payment_id, stage.context(), lambda change: change.record(created))
-            change.record(ReviewRaised(reason="mine", evidence=""))
+            change.record(ReviewRaised(**about("mine"), evidence=""))
 
         stage.world.store.change(seeded.payment_id, stage.context(), work)
         assert seen[0] == 0
@@ -69,7 +70,7 @@ class TestStream:
                 elected = OperationFailure("a new primary")
                 elected._add_error_label("TransientTransactionError")
                 raise elected
-            change.record(ReviewRaised(reason="mine", evidence=""))
+            change.record(ReviewRaised(**about("mine"), evidence=""))
 
         stage.world.store.change(seeded.payment_id, stage.context(), work)
         assert seen == [3, 2]
@@ -91,7 +92,7 @@ class TestStream:
 
         def edit(number: int) -> None:
             stage.database["payments"].update_one({"_id": seeded.payment}, {"$inc": {"__v": 1}})
-            claim = ReviewRaised(reason=str(number), evidence="")
+            claim = ReviewRaised(**about(str(number)), evidence="")
             stage.world.store.change(seeded.payment_id, stage.context(), lambda change: change.record(claim))
 
         with ThreadPoolExecutor(6) as threads:

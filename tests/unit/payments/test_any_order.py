@@ -139,7 +139,7 @@ class TestCircles:
         assert verdict.state is State.REVIEW
         assert verdict.authorised == 0
         assert verdict.parked == ("T1", "T4")
-        assert any("in a circle" in reason for reason in verdict.review)
+        assert any(reason.code == "circular_references" for reason in verdict.review)
 
 
 class TestThinEntries:

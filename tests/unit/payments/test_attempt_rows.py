@@ -14,6 +14,7 @@ from payments.facts import (
     ReviewRaised,
 )
 from payments.payment import State
+from tests.support.reasons import about
 from tests.unit.payments.stories import CREATED, PROFILE, Row, after, amended, opened, page, seen, sent
 
 WHOLE = {"authorised": "115", "captured": "115"}
@@ -26,7 +27,7 @@ ADOPTED = PaymentAdopted(
     amount="115.00", currency="SAR", profile_id=PROFILE, tran_ref="T1", operation_id="adopt-1"
 )  # fmt: skip
 
-CLAIM = ReviewRaised(reason="a notice with another amount", evidence="T1 sale A", delivery_id="d1")
+CLAIM = ReviewRaised(**about("a notice with another amount"), evidence="T1 sale A", delivery_id="d1")
 
 SENDING = [
     Row("nothing happened", [], [], State.NEW),

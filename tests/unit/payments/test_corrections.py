@@ -7,6 +7,7 @@ from payments.corrections import Correction, Standing, correct, judge
 from payments.facts import Fact, ReviewRaised, ReviewSettled, TransactionObserved
 from payments.ledgers import OurLedger, TheirLedger
 from payments.payment import State, fold
+from tests.support.reasons import about
 from tests.unit.payments.stories import after, page, seen
 
 PAID: list[Fact] = [*page(), seen("T1", "sale", "A")]
@@ -65,7 +66,7 @@ class TestHuman:
         correction = correct(ours([*PAID, REFUND]), theirs(seen("T1", "sale", "A")))
         assert correction.facts == (
             ReviewRaised(
-                reason="T2: PayTabs does not show it", evidence="ours: refund A 40.00 SAR on T1; PayTabs': nothing"
+                **about("T2: PayTabs does not show it"), evidence="ours: refund A 40.00 SAR on T1; PayTabs': nothing"
             ),
         )
         assert standings(correction)[-1] == (Kind.ONLY_OURS, Standing.REVIEW)
@@ -77,7 +78,7 @@ class TestHuman:
         assert correction.facts == (
             unpaid,
             ReviewRaised(
-                reason="T1: PayTabs' ledger differs", evidence="ours: sale A 115.00 SAR; PayTabs': sale P 0 SAR"
+                **about("T1: PayTabs' ledger differs"), evidence="ours: sale A 115.00 SAR; PayTabs': sale P 0 SAR"
             ),
         )
         assert standings(correction) == [(Kind.DIFFERING, Standing.REVIEW)]
@@ -98,7 +99,7 @@ class TestHuman:
         shown = theirs()
         (claim,) = correct(ours(PAID), shown).facts
         assert isinstance(claim, ReviewRaised)
-        closed = [*PAID, claim, ReviewSettled(reason=claim.reason, note="a purge of PayTabs'", by="omar")]
+        closed = [*PAID, claim, ReviewSettled(**about(claim.reason), note="a purge of PayTabs'", by="omar")]
         assert [one.standing for one in judge(ours(closed), shown)] == [Standing.SETTLED]
         assert correct(ours(closed), shown).facts == ()
         declined = theirs(seen("T1", "sale", "D"))
@@ -106,7 +107,7 @@ class TestHuman:
 
     def test_other_case(self) -> None:
         """Another case of the same transaction, settled or open, does not hide this one."""
-        other = ReviewRaised(reason="T1: something else", evidence="a notice")
-        for history in ([*PAID, other], [*PAID, other, ReviewSettled(reason=other.reason, note="fine", by="omar")]):
+        other = ReviewRaised(**about("T1: something else"), evidence="a notice")
+        for history in ([*PAID, other], [*PAID, other, ReviewSettled(**about(other.reason), note="fine", by="omar")]):
             assert [one.standing for one in judge(ours(history), theirs())] == [Standing.OPEN]
             assert len(correct(ours(history), theirs()).facts) == 1

@@ -13,7 +13,7 @@ from payments.milestones import MILESTONES
 ALLOWED = {
     "action", "amount", "by", "cart_id", "client_id", "code", "contract_id", "currency", "delivery_id", "detail",
     "evidence", "invoice_id", "note", "occurred_at", "operation_id", "original_tran_type", "previous_tran_ref",
-    "profile_id", "reason", "state", "status", "tran_ref", "tran_type", "transaction",
+    "params", "profile_id", "reason", "state", "status", "subject", "tran_ref", "tran_type", "transaction",
 }  # fmt: skip
 
 #: Names under which PayTabs and the CMS keep personal data.

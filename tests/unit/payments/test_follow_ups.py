@@ -11,6 +11,7 @@ from payments.assessment import assess
 from payments.errors import InvalidArgument
 from payments.facts import AttemptNotSent, AttemptRefused, Fact, FollowUpStarted, OutcomeUnknown, ReviewSettled
 from payments.payment import State, fold
+from tests.support.reasons import about
 from tests.unit.payments.stories import CREATED, after, page, seen, sent
 
 SALE: list[Fact] = [*page(), seen("T1", "sale", "A")]
@@ -47,8 +48,8 @@ class TestInFlight:
             ([OutcomeUnknown(operation_id="op-f", cart_id="cart-f", detail="timeout")], "40", "0"),
             ([AttemptNotSent(operation_id="op-f", cart_id="cart-f", detail="dns")], "0", "0"),
             ([AttemptRefused(operation_id="op-f", cart_id="cart-f", code=2, detail="code_2")], "0", "0"),
-            ([ReviewSettled(reason="any", note="n", by="omar", operation_id="op-f")], "0", "0"),
-            ([ReviewSettled(reason="any", note="n", by="omar")], "40", "0"),
+            ([ReviewSettled(**about("any"), note="n", by="omar", operation_id="op-f")], "0", "0"),
+            ([ReviewSettled(**about("any"), note="n", by="omar")], "40", "0"),
             ([answered("refund", "P")], "40", "0"),
             ([answered("refund", "A")], "0", "40"),
             ([answered("refund", "D")], "0", "0"),
@@ -88,7 +89,7 @@ class TestInFlight:
     def test_differs(self, action: str, told: Fact, reason: str) -> None:
         """What PayTabs did otherwise than asked is a case for a human."""
         verdict = assess(fold([*(SALE if action == "refund" else AUTH), started(action), told]))
-        assert any(reason in one for one in verdict.review)
+        assert any(reason in one.key for one in verdict.review)
 
 
 class TestOrder:

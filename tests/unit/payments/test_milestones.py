@@ -4,9 +4,10 @@ from payments.assessment import assess
 from payments.facts import Fact, Milestone, ReviewRaised
 from payments.milestones import MILESTONES, milestone
 from payments.payment import State, fold
+from tests.support.reasons import about
 from tests.unit.payments.stories import after, opened, page, seen, sent
 
-CLAIM = ReviewRaised(reason="a notice with another amount", evidence="T1 sale A")
+CLAIM = ReviewRaised(**about("a notice with another amount"), evidence="T1 sale A")
 
 
 def announced(before: list[Fact], *new: Fact) -> list[Milestone]:

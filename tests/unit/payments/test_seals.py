@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 
 from payments.audit_chains import Chains
 from payments.events import GENESIS_HASH, Context, Event, canonical_bytes, content_hash, seal, stored_content
-from payments.facts import ReviewRaised
+from payments.facts import Fact
 from payments.findings import Finding
 from payments.marks import Mark, Span, mark_of
 from payments.seal_differences import differences
@@ -23,6 +24,15 @@ NOW = datetime(2026, 8, 6, 10, 15, 30, tzinfo=UTC)
 PAYMENTS = tuple(f"64b00000000000000000000{number}" for number in range(1, 4))
 
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewRaised(Fact):
+    """The fact in its first version, of which the golden seals are."""
+
+    reason: str
+    evidence: str
+
 
 #: How fast a busy machine is, is not the subject.
 UNHURRIED = settings(deadline=None)

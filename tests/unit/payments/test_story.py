@@ -7,6 +7,7 @@ from payments.events import Context, Event, seal
 from payments.facts import FACTS, Fact
 from payments.story import decided_by, learnt, verdicts
 from payments.wording import words_for
+from tests.support.reasons import about
 from tests.unit.payments.stories import CREATED, opened, seen, sent
 
 NOW = datetime(2026, 8, 6, 10, 15, 30, tzinfo=UTC)
@@ -41,7 +42,7 @@ class TestDecided:
         """A case that a human settled: the settlement decided, and what PayTabs had said is named as well."""
         other = seen("T1", "sale", "A", profile_id=1)
         reason = "T1: profile differs from the payment's"
-        settled = facts.ReviewSettled(reason=reason, note="ours all the same", by="omar")
+        settled = facts.ReviewSettled(**about(reason), note="ours all the same", by="omar")
         history = told(CREATED, sent(), opened(), other)
         found = decided_by(history, verdicts(history))
         assert found is not None

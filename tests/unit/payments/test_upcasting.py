@@ -7,7 +7,7 @@ import pytest
 from payments.errors import EventUnreadable
 from payments.events import Context, Event, broken_link, canonical_bytes, from_document, seal
 from payments.facts import FACTS, Fact, OutcomeUnknown, PageOpened
-from payments.upcasting import SCHEMAS, Schemas
+from payments.upcasting import SCHEMAS, UPCASTERS, Schemas
 
 Document = dict[str, Any]
 
@@ -38,7 +38,7 @@ def worded(data: Document) -> Document:
 def third(monkeypatch: pytest.MonkeyPatch) -> Schemas:
     """The facts in a future in which one of them is in its third version."""
     monkeypatch.setattr(OutcomeUnknown, "SCHEMA_VERSION", 3)
-    return Schemas(FACTS, {("OutcomeUnknown", 1): renamed, ("OutcomeUnknown", 2): worded})
+    return Schemas(FACTS, {**UPCASTERS, ("OutcomeUnknown", 1): renamed, ("OutcomeUnknown", 2): worded})
 
 
 class TestOlderVersions:
@@ -118,7 +118,7 @@ class TestTable:
     def test_idle(self, idle: tuple[str, int]) -> None:
         """A step from a version that there is not, or of no fact, is a mistake as well."""
         with pytest.raises(ValueError, match=idle[0]):
-            Schemas(FACTS, {idle: dict})
+            Schemas(FACTS, {**UPCASTERS, idle: dict})
 
     def test_ours(self) -> None:
         """The system reads with the whole table."""
