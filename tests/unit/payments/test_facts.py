@@ -11,7 +11,7 @@ from payments.milestones import MILESTONES
 #: Every name that a member of a fact may have: ids, amounts, codes, references, our own words. A new name is added here
 #: by somebody who has made sure that nothing about people can stand in it.
 ALLOWED = {
-    "action", "amount", "by", "cart_id", "client_id", "code", "contract_id", "currency", "delivery_id", "detail",
+    "action", "amount", "by", "card_id", "cart_id", "client_id", "code", "contract_id", "currency", "delivery_id", "detail",
     "evidence", "invoice_id", "note", "occurred_at", "operation_id", "original_tran_type", "previous_tran_ref",
     "params", "profile_id", "reason", "state", "status", "subject", "tran_ref", "tran_type", "transaction",
 }  # fmt: skip
