@@ -68,7 +68,7 @@ lock: ## pin the newest allowed versions with their hashes; needs uv
 	@$(LOCK) --upgrade --extra local --output-file requirements.lock
 	@$(LOCK) --upgrade --extra local --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
-clean: ## remove what can be made again: the virtual environment, caches, the embedded servers' data
+clean: ## remove what can be made again: the virtual environment, caches, the embedded servers' and the sandbox's data
 	rm -rf .venv .local .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist ./*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sandbox.announcer import Profile
 from sandbox.server import SandboxServer
+from sandbox.shelf import ShelfUnusable
 from sandbox.world import World
 
 #: The profile of the published test vectors.
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line; None for the process's own.
 
     Returns:
-        The exit code: 0 after being stopped, 1 when the port cannot be had.
+        The exit code: 0 after being stopped, 1 when the port or the ledger cannot be had.
     """
     options = _parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", level=logging.WARNING)
@@ -33,7 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     profile = Profile(options.profile_id, options.server_key)
-    world = World(profile, ipn_url=options.ipn_url, public_url=options.public_url)
+    ledger = Path(options.ledger) if options.ledger else None
+    try:
+        world = World(profile, ipn_url=options.ipn_url, public_url=options.public_url, ledger_file=ledger)
+    except ShelfUnusable as error:
+        sys.stderr.write(f"The ledger {error}.\n")
+        return 1
     try:
         server = SandboxServer(world, options.host, options.port)
     except (OSError, SystemExit):
@@ -56,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--server-key", default=DEFAULT_PROFILE.server_key, help="default: the test vectors' key")
     parser.add_argument("--ipn-url", help="the profile's IPN address; none by default")
     parser.add_argument("--public-url", help="under which address payers reach the pages, if not the one called")
+    parser.add_argument("--ledger", help="file that keeps pages, transactions and cards; without, they end with it")
     parser.add_argument("--port-file", help="file to write the port into once listening")
     parser.add_argument("--quiet", action="store_true", help="no line per request")
     return parser

@@ -1,10 +1,14 @@
 """What a card's result does to a transaction: status, code, nature, card shown, and the token that may come of it."""
 
+from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from sandbox.agreements import Agreement, read_agreement, read_counter
 from sandbox.cards import CardEntry, Result
 from sandbox.identifiers import Mint
+from sandbox.methods import Method
 from sandbox.switchboard import SwitchBoard
 from sandbox.transactions import Transaction
 from sandbox.vault import Vault
@@ -25,13 +29,21 @@ NOT_OF_WALLETS = frozenset(("card_type", "expiryMonth", "expiryYear"))
 class Charging:
     """Works out results."""
 
-    def __init__(self, mint: Mint, vault: Vault, switches: SwitchBoard) -> None:
+    def __init__(self, mint: Mint, vault: Vault, switches: SwitchBoard, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
         self._mint = mint
         self._vault = vault
         self._switches = switches
 
     def changes(
-        self, before: Transaction, result: Result, entry: CardEntry | None, *, is_wallet: bool = False
+        self,
+        before: Transaction,
+        result: Result,
+        entry: CardEntry | None,
+        *,
+        is_wallet: bool = False,
+        keeps_card: bool = True,
+        method: Method | None = None,
     ) -> dict[str, Any]:
         """Tell what changes when a transaction gets its result.
 
@@ -40,6 +52,8 @@ class Charging:
             result: What the card, or the payer, comes to.
             entry: The card, if any.
             is_wallet: Whether less of it is shown.
+            keeps_card: Whether the payer, where asked, lets the card be stored.
+            method: The method, where it is no card.
 
         Returns:
             The fields and their values; a token among them is in the vault.
@@ -47,27 +61,37 @@ class Charging:
         cap = self._switches.now.amount_cap
         if cap is not None and result.status in GOOD and before.cart_amount > Decimal(str(cap)):
             result = ABOVE_CAP
-        shown = card_shown(entry) if entry else NO_PAYMENT
+        shown = card_shown(entry) if entry else method.shown if method else NO_PAYMENT
         return {
             "status": result.status,
             "code": result.code or self._fresh_code(result),
             "message": result.message,
             "tran_total": before.cart_amount,
             "payment_info": {name: shown[name] for name in shown if not (is_wallet and name in NOT_OF_WALLETS)},
-            **self._nature(before, result, entry),
+            **self._nature(before, result),
+            **(self._token(before, result, entry) if keeps_card else {}),
         }
 
-    def _nature(self, before: Transaction, result: Result, entry: CardEntry | None) -> dict[str, Any]:
+    def _nature(self, before: Transaction, result: Result) -> dict[str, Any]:
         if result.status == "P":
             return {"tran_type": "Payment Request"}
         if result.status == "H" and before.tran_type == "Sale":
             # Hold on reject: the gateway authorises instead of selling, and only a query says what was asked.
             return {"tran_type": "Auth", "original_tran_type": "Sale"}
+        return {}
+
+    def _token(self, before: Transaction, result: Result, entry: CardEntry | None) -> dict[str, str]:
         wishes = {**before.request, **(before.request.get("token_info") or {})}
         wants_token = (before.tran_type == "Register" or "tokenise" in wishes) and before.token is None
         if result.status == "A" and entry and wants_token and "K" in self._switches.now.method_flags:
-            return {"token": self._vault.store(before.tran_ref, entry)}
+            return {"token": self._vault.store(before.tran_ref, entry, self._agreed(before))}
         return {}
+
+    def _agreed(self, before: Transaction) -> Agreement:
+        terms = before.request.get("token_info") or {}
+        agreed = read_agreement(terms)
+        is_payment = before.tran_type != "Register"
+        return agreed.after(read_counter(terms), self._clock()) if is_payment else agreed
 
     def _fresh_code(self, result: Result) -> str:
         return self._mint.payer_reference() if result.status == "P" else self._mint.authorisation()

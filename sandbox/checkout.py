@@ -1,20 +1,21 @@
 """What a payer's act does to a payment: one page is one transaction, and it is charged at most once."""
 
+from collections.abc import Callable
+from datetime import datetime
+
 from sandbox.announcer import Announcer
 from sandbox.cards import CANCELLED, THREE_DS_REJECTED, CardEntry, Result
 from sandbox.charging import Charging
 from sandbox.creation import PageOrder
-from sandbox.errors import PageClosed, UnknownTransaction
+from sandbox.errors import PageClosed
 from sandbox.identifiers import Mint
 from sandbox.instruments import Instrument
 from sandbox.ledger import Ledger
+from sandbox.methods import METHODS, Method
 from sandbox.openings import Openings
-from sandbox.pages import Page
-from sandbox.switchboard import SwitchBoard
+from sandbox.page_book import PageBook
+from sandbox.pages import Page, asks_to_keep, read_life
 from sandbox.transactions import Transaction
-
-#: Results after which a page may be tried again, where the switch `page_attempts` allows it.
-FAILED = frozenset(("D", "E"))
 
 
 class Checkout:
@@ -26,20 +27,26 @@ class Checkout:
         ledger: Ledger,
         mint: Mint,
         announcer: Announcer,
-        switches: SwitchBoard,
+        pages: PageBook,
         charging: Charging,
         openings: Openings,
+        clock: Callable[[], datetime],
     ) -> None:
         self._ledger = ledger
         self._mint = mint
         self._announcer = announcer
-        self._switches = switches
+        self._pages = pages
         self._charging = charging
         self._openings = openings
-        self._pages: dict[str, Page] = {}
+        self._clock = clock
 
     def open_page(
-        self, order: PageOrder, instrument: Instrument | None = None, invoice_id: int | None = None
+        self,
+        order: PageOrder,
+        instrument: Instrument | None = None,
+        *,
+        invoice_id: int | None = None,
+        ends_by: datetime | None = None,
     ) -> Transaction:
         """Open a page for an accepted order; nothing is charged.
 
@@ -47,51 +54,29 @@ class Checkout:
             order: The order.
             instrument: The card it is for; one that was just typed goes on to the 3-D Secure step.
             invoice_id: The invoice it is for.
+            ends_by: When it ends at the latest, whatever life was asked for.
 
         Returns:
             The transaction, still without a status.
         """
-        page_id = self._mint.page_id()
+        page_id, now = self._mint.page_id(), self._clock()
+        ends_at = now + read_life(order.members)
         transaction = self._openings.begin(order, instrument, page_id=page_id, invoice_id=invoice_id)
-        page = Page(page_id, transaction.tran_ref)
+        page = Page(page_id, transaction.tran_ref, now, min(ends_at, ends_by) if ends_by else ends_at)
         if instrument is not None:
             page.entry = instrument.entry
             page.awaiting_three_ds = None if instrument.stored else instrument.entry
         with self._ledger.lock:
-            self._pages[page_id] = page
+            self._pages.keep(page)
             return self._ledger.open(transaction)
 
-    def page(self, page_id: str) -> Page:
-        """Find a page by the end of its address.
-
-        Raises:
-            UnknownTransaction: When there is none.
-        """
-        found = self._pages.get(page_id)
-        if found is None:
-            raise UnknownTransaction(page_id)
-        return found
-
-    def page_of(self, tran_ref: str) -> Page:
-        """Find the page of a transaction.
-
-        Raises:
-            UnknownTransaction: When it has none.
-        """
-        return self.page(self._ledger.get(tran_ref).page_id or tran_ref)
-
-    def is_open(self, page: Page) -> bool:
-        """Tell whether a payer can still act on a page."""
-        status = self._ledger.get(page.tran_ref).status
-        may_try_again = self._switches.now.page_attempts == "until_paid" and status in FAILED
-        return not page.closed and (status is None or may_try_again)
-
-    def enter_card(self, page: Page, entry: CardEntry) -> Transaction | None:
+    def enter_card(self, page: Page, entry: CardEntry, *, keeps_card: bool = True) -> Transaction | None:
         """Carry out the Pay button.
 
         Args:
             page: The page.
             entry: A card form that was filled in properly.
+            keeps_card: Whether the payer lets the card be stored, where the page asks.
 
         Returns:
             The transaction with its result, or None when the 3-D Secure step comes next.
@@ -100,11 +85,13 @@ class Checkout:
             PageClosed: When the page has its result already, or is for another card; nothing is charged.
         """
         with self._ledger.lock:
-            self._must_be_open(page)
+            self._pages.demand_open(page)
             if page.entry is not None and page.entry.card != entry.card:
                 raise PageClosed(page.tran_ref)
+            page.keeps_card = keeps_card or not asks_to_keep(self._ledger.get(page.tran_ref).request)
             if entry.card.three_ds:
                 page.awaiting_three_ds = entry
+                self._pages.keep(page)
                 return None
             return self._finish(page, entry.card.result, entry)
 
@@ -122,11 +109,43 @@ class Checkout:
             PageClosed: When the page has its result already, or no card waits.
         """
         with self._ledger.lock:
-            self._must_be_open(page)
+            self._pages.demand_open(page)
             entry = page.awaiting_three_ds
             if entry is None:
                 raise PageClosed(page.tran_ref)
             return self._finish(page, entry.card.result if approved else THREE_DS_REJECTED, entry)
+
+    def choose_method(self, page: Page, method: Method) -> Transaction | None:
+        """Let the payer choose another method than a card.
+
+        Args:
+            page: The page.
+            method: The method.
+
+        Returns:
+            The transaction with its voucher, or None when the payer is now away at the method.
+
+        Raises:
+            PageClosed: When the page has its result already, or is over.
+        """
+        with self._ledger.lock:
+            self._pages.demand_open(page)
+            page.method = method.name
+            self._pages.keep(page)
+            return self.answer_method(page, approved=True) if method.is_deferred else None
+
+    def answer_method(self, page: Page, *, approved: bool) -> Transaction:
+        """Let the chosen method say yes or no.
+
+        Raises:
+            PageClosed: When the page has its result already, is over, or no method was chosen.
+        """
+        with self._ledger.lock:
+            self._pages.demand_open(page)
+            if page.method is None:
+                raise PageClosed(page.tran_ref)
+            method = METHODS[page.method]
+            return self._finish(page, method.result(approved=approved), None, method)
 
     def cancel(self, page: Page) -> Transaction:
         """Carry out the Cancel button.
@@ -135,21 +154,14 @@ class Checkout:
             PageClosed: When the page has its result already.
         """
         with self._ledger.lock:
-            self._must_be_open(page)
+            self._pages.demand_open(page)
             return self._finish(page, CANCELLED, None)
 
-    def clear(self) -> None:
-        """Forget every page."""
-        self._pages.clear()
-
-    def _must_be_open(self, page: Page) -> None:
-        if not self.is_open(page):
-            raise PageClosed(page.tran_ref)
-
-    def _finish(self, page: Page, result: Result, entry: CardEntry | None) -> Transaction:
+    def _finish(self, page: Page, result: Result, entry: CardEntry | None, method: Method | None = None) -> Transaction:
+        before = self._ledger.get(page.tran_ref)
+        changes = self._charging.changes(before, result, entry, method=method, keeps_card=page.keeps_card)
+        after = self._ledger.change(page.tran_ref, **changes)
         page.awaiting_three_ds = None
-        after = self._ledger.change(
-            page.tran_ref, **self._charging.changes(self._ledger.get(page.tran_ref), result, entry)
-        )
+        self._pages.keep(page)
         self._announcer.announce(after)
         return after

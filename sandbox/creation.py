@@ -6,9 +6,11 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox.agreements import read_agreement
 from sandbox.amounts import read_amount
 from sandbox.duplicates import FOLLOW_UPS
 from sandbox.errors import GatewayRefusal
+from sandbox.pages import read_life
 
 #: The kinds of payment, and how answers call them.
 PAGE_TYPES = {"sale": "Sale", "auth": "Auth", "register": "Register"}
@@ -24,6 +26,9 @@ URL_LIMIT = 255
 
 #: The literal that stands for "no return".
 NO_RETURN = "none"
+
+#: The members that say with what to pay; `token_info` does where it holds a token.
+INSTRUMENTS = ("payment_token", "card_details", "apple_pay_token", "token", "token_info")
 
 #: The formats of a card token that may be asked for.
 TOKEN_FORMATS = range(1, 7)
@@ -124,3 +129,12 @@ def _check_extras(members: Mapping[str, Any]) -> None:
             raise GatewayRefusal(2, f"Invalid {name}")
     if "tokenise" in members and str(members["tokenise"]) not in map(str, TOKEN_FORMATS):
         raise GatewayRefusal(2, "Invalid tokenise")
+    read_agreement(members.get("token_info", {}))
+    read_life(members)
+    if "paypage_ttl" in members and instruments_of(members):
+        raise GatewayRefusal(2, "paypage_ttl is for hosted pages and invoices only")
+
+
+def instruments_of(members: Mapping[str, Any]) -> list[str]:
+    """List the members of a request that say with what to pay; none for a hosted page."""
+    return [name for name in INSTRUMENTS if name in members and (name != "token_info" or "token" in members[name])]

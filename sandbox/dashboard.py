@@ -9,17 +9,15 @@ from typing import Any
 
 from sandbox.amounts import read_amount
 from sandbox.announcer import Announcer
-from sandbox.checkout import Checkout
 from sandbox.errors import DeskRefusal, GatewayRefusal, RuleBroken
 from sandbox.holds import Holds
 from sandbox.ledger import Ledger
+from sandbox.lookups import EXPIRED
+from sandbox.page_book import PageBook
 from sandbox.refunds import Refunds
 from sandbox.successors import WRONG_STATE, FollowUp, Successors, demand
 from sandbox.switchboard import SwitchBoard
 from sandbox.transactions import Transaction
-
-#: What the sandbox says of an expired transaction.
-EXPIRED: dict[str, Any] = {"status": "X", "code": "355", "message": "Transaction expired"}
 
 
 class Dashboard:
@@ -30,7 +28,7 @@ class Dashboard:
         *,
         ledger: Ledger,
         announcer: Announcer,
-        checkout: Checkout,
+        pages: PageBook,
         switches: SwitchBoard,
         successors: Successors,
         holds: Holds,
@@ -38,7 +36,7 @@ class Dashboard:
     ) -> None:
         self._ledger = ledger
         self._announcer = announcer
-        self._checkout = checkout
+        self._pages = pages
         self._switches = switches
         self._successors = successors
         self.actions: dict[str, Callable[[FollowUp], Transaction]] = {
@@ -89,7 +87,7 @@ class Dashboard:
         may = target.status in (None, "P") or is_auth
         demand(may, WRONG_STATE, "Only an open page, something pending or an Auth can expire")
         if target.page_id:
-            self._checkout.page(target.page_id).closed = True
+            self._pages.close(self._pages.find(target.page_id))
         if self._switches.now.expiry_reference == "same":
             return self._ledger.change(target.tran_ref, **EXPIRED, tran_total=target.cart_amount)
         return self._successors.add(

@@ -10,8 +10,11 @@
 | `GET`, `PUT /sandbox/switches` | see `sandbox/switches.py` |
 | `GET`, `POST`, `DELETE /sandbox/faults` | see `sandbox/faults.py` |
 | `POST /sandbox/pay` | the page's buttons without a browser |
+| `GET /sandbox/pages` `?tran_ref=` | every page: when it ends, and how it stands |
+| `POST /sandbox/visit` | load a page, and do nothing yet |
+| `GET`, `POST /sandbox/time` | the clock of ages; let `seconds` or `minutes` pass, also for one page or invoice |
 | `POST /sandbox/payment_token` | fill the card form of a browser: a one-use `payment_token` |
-| `POST /sandbox/token` | keep a card, also a bad one, under a `token` |
+| `POST /sandbox/token` | keep a card, also a bad or expired one, under a `token`, with what was agreed |
 | `POST /sandbox/notify` | one notice, genuine or altered, delivered at once |
 | `POST /sandbox/dashboard` | what the merchant's staff do by hand |
 | `POST /sandbox/reset` | forget everything |
@@ -26,6 +29,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from sandbox.desk_acts import notify, pay
 from sandbox.desk_cards import fill_form, keep_card
+from sandbox.desk_time import pass_time, show_pages, show_time, visit
 from sandbox.desk_views import show_invoices, show_ledger, show_transaction
 from sandbox.errors import DeskRefusal
 from sandbox.switchboard import describe
@@ -65,6 +69,14 @@ def _add_views(blueprint: Blueprint, world: World) -> None:
     @blueprint.get("/sandbox/invoices")
     def invoices() -> Response:
         return jsonify(invoices=show_invoices(world.invoices))
+
+    @blueprint.get("/sandbox/pages")
+    def pages() -> Response:
+        return jsonify(pages=show_pages(world, request.args.get("tran_ref")))
+
+    @blueprint.get("/sandbox/time")
+    def time() -> Response:
+        return jsonify(show_time(world))
 
     @blueprint.get("/sandbox/requests")
     def requests() -> Response:
@@ -108,13 +120,23 @@ def _add_acts(blueprint: Blueprint, world: World) -> None:
     def press() -> Response:
         return jsonify(pay(world, _members()))
 
+    @blueprint.post("/sandbox/visit")
+    def load() -> Response:
+        return jsonify(visit(world, _members("tran_ref")))
+
+    @blueprint.post("/sandbox/time")
+    def advance() -> Response:
+        return jsonify(pass_time(world, _members()))
+
     @blueprint.post("/sandbox/payment_token")
     def form() -> tuple[Response, int]:
         return jsonify(fill_form(world, _members("card"))), 201
 
     @blueprint.post("/sandbox/token")
     def keep() -> tuple[Response, int]:
-        return jsonify(keep_card(world, _members("card", "customer_details"))), 201
+        return jsonify(
+            keep_card(world, _members("card", "expiry", "token_info", "customer_details", parse_float=Decimal))
+        ), 201
 
     @blueprint.post("/sandbox/notify")
     def send_notice() -> Response:

@@ -7,10 +7,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.cards import CARDS, CardEntry, TestCard, find_card, usual_entry
+from sandbox.comeback import comeback
 from sandbox.errors import DeskRefusal, GatewayRefusal
-from sandbox.page import comeback
+from sandbox.methods import METHODS, Method
 from sandbox.pages import Page
 from sandbox.signing import sign_body
+from sandbox.transactions import Transaction
 from sandbox.world import World
 
 #: The members of a notice that live inside `payment_result`.
@@ -29,7 +31,9 @@ class PayOrder(BaseModel):
     tran_ref: str | None = None
     invoice_id: int | None = None
     card: str | None = None
+    method: str | None = None
     three_ds: str = Field("approve", pattern="^(approve|fail|leave)$")
+    save_card: bool = True
     cancel: bool = False
 
 
@@ -54,7 +58,8 @@ def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         world: The sandbox.
         members: `tran_ref` or `invoice_id`; `card` (name or number; by default the page's own, or `authorised`);
-            `three_ds` (`approve`, `fail`, or `leave` to stop there); `cancel`.
+            `method` (another than a card); `three_ds` (`approve`, `fail`, or `leave` to stop there, at the bank's
+            step or the method); `save_card` (true; what the payer ticks where the page asks); `cancel`.
 
     Returns:
         The result, and under `return` how the payer's browser would come back (signed).
@@ -62,15 +67,11 @@ def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DeskRefusal: Unknown card or transaction, or a page that has its result.
     """
-    order = _read(PayOrder, members)
-    page = world.checkout.page_of(_page_ref(world, order))
-    if order.cancel:
-        done = world.checkout.cancel(page)
-    else:
-        first = world.checkout.enter_card(page, _entry(page, order.card))
-        if first is None and order.three_ds == "leave":
-            return {"tran_ref": page.tran_ref, "status": None, "return": None}
-        done = first or world.checkout.answer_three_ds(page, approved=order.three_ds == "approve")
+    order = read_order(PayOrder, members)
+    page = world.pages.of(_page_ref(world, order))
+    done = _press(world, page, order)
+    if done is None:
+        return {"tran_ref": page.tran_ref, "status": None, "return": None}
     return {
         "tran_ref": done.tran_ref,
         "tran_type": done.tran_type,
@@ -79,6 +80,25 @@ def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
         "message": done.message,
         "return": comeback(world, done),
     }
+
+
+def _press(world: World, page: Page, order: PayOrder) -> Transaction | None:
+    checkout, approved = world.checkout, order.three_ds == "approve"
+    if order.cancel:
+        return checkout.cancel(page)
+    if order.method is not None:
+        done = checkout.choose_method(page, _method(order.method))
+        return done if done or order.three_ds == "leave" else checkout.answer_method(page, approved=approved)
+    if page.awaiting_three_ds is not None and order.card is None:
+        return None if order.three_ds == "leave" else checkout.answer_three_ds(page, approved=approved)
+    done = checkout.enter_card(page, _entry(page, order.card), keeps_card=order.save_card)
+    return done if done or order.three_ds == "leave" else checkout.answer_three_ds(page, approved=approved)
+
+
+def _method(name: str) -> Method:
+    if name not in METHODS:
+        raise DeskRefusal(f"method: one of {', '.join(METHODS)} was expected, not {name!r}")
+    return METHODS[name]
 
 
 def _page_ref(world: World, order: PayOrder) -> str:
@@ -129,7 +149,7 @@ def notify(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DeskRefusal: Unknown transaction, or no address to send it to.
     """
-    order = _read(NotifyOrder, members)
+    order = read_order(NotifyOrder, members)
     transaction = world.ledger.get(order.tran_ref)
     ipn_url = world.switches.now.ipn_url
     url = order.url or (ipn_url if order.channel == "ipn" else world.announcer.callback_of(transaction))
@@ -155,7 +175,12 @@ def _altered(members: dict[str, Any], order: NotifyOrder) -> dict[str, Any]:
     return {name: value for name, value in changed.items() if name not in order.omit}
 
 
-def _read(model: type[Order], members: Mapping[str, Any]) -> Order:
+def read_order(model: type[Order], members: Mapping[str, Any]) -> Order:
+    """Read what an act of the desk takes.
+
+    Raises:
+        DeskRefusal: Naming what does not fit.
+    """
     try:
         return model.model_validate(members)
     except ValidationError as error:

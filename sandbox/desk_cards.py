@@ -1,12 +1,16 @@
 """How a test comes by tokens without a browser: a filled card form, and a stored card that may turn out bad."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from sandbox.cards import usual_entry
+from sandbox.agreements import Agreement, read_agreement
+from sandbox.cards import CardEntry, usual_entry
 from sandbox.charging import card_shown
 from sandbox.desk_acts import find_test_card
+from sandbox.errors import DeskRefusal, GatewayRefusal
 from sandbox.identifiers import utc_now
 from sandbox.transactions import Transaction
 from sandbox.world import World
@@ -33,7 +37,8 @@ def keep_card(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         world: The sandbox.
-        members: `card`, a test card's name or number; `customer_details`.
+        members: `card`, a test card's name or number; `expiry`, such as `01/2020`; `token_info`, what was agreed;
+            `customer_details`.
 
     Returns:
         `token` and the `tran_ref` that created it.
@@ -41,9 +46,9 @@ def keep_card(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         DeskRefusal: When there is no such card.
     """
-    entry = usual_entry(find_test_card(members.get("card", "authorised")))
+    entry = _entry(members)
     tran_ref = world.mint.tran_ref()
-    token = world.vault.store(tran_ref, entry)
+    token = world.vault.store(tran_ref, entry, _agreement(members.get("token_info", {})))
     registered = Transaction(
         tran_ref=tran_ref,
         tran_type="Register",
@@ -62,3 +67,22 @@ def keep_card(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
     )
     world.ledger.open(registered)
     return {"token": token, "tran_ref": tran_ref}
+
+
+def _entry(members: Mapping[str, Any]) -> CardEntry:
+    entry = usual_entry(find_test_card(members.get("card", "authorised")))
+    if "expiry" not in members:
+        return entry
+    match = re.fullmatch(r"(0[1-9]|1[0-2])/([0-9]{4})", str(members["expiry"]))
+    if match is None:
+        raise DeskRefusal(f"expiry: MM/YYYY was expected, not {members['expiry']!r}")
+    return replace(entry, expiry_month=int(match[1]), expiry_year=int(match[2]))
+
+
+def _agreement(terms: object) -> Agreement:
+    if not isinstance(terms, dict):
+        raise DeskRefusal("token_info: an object was expected")
+    try:
+        return read_agreement(terms)
+    except GatewayRefusal as refusal:
+        raise DeskRefusal(refusal.message) from None

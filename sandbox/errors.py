@@ -1,5 +1,17 @@
 """The words in which the sandbox says no: to the merchant, to the payer, and to whoever sits at the desk."""
 
+#: Code, message and HTTP status of a wrong key, or one of another profile or region.
+AUTH_FAILED = (1, "Authentication failed. Check authentication header.", 401)
+
+#: The same of a mobile SDK's key where a server's was meant.
+MOBILE_KEY = (2, "Unable to process the request: application/octet-stream has an invalid block size", 400)
+
+#: The same of a currency that is a good one but not open to the merchant; no list of codes has it.
+CURRENCY_UNAVAILABLE = (240, "Currency not available", 400)
+
+#: The message of code 113, as captured.
+NOT_FOUND_113 = "ErrorCode = 2000, ErrorMessage=Transaction not found"
+
 
 class SandboxError(Exception):
     """Root of every refusal of the sandbox."""
@@ -47,6 +59,14 @@ class PageClosed(DeskRefusal):
 
     def __init__(self, tran_ref: str) -> None:
         super().__init__(f"the page of {tran_ref} already has its result", 409)
+
+
+class PageEnded(PageClosed):
+    """Raised when a payer acts on a page whose time is over: nothing is charged."""
+
+    def __init__(self, tran_ref: str) -> None:
+        super().__init__(tran_ref)
+        self.message = f"the page of {tran_ref} has ended"
 
 
 class CardFieldError(SandboxError):

@@ -17,9 +17,15 @@ prefix such as `/payment/*`, or the word `notifications`) and befalls `times` of
 | `http_500_json_code` | 500 with an error envelope of `code` | no |
 | `http_429` | 429, with `retry_after` as header if given | no |
 | `redirect` | 302 to `location` | no |
-| `code` | an error envelope of `code`, `message`, `http_status` | no |
+| `code` | an error envelope of any `code`, `message` and `http_status`, 429 and 5xx included | no |
+| `auth_failed` | the same with code 1 under 401, as for a wrong key, for this call alone | no |
+| `no_response` | the same with code 401 under 401, "No response" | no |
+| `not_found` | the same with code 113 under 404, as a look-up that finds nothing | no |
+| `currency_unavailable` | the same with code 240, which no list has | no |
+| `mobile_key` | the same with code 2, about a body that a mobile SDK's key cannot read | no |
 
-`executes` overrules the last column. A slow or dripping call that is not executed ends in a 503 page.
+The five after `code` are only presets of its `code`, `message` and `http_status`; `retry_after` adds that header to any
+of the six. `executes` overrules the last column. A slow or dripping call that is not executed ends in a 503 page.
 
 For `notifications`: `none` (lost), `duplicated` (`copies` in all), `delayed` (by `seconds`), `reordered` (held until
 the next notice has left, at most `seconds`), `wrong_signature`, `old_key` (signed with `key`).
@@ -31,10 +37,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sandbox.errors import DeskRefusal
+from sandbox.errors import AUTH_FAILED, CURRENCY_UNAVAILABLE, MOBILE_KEY, NOT_FOUND_113, DeskRefusal
 
 #: The path that stands for notifications.
 NOTIFICATIONS = "notifications"
+
+#: Envelopes that bear a name: their code, message and HTTP status.
+ENVELOPES: Mapping[str, tuple[int, str, int]] = {
+    "auth_failed": AUTH_FAILED,
+    "no_response": (401, "No response", 401),
+    "not_found": (113, NOT_FOUND_113, 404),
+    "currency_unavailable": CURRENCY_UNAVAILABLE,
+    "mobile_key": MOBILE_KEY,
+}
 
 #: Kinds that befall a notification.
 NOTICE_KINDS = frozenset(("none", "duplicated", "delayed", "reordered", "wrong_signature", "old_key"))
@@ -56,6 +71,11 @@ CallKind = Literal[
     "http_429",
     "redirect",
     "code",
+    "auth_failed",
+    "no_response",
+    "not_found",
+    "currency_unavailable",
+    "mobile_key",
 ]
 
 NoticeKind = Literal["none", "duplicated", "delayed", "reordered", "wrong_signature", "old_key"]
@@ -83,6 +103,13 @@ class Fault(BaseModel):
     http_status: int = Field(400, ge=200, le=599)
     copies: int = Field(2, ge=2, le=20)
     key: str = "SOLDKEY000-0000000000-0000000000"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _preset(cls, given: Any) -> Any:  # noqa: ANN401 - whatever the desk was sent
+        if not isinstance(given, dict) or given.get("kind") not in ENVELOPES:
+            return given
+        return dict(zip(("code", "message", "http_status"), ENVELOPES[given["kind"]], strict=True)) | given
 
     @model_validator(mode="after")
     def _path_fits_kind(self) -> "Fault":

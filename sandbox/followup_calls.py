@@ -77,6 +77,8 @@ class FollowUpCalls:
             GatewayRefusal: When the request is malformed, or a rule was broken and the switch wants an envelope.
         """
         members, amount = read_common(raw, self._switches.now.url_rules)
+        if "paypage_ttl" in members:
+            raise GatewayRefusal(2, "paypage_ttl is for hosted pages and invoices only")
         if not isinstance(members.get("tran_ref"), str):
             raise GatewayRefusal(2, "Invalid tran_ref")
         request = Request(str(members["tran_type"]).lower(), members["tran_ref"], amount, members)

@@ -3,17 +3,15 @@
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 from flask import Blueprint, Response, request
 
-from sandbox.creation import read_page_order
+from sandbox.creation import PageOrder, read_page_order
 from sandbox.duplicates import FOLLOW_UPS
 from sandbox.envelopes import cart_entry, compact, completed_answer, direct_answer, redirect_answer
-from sandbox.errors import GatewayRefusal
-from sandbox.identifiers import utc_now
+from sandbox.errors import AUTH_FAILED, CURRENCY_UNAVAILABLE, MOBILE_KEY, GatewayRefusal
 from sandbox.ledger import CART_QUERY_LIMIT
 from sandbox.transactions import Transaction
 from sandbox.world import World
@@ -93,7 +91,7 @@ class Gateway:
             if not isinstance(cart_id, str):
                 raise GatewayRefusal(101, "Cart ID is not valid", 400)
             return self._query_cart(cart_id)
-        return self._query_tran(str(tran_ref))
+        return completed_answer(self._world.lookups.by_ref(str(tran_ref)), **self.stamp())
 
     def stamp(self) -> dict[str, Any]:
         """Give what every answer bears: profile, a fresh trace, and how decimals are written."""
@@ -103,6 +101,18 @@ class Gateway:
             "decimals": self._world.switches.now.decimals,
         }
 
+    def order(self, members: Mapping[str, Any]) -> PageOrder:
+        """Read a request for a payment or an invoice.
+
+        Raises:
+            GatewayRefusal: When it is not good, or its currency is closed to the merchant by switch.
+        """
+        switches = self._world.switches.now
+        order = read_page_order(members, switches.url_rules)
+        if order.members["cart_currency"] in switches.refused_currencies:
+            raise GatewayRefusal(*CURRENCY_UNAVAILABLE)
+        return order
+
     def base_url(self) -> str:
         """Give the address under which payers reach the pages."""
         return (self._world.public_url or request.host_url).rstrip("/")
@@ -110,33 +120,23 @@ class Gateway:
     def _carry_out(self, members: Mapping[str, Any]) -> Transaction:
         if str(members.get("tran_type")).lower() in FOLLOW_UPS:
             return self._world.follow_ups.carry_out(members)
-        order = read_page_order(members, self._world.switches.now.url_rules)
+        order = self.order(members)
         instrument = self._world.instruments.read(order)
         if instrument is None or instrument.needs_page:
             return self._world.checkout.open_page(order, instrument)
         return self._world.direct.charge(order, instrument)
 
-    def _query_tran(self, tran_ref: str) -> object:
-        switches = self._world.switches.now
-        moment = utc_now() - timedelta(seconds=switches.query_lag_seconds)
-        found = self._world.ledger.as_of(tran_ref, moment)
-        if found is None or (found.status is None and switches.query_unpaid_page == "error"):
-            raise GatewayRefusal(2, "Transaction not found")
-        return completed_answer(found, **self.stamp())
-
     def _query_cart(self, cart_id: str) -> object:
-        switches = self._world.switches.now
-        moment = utc_now() - timedelta(seconds=switches.query_lag_seconds)
-        found = self._world.ledger.of_cart(cart_id, moment)
-        shown = [one for one in found if one.status is not None or switches.query_cart_shows_unpaid]
-        if not shown and switches.query_unknown == "error":
-            raise GatewayRefusal(2, "Transaction not found")
-        return [cart_entry(one, decimals=switches.decimals) for one in shown[:CART_QUERY_LIMIT]]
+        decimals = self._world.switches.now.decimals
+        found = self._world.lookups.by_cart(cart_id)
+        return [cart_entry(one, decimals=decimals) for one in found[:CART_QUERY_LIMIT]]
 
     def _authenticate(self) -> None:
         key = request.headers.get("Authorization", "")
         if not hmac.compare_digest(key.encode(), self._world.profile.server_key.encode()):
-            raise GatewayRefusal(1, "Authentication failed. Check authentication header.", 401)
+            raise GatewayRefusal(*AUTH_FAILED)
+        if self._world.switches.now.server_key_kind == "mobile":
+            raise GatewayRefusal(*MOBILE_KEY)
 
     def _members(self, body: bytes) -> Mapping[str, Any]:
         try:
@@ -146,11 +146,11 @@ class Gateway:
         if not isinstance(members, dict):
             raise GatewayRefusal(2, "Invalid request")
         if str(members.get("profile_id")) != str(self._world.profile.profile_id):
-            raise GatewayRefusal(1, "Authentication failed. Check authentication header.", 401)
+            raise GatewayRefusal(*AUTH_FAILED)
         return members
 
     def _page_url(self, transaction: Transaction) -> str:
-        page = self._world.checkout.page(str(transaction.page_id))
+        page = self._world.pages.find(str(transaction.page_id))
         return f"{self.base_url()}/payment/wr/{page.page_id}{'/3ds' if page.awaiting_three_ds else ''}"
 
 

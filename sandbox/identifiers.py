@@ -1,9 +1,13 @@
 """How the sandbox names things: references, traces and page addresses in the forms seen at the real gateway."""
 
-import itertools
 import secrets
 import threading
 from datetime import UTC, datetime
+
+from sandbox.shelf import Shelf
+
+#: How many numbers are set aside at once, so that not each of them need be written down.
+RESERVED_AT_ONCE = 1000
 
 
 def utc_now() -> datetime:
@@ -42,14 +46,21 @@ def gateway_time(moment: datetime) -> str:
 class Mint:
     """Makes the identifiers of one sandbox; no two alike, also between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, shelf: Shelf) -> None:
         self._lock = threading.Lock()
-        # A random start keeps the references of two runs on one day apart.
-        self._counter = itertools.count(secrets.randbelow(90_000) * 1000 + 1)
+        self._shelf = shelf
+        # A random start keeps the references of two runs on one day apart; a run that goes on begins above all that
+        # the run before may have used.
+        kept = dict(shelf.load("mint", int))
+        self._last = self._reserved = kept.get("reserved", secrets.randbelow(90_000) * 1000)
 
     def _next(self) -> int:
         with self._lock:
-            return next(self._counter)
+            if self._last == self._reserved:
+                self._reserved += RESERVED_AT_ONCE
+                self._shelf.put("mint", "reserved", self._reserved)
+            self._last += 1
+            return self._last
 
     def tran_ref(self) -> str:
         """Make a transaction reference: `TST`, two digits of the year, day of the year, eight digits."""

@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sandbox.agreements import is_expired
 from sandbox.cards import INVALID_NUMBER, CardEntry, Result, read_card_form
-from sandbox.creation import PageOrder
+from sandbox.creation import PageOrder, instruments_of
 from sandbox.errors import CardFieldError, GatewayRefusal
 from sandbox.switchboard import SwitchBoard
 from sandbox.vault import StoredCard, Vault
-
-#: The members of which at most one says how to pay; `token_info` counts where it holds a token.
-VARIANTS = ("payment_token", "card_details", "apple_pay_token", "token", "token_info")
 
 #: What may be charged without the payer.
 WITHOUT_PAYER = frozenset(("Sale", "Auth"))
@@ -26,6 +24,7 @@ class Instrument:
         entry: The card; None where it was not even one.
         stored: Where it is a stored card.
         needs_page: Whether the payer has to act on a page.
+        has_payer: Whether the payer is there; without, a stored card's agreement binds.
         is_wallet: Whether the answer shows less of the card.
         result: What it comes to, if not what the card says.
     """
@@ -33,6 +32,7 @@ class Instrument:
     entry: CardEntry | None
     stored: StoredCard | None = None
     needs_page: bool = False
+    has_payer: bool = True
     is_wallet: bool = False
     result: Result | None = None
 
@@ -58,7 +58,7 @@ class Instruments:
             GatewayRefusal: Code 2 for more than one, an unknown or spent token, or another than its `tran_ref`.
         """
         members = order.members
-        given = [name for name in VARIANTS if name in members and (name != "token_info" or "token" in members[name])]
+        given = instruments_of(members)
         if len(given) > 1:
             raise GatewayRefusal(2, f"Only one of {', '.join(given)} is allowed")
         if not given:
@@ -101,5 +101,8 @@ class Instruments:
         if order.members["tran_class"] == "recurring":
             if order.tran_type not in WITHOUT_PAYER:
                 raise GatewayRefusal(2, "Invalid tran_type: only sale and auth can be recurring")
-            return Instrument(stored.entry, stored)
-        return Instrument(stored.entry, stored, needs_page=self._switches.now.stored_card_with_payer == "redirect")
+            return Instrument(stored.entry, stored, has_payer=False)
+        # A card that has expired is refused before anybody is sent to a page.
+        is_good = not is_expired(stored.entry, self._clock())
+        to_page = is_good and self._switches.now.stored_card_with_payer == "redirect"
+        return Instrument(stored.entry, stored, needs_page=to_page)

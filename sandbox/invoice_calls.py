@@ -7,12 +7,11 @@ from typing import Any
 from flask import Blueprint, Response, redirect, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from sandbox.creation import read_page_order
 from sandbox.envelopes import invoice_answer
 from sandbox.errors import GatewayRefusal, UnknownTransaction
 from sandbox.gateway import Gateway
+from sandbox.hosted_page import unknown_page
 from sandbox.invoice import Invoice
-from sandbox.page import unknown_page
 from sandbox.world import World
 
 
@@ -25,7 +24,7 @@ class InvoiceCalls:
 
     def new(self, members: Mapping[str, Any]) -> object:
         """Make an invoice."""
-        invoice = self._world.invoices.open(read_page_order(members, self._world.switches.now.url_rules))
+        invoice = self._world.invoices.open(self._gateway.order(members))
         return {
             "invoice_id": invoice.invoice_id,
             "invoice_link": f"{self._gateway.base_url()}/payment/request/invoice/{invoice.invoice_id}/{invoice.key}",
@@ -51,7 +50,7 @@ class InvoiceCalls:
         phone = details.get("phone") if isinstance(details, dict) else None
         if not isinstance(phone, str) or not phone:
             raise GatewayRefusal(2, "Invalid phone")
-        invoice.texts_sent += (phone,)
+        self._world.invoices.note_text(invoice, phone)
         return {"message": "SMS sent", "trace": self._world.mint.trace()}
 
     def paid(self, members: Mapping[str, Any]) -> object:

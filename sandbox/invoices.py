@@ -1,7 +1,7 @@
 """What becomes of invoices: they wait, are paid on a page or by other means, are cancelled, or expire with time."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.checkout import Checkout
@@ -11,6 +11,9 @@ from sandbox.errors import GatewayRefusal, UnknownTransaction
 from sandbox.identifiers import Mint
 from sandbox.invoice import Invoice, check_payment, read_date
 from sandbox.ledger import Ledger
+from sandbox.lookups import not_found
+from sandbox.page_book import PageBook
+from sandbox.shelf import Shelf
 from sandbox.switchboard import SwitchBoard
 from sandbox.transactions import Transaction
 
@@ -36,17 +39,21 @@ class Invoices:
         ledger: Ledger,
         mint: Mint,
         checkout: Checkout,
+        pages: PageBook,
         direct: DirectPayments,
         switches: SwitchBoard,
         clock: Callable[[], datetime],
+        shelf: Shelf,
     ) -> None:
         self._ledger = ledger
         self._mint = mint
         self._checkout = checkout
+        self._pages = pages
         self._direct = direct
         self._switches = switches
         self._clock = clock
-        self._invoices: dict[int, Invoice] = {}
+        self._shelf = shelf
+        self._invoices = {one.invoice_id: one for _, one in shelf.load("invoice", Invoice)}
 
     def open(self, order: PageOrder) -> Invoice:
         """Make an invoice.
@@ -69,7 +76,7 @@ class Invoices:
         with self._ledger.lock:
             number = FIRST_NUMBER + len(self._invoices)
             invoice = Invoice(number, self._mint.token(), order, due, expiry)
-            self._invoices[number] = invoice
+            self._keep(invoice)
             return invoice
 
     def get(self, invoice_id: object) -> Invoice:
@@ -84,7 +91,7 @@ class Invoices:
         text = str(invoice_id)
         found = self._invoices.get(int(text)) if text.isascii() and text.isdigit() else None
         if found is None:
-            raise GatewayRefusal(2, "Invoice not found")
+            raise not_found(self._switches.now.not_found_code, "Invoice")
         return found
 
     def all(self) -> list[Invoice]:
@@ -123,10 +130,19 @@ class Invoices:
             attempt = self.attempt(invoice)
             is_new = attempt is None or not (attempt.status in WAITING or self._has_open_page(attempt))
             if is_new and self.status(invoice) in PAYABLE:
-                invoice.tran_ref = self._checkout.open_page(invoice.order, invoice_id=invoice.invoice_id).tran_ref
+                page = self._checkout.open_page(invoice.order, invoice_id=invoice.invoice_id, ends_by=invoice.expiry)
+                invoice.tran_ref = page.tran_ref
+                self._keep(invoice)
             if invoice.tran_ref is None:
                 raise UnknownTransaction(str(invoice.invoice_id))
             return invoice.tran_ref
+
+    def age(self, invoice: Invoice, by: timedelta) -> Transaction | None:
+        """Let time pass for one invoice; gives the latest attempt to pay it."""
+        invoice.due = invoice.due and invoice.due - by
+        invoice.expiry = invoice.expiry and invoice.expiry - by
+        self._keep(invoice)
+        return self.attempt(invoice)
 
     def cancel(self, invoice: Invoice) -> None:
         """Cancel it; its page takes no card any more.
@@ -140,8 +156,15 @@ class Invoices:
                 raise GatewayRefusal(2, f"Invoice is {status}")
             attempt = self.attempt(invoice)
             if attempt is not None and attempt.page_id:
-                self._checkout.page(attempt.page_id).closed = True
+                self._pages.close(self._pages.find(attempt.page_id))
             invoice.is_cancelled = True
+            self._keep(invoice)
+
+    def note_text(self, invoice: Invoice, phone: str) -> None:
+        """Note that its link was sent to a telephone."""
+        with self._ledger.lock:
+            invoice.texts_sent += (phone,)
+            self._keep(invoice)
 
     def mark_paid(self, invoice: Invoice, members: Mapping[str, Any]) -> Transaction:
         """Note that it was paid without the gateway: a transaction that moves nothing here and is told to nobody.
@@ -167,12 +190,18 @@ class Invoices:
             }
             done = self._direct.note_outside(invoice.order, invoice.invoice_id, info)
             invoice.tran_ref, invoice.is_cancelled = done.tran_ref, False
+            self._keep(invoice)
             return done
 
     def clear(self) -> None:
         """Forget every invoice."""
         with self._ledger.lock:
             self._invoices.clear()
+            self._shelf.forget("invoice")
+
+    def _keep(self, invoice: Invoice) -> None:
+        self._invoices[invoice.invoice_id] = invoice
+        self._shelf.put("invoice", str(invoice.invoice_id), invoice)
 
     def _has_open_page(self, attempt: Transaction) -> bool:
-        return attempt.page_id is not None and self._checkout.is_open(self._checkout.page(attempt.page_id))
+        return attempt.page_id is not None and self._pages.is_open(self._pages.find(attempt.page_id))

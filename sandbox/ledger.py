@@ -13,6 +13,7 @@ from typing import Any
 from sandbox.errors import UnknownTransaction
 from sandbox.ledger_index import Index
 from sandbox.movements import KIND_BY_TYPE, Balance, Movement, balance_of
+from sandbox.shelf import Shelf
 from sandbox.transactions import Transaction
 
 #: The most entries a query by cart shows; the one captured answer had exactly so many.
@@ -25,12 +26,15 @@ BOOKED = frozenset(("A", "H"))
 class Ledger:
     """Keeps transactions and movements. `lock` is held by whoever decides upon what it reads."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], shelf: Shelf) -> None:
         self.lock = threading.RLock()
         self._clock = clock
         self._versions: dict[str, list[Transaction]] = {}
         self._movements: list[Movement] = []
         self._index = Index()
+        self._shelf = shelf
+        for _, version in shelf.load("transaction", Transaction):
+            self._enter(version)
 
     def open(self, transaction: Transaction) -> Transaction:
         """Enter a new transaction; where it is a success, book its money.
@@ -41,17 +45,9 @@ class Ledger:
         Returns:
             The same.
         """
-        ref, previous = transaction.tran_ref, transaction.previous_tran_ref
         with self.lock:
-            self._versions[ref] = [transaction]
-            follows = previous in self._versions and not transaction.begins_family
-            root = self._index.roots[str(previous)] if follows else ref
-            self._index.roots[ref] = root
-            self._index.families[root].append(ref)
-            self._index.carts[transaction.cart_id].append(ref)
-            if follows:
-                self._index.followers[str(previous)].append(ref)
-            self._book(transaction)
+            self._keep(transaction)
+            self._enter(transaction)
         return transaction
 
     def change(self, tran_ref: str, **changes: Any) -> Transaction:  # noqa: ANN401 - the fields of Transaction
@@ -67,9 +63,8 @@ class Ledger:
         with self.lock:
             before = self.get(tran_ref)
             after = replace(before, at=self._clock(), **changes)
-            self._versions[tran_ref].append(after)
-            if before.status not in BOOKED:
-                self._book(after)
+            self._keep(after)
+            self._enter(after)
             return after
 
     def get(self, tran_ref: str) -> Transaction:
@@ -163,7 +158,32 @@ class Ledger:
         with self.lock:
             self._versions.clear()
             self._movements.clear()
+            self._shelf.forget("transaction")
             self._index = Index()
+
+    def _keep(self, version: Transaction) -> None:
+        number = len(self._versions.get(version.tran_ref, ()))
+        self._shelf.put("transaction", f"{version.tran_ref} {number}", version)
+
+    def _enter(self, version: Transaction) -> None:
+        """Enter the next version of a transaction, or its first; where it turns into a success, book its money."""
+        versions = self._versions.setdefault(version.tran_ref, [])
+        was_booked = bool(versions) and versions[-1].status in BOOKED
+        versions.append(version)
+        if len(versions) == 1:
+            self._file(version)
+        if not was_booked:
+            self._book(version)
+
+    def _file(self, transaction: Transaction) -> None:
+        ref, previous = transaction.tran_ref, transaction.previous_tran_ref
+        follows = previous in self._versions and not transaction.begins_family
+        root = self._index.roots[str(previous)] if follows else ref
+        self._index.roots[ref] = root
+        self._index.families[root].append(ref)
+        self._index.carts[transaction.cart_id].append(ref)
+        if follows:
+            self._index.followers[str(previous)].append(ref)
 
     def _book(self, transaction: Transaction) -> None:
         kind = self._kind(transaction)

@@ -1,11 +1,13 @@
 """HTTP replies as bytes: what the application answered, and what a fault makes of it."""
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from sandbox.envelopes import compact
-from sandbox.faults import Fault
+from sandbox.faults import ENVELOPES, Fault
+from sandbox.identifiers import utc_now
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,13 @@ def html_reply(status: int, *headers: tuple[str, str]) -> Reply:
 
 
 def _envelope(status: int, fault: Fault) -> Reply:
-    body = compact({"code": fault.code, "message": fault.message, "trace": "PMNT0402.00000000.00000000"})
-    return Reply(status, (("Content-Type", "application/json"),), body)
+    trace = f"PMNT0402.{int(utc_now().timestamp()):08X}.{secrets.token_hex(4).upper()}"
+    body = compact({"code": fault.code, "message": fault.message, "trace": trace})
+    return Reply(status, (("Content-Type", "application/json"), *_retry_after(fault)), body)
 
 
-def _too_many(_: Reply, fault: Fault) -> Reply:
-    return html_reply(429, *(() if fault.retry_after is None else (("Retry-After", str(fault.retry_after)),)))
+def _retry_after(fault: Fault) -> tuple[tuple[str, str], ...]:
+    return () if fault.retry_after is None else (("Retry-After", str(fault.retry_after)),)
 
 
 #: What becomes of a reply under each kind of fault that only changes what is said.
@@ -70,7 +73,7 @@ REWRITES: dict[str, Callable[[Reply, Fault], Reply]] = {
     "http_500": lambda _, __: html_reply(500),
     "http_502_html": lambda _, __: html_reply(502),
     "http_500_json_code": lambda _, fault: _envelope(500, fault),
-    "http_429": _too_many,
+    "http_429": lambda _, fault: html_reply(429, *_retry_after(fault)),
     "redirect": lambda _, fault: html_reply(302, ("Location", fault.location)),
-    "code": lambda _, fault: _envelope(fault.http_status, fault),
+    **dict.fromkeys(("code", *ENVELOPES), lambda _, fault: _envelope(fault.http_status, fault)),
 }

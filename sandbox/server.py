@@ -63,5 +63,4 @@ class SandboxServer:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self.world.courier.stop()
-        self.world.announcer.clear()
+        self.world.close()

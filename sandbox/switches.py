@@ -8,7 +8,12 @@ contract knows and a test wants to choose.
 | --- | --- | --- |
 | `query_unpaid_page` | `pending`, `error` | 1 |
 | `query_cart_shows_unpaid` | false, true | 1 |
+| `query_dead_page` | `expired`, `code_113`, `code_2`, `pending` | 1 |
+| `query_dead_page_at_once`, `dead_page_notices` | false, true | - |
+| `page_finish` | `opened`, `three_ds`, `none` | - |
+| `page_finish_seconds`, `method_finish_seconds` | 600, 10800 | - |
 | `query_unknown` | `empty`, `error` | 2 |
+| `not_found_code` | 2, 113 | 2 |
 | `query_lag_seconds` | 0 and more | 3 |
 | `duplicate_filter` | true, false | 4, 6 |
 | `duplicate_fields` | list of member names; the alternative is `["cart_id"]` | 4 |
@@ -34,6 +39,8 @@ contract knows and a test wants to choose.
 | `void_of_sale` | `refused`, `allowed` | 16 |
 | `followup_refusals` | `answer`, `envelope` | 17 |
 | `code2_http_status` | 400, 200, 404 | 18 |
+| `server_key_kind` | `server`, `mobile` | - |
+| `refused_currencies` | none, any list | - |
 | `decimals` | `currency`, `two` | 19 |
 | `page_attempts` | `one`, `until_paid` | 20 |
 | `url_rules` | `local`, `strict` | 21 |
@@ -57,6 +64,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.switches_faults import FaultSwitches
 from sandbox.switches_notices import NoticeSwitches
+from sandbox.switches_pages import PageSwitches
 
 #: The members of a request that may make up its likeness to another.
 FilterField = Literal[
@@ -77,7 +85,7 @@ class AnswerSwitches(BaseModel):
 
     query_unpaid_page: Literal["pending", "error"] = Field(
         "pending",
-        description="Query by tran_ref of a page nobody has paid yet: P with code 600, or an error of code 2.",
+        description='Query by tran_ref of a page nobody has paid yet: P with code 600, or "not found".',
     )
     query_cart_shows_unpaid: bool = Field(
         default=False,
@@ -85,7 +93,7 @@ class AnswerSwitches(BaseModel):
     )
     query_unknown: Literal["empty", "error"] = Field(
         "empty",
-        description="Query of an unknown cart_id: an empty list, or an error of code 2 (always so for a tran_ref).",
+        description='Query of an unknown cart_id: an empty list, or "not found" (always so for a tran_ref).',
     )
     query_lag_seconds: float = Field(
         0, ge=0, description="For so long after a change, queries still show what was before it, or nothing."
@@ -102,6 +110,12 @@ class AnswerSwitches(BaseModel):
         default=False, description="Whether a request that was refused or declined counts for the filter."
     )
     code2_http_status: Literal[400, 200, 404] = Field(400, description="HTTP status of errors of code 2.")
+    server_key_kind: Literal["server", "mobile"] = Field(
+        "server", description="Whether the profile's key is a mobile SDK's: every call is then refused with code 2."
+    )
+    refused_currencies: list[str] = Field(
+        [], description="Currencies that the merchant may not take: requests for pages and charges get code 240."
+    )
     decimals: Literal["currency", "two"] = Field("currency", description="Decimals of amounts in answers and notices.")
     url_rules: Literal["local", "strict"] = Field(
         "local", description="strict refuses http, port numbers and localhost in callback and return with code 2."
@@ -161,7 +175,7 @@ class MoneySwitches(BaseModel):
     )
 
 
-class Switches(FaultSwitches, NoticeSwitches, MoneySwitches, AnswerSwitches):
+class Switches(FaultSwitches, NoticeSwitches, PageSwitches, MoneySwitches, AnswerSwitches):
     """One setting of all switches."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -21,6 +21,7 @@ _ENGLISH = {
     "expiry_hint": "MM/YY",
     "cvv": "Security code",
     "cvv_hint": "3 or 4 digits",
+    "save_card": "Keep my card for the next time",
     "pay": "Pay",
     "cancel": "Cancel payment",
     "test_cards": "Test cards",
@@ -53,6 +54,11 @@ _ENGLISH = {
     "done": "The result of your payment",
     "final": "This payment is already completed",
     "final_note": "It cannot be paid again from this page.",
+    "ended": "This payment link has expired",
+    "ended_note": "Its time is over; nothing was charged. Please go back to the shop and ask for a new one.",
+    "ends_at": "Valid until",
+    "methods": "Or pay another way",
+    "method_text": "This stands in for the page of another way to pay.",
     "result_A": "Paid",
     "result_H": "On hold",
     "result_P": "Pending",
@@ -63,7 +69,7 @@ _ENGLISH = {
     "result_V": "Voided",
     "code": "Response",
     "unknown": "There is no such payment page",
-    "unknown_note": "The address may be mistyped, or the sandbox was restarted and has forgotten it.",
+    "unknown_note": "The address may be mistyped, or the sandbox has forgotten it, as one that keeps no ledger does.",
 }
 
 _ARABIC = {
@@ -84,6 +90,7 @@ _ARABIC = {
     "expiry_hint": "شهر/سنة",
     "cvv": "رمز الأمان",
     "cvv_hint": "3 أو 4 أرقام",
+    "save_card": "احفظ بطاقتي للمرة القادمة",
     "pay": "ادفع",
     "cancel": "إلغاء الدفع",
     "test_cards": "بطاقات الاختبار",
@@ -116,6 +123,11 @@ _ARABIC = {
     "done": "نتيجة عملية الدفع",
     "final": "اكتملت عملية الدفع هذه من قبل",
     "final_note": "لا يمكن الدفع مرة أخرى من هذه الصفحة.",
+    "ended": "انتهت صلاحية رابط الدفع هذا",
+    "ended_note": "انتهى وقته ولم يُخصم أي مبلغ. يرجى العودة إلى المتجر وطلب رابط جديد.",
+    "ends_at": "صالح حتى",
+    "methods": "أو ادفع بطريقة أخرى",
+    "method_text": "تقوم هذه الصفحة مقام صفحة طريقة دفع أخرى.",
     "result_A": "مدفوعة",
     "result_H": "محجوزة",
     "result_P": "معلّقة",
@@ -126,7 +138,7 @@ _ARABIC = {
     "result_V": "مُبطلة",
     "code": "الرد",
     "unknown": "لا توجد صفحة دفع كهذه",
-    "unknown_note": "ربما كُتب العنوان خطأً، أو أُعيد تشغيل البيئة التجريبية فنسيته.",
+    "unknown_note": "ربما كُتب العنوان خطأً، أو نسيته البيئة التجريبية: حُذفت بياناتها أو أنها لا تحفظ شيئًا.",
 }
 
 #: The page's texts by language; `tr` and anything else is served in English.

@@ -6,8 +6,8 @@ from typing import Any
 from flask import Blueprint, Response
 
 from sandbox.envelopes import token_answer
-from sandbox.errors import GatewayRefusal
 from sandbox.gateway import Gateway
+from sandbox.lookups import not_found
 from sandbox.world import World
 
 
@@ -26,12 +26,12 @@ def token_blueprint(world: World, gateway: Gateway) -> Blueprint:
     def look_up(members: Mapping[str, Any]) -> object:
         stored = world.vault.find(members.get("token"))
         if stored is None:
-            raise GatewayRefusal(2, "Token not found")
+            raise not_found(world.switches.now.not_found_code, "Token")
         return token_answer(world.ledger.get(stored.tran_ref))
 
     def forget(members: Mapping[str, Any]) -> object:
         if not world.vault.delete(members.get("token")):
-            raise GatewayRefusal(2, "Token not found")
+            raise not_found(world.switches.now.not_found_code, "Token")
         return {"code": 0, "message": "Token deleted", "trace": world.mint.trace()}
 
     @blueprint.post("/payment/token")

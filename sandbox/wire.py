@@ -48,6 +48,7 @@ class Wire:
         began = time.monotonic()
         record: dict[str, Any] = {"status": None, "fault": None, "duration_ms": None}
         try:
+            self._world.passing.tell()
             if environ["PATH_INFO"].startswith(GATEWAY_PREFIX):
                 reply = self._befall(environ, record)
             else:

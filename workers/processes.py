@@ -13,7 +13,8 @@ from workers.supervisor_spec import ProcessSpec, Ready, answers, writes
 #: The command of each process, with settings between braces; docker-compose.yml is tested to have the same ones.
 COMMANDS = {
     "sandbox": "python -m sandbox --host {receiver_host} --port {sandbox_port} --profile-id {paytabs_profile}"
-    " --server-key {paytabs_serverk} --public-url http://127.0.0.1:{sandbox_port}",
+    " --server-key {paytabs_serverk} --public-url http://127.0.0.1:{sandbox_port}"
+    " --ledger {local_dir}/sandbox/ledger.sqlite",
     "worker-money": "celery -q -A workers.app worker -n money@%h -Q payments,webhooks,reconcile --concurrency 4"
     " --prefetch-multiplier 1",
     # Reactions have a worker of their own: a mail server that hangs must hold up neither money nor reads.

@@ -1,5 +1,6 @@
 """The PayTabs sandbox as tests see it: a process of its own, and the desk from which it is watched and disturbed."""
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -60,11 +61,18 @@ class Sandbox:
         return self
 
     def stop(self) -> None:
-        """End the process; its ledger is gone with it."""
+        """End the process; its ledger is gone with it, unless it was told where to keep it."""
         if self._process is not None:
             self._process.stop()
             self._process = None
         self._session.close()
+
+    def kill(self) -> None:
+        """End the process without a chance to put anything away."""
+        if self._process is not None:
+            self._process.signal(signal.SIGKILL)
+            self._process.wait(START_SECONDS)
+            self._process = None
 
     def reset(self) -> None:
         """Empty the ledger and all records, and take back every switch and fault."""
@@ -98,6 +106,11 @@ class Sandbox:
         """Give the sums of every family of transactions, by the reference with which it began."""
         return dict(self._desk("GET", "ledger")["balances"])
 
+    def keep_card(self, card: str = "authorised", **terms: Any) -> tuple[str, str]:
+        """Keep a card under a token, with `expiry` and `token_info` as wished; gives token and reference."""
+        kept = self._desk("POST", "token", {"card": card, **terms})
+        return str(kept["token"]), str(kept["tran_ref"])
+
     def payment_token(self, card: str) -> str:
         """Do what the browser's card form does: a token for one payment."""
         return str(self._desk("POST", "payment_token", {"card": card})["payment_token"])
@@ -121,6 +134,22 @@ class Sandbox:
     def pay(self, tran_ref: str, card: str) -> Any:
         """Do what the hosted page's Pay button does."""
         return self._desk("POST", "pay", {"tran_ref": tran_ref, "card": card})
+
+    def choose(self, tran_ref: str, method: str, *, then: str = "approve") -> Any:
+        """Pay by another method than a card: a voucher, or a stay elsewhere that ends with approve, fail or leave."""
+        return self._desk("POST", "pay", {"tran_ref": tran_ref, "method": method, "three_ds": then})
+
+    def visit(self, tran_ref: str) -> Json:
+        """Load the hosted page and do nothing yet; whoever did so before the page's end may finish after it."""
+        return dict(self._desk("POST", "visit", {"tran_ref": tran_ref}))
+
+    def pages(self, **only: str) -> list[Json]:
+        """List every hosted page with its end and its state, all of them or that of one `tran_ref`."""
+        return list(self._desk("GET", "pages", only)["pages"])
+
+    def pass_time(self, *, minutes: float = 0, seconds: float = 0, **only: Any) -> Json:
+        """Let time pass for all that has an end, or for one `tran_ref`'s page or one `invoice_id` alone."""
+        return dict(self._desk("POST", "time", {"minutes": minutes, "seconds": seconds, **only}))
 
     def cancel(self, tran_ref: str) -> Any:
         """Do what the hosted page's Cancel button does."""

@@ -1,5 +1,6 @@
 import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,16 @@ OLD_KEY = "SOLDKEY000-AAAA2222BB-CCCC3333DD"
 TRIED: dict[str, str] = {
     "query_unpaid_page": "test_sandbox",
     "query_cart_shows_unpaid": "test_sandbox",
+    "query_dead_page": "test_page_life",
+    "query_dead_page_at_once": "test_page_life",
+    "page_finish": "test_page_life",
+    "page_finish_seconds": "test_page_life",
+    "method_finish_seconds": "test_page_life",
+    "dead_page_notices": "test_page_life",
+    "not_found_code": "test_page_life",
     "query_unknown": "test_sandbox",
+    "server_key_kind": "test_open_questions",
+    "refused_currencies": "test_open_questions",
     "query_lag_seconds": "test_open_questions",
     "duplicate_filter": "test_open_questions",
     "duplicate_fields": "test_open_questions",
@@ -83,6 +93,26 @@ class TestEverySwitch:
     def test_tried(self, sandbox: Sandbox) -> None:
         """Every switch of the sandbox stands in the table, so that a new one asks for its test."""
         assert set(sandbox.switches()) == set(TRIED)
+        for switch, file in TRIED.items():
+            if file.startswith("test_"):
+                assert switch in (Path(__file__).parent / f"{file}.py").read_text(), switch
+
+
+class TestProfile:
+    """Envelopes that a profile earns, not a request."""
+
+    def test_currency(self, shop: Shop) -> None:
+        """A currency that is closed to the merchant is refused with a code that no list has, and PayTabs' sentence."""
+        shop.sandbox.switch(refused_currencies=["KWD"])
+        answer = shop.client.request_page(PageRequest(**shop.cart("1.250", "KWD")))
+        assert (answer.error_code, answer.outcome is Outcome.SUCCEEDED) == (240, False)
+        assert shop.page().is_page
+
+    def test_mobile_key(self, shop: Shop) -> None:
+        """A mobile SDK's key is code 2 on every call."""
+        shop.sandbox.switch(server_key_kind="mobile")
+        answer = shop.client.request_page(PageRequest(**shop.cart()))
+        assert (answer.error_code, answer.outcome) == (2, Outcome.DID_NOT_HAPPEN)
 
 
 class TestQueries:

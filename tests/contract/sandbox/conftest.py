@@ -137,11 +137,22 @@ class SandboxDesk:
         """Set switches."""
         return requests.put(f"{self.url}/sandbox/switches", json=changes, timeout=5)
 
-    def pay(self, tran_ref: str, card: str = "authorised", **members: Any) -> Any:
+    def pay(self, tran_ref: str, card: str | None = "authorised", **members: Any) -> Any:
         """Press Pay without a browser."""
         answer = self.post("pay", tran_ref=tran_ref, card=card, **members)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    def let_pass(self, **members: Any) -> requests.Response:
+        """Let time pass: `minutes` or `seconds`, for one `tran_ref` or `invoice_id` if named."""
+        return self.post("time", **members)
+
+    def status(self, tran_ref: str) -> Any:
+        """Ask how a transaction stands: status and code of the result as a pair, or the code of the refusal."""
+        answer = self.query(tran_ref=tran_ref).json()
+        if "code" in answer:
+            return int(answer["code"])
+        return answer["payment_result"]["response_status"], answer["payment_result"]["response_code"]
 
     def submit(self, page_url: str, **fields: str) -> requests.Response:
         """Send the page's form."""

@@ -12,6 +12,7 @@ from pymongo.database import Database
 from tests.integration.cli.conftest import Command, Shell
 from tests.support.cms import seed_payment
 from tests.support.processes import alive, descendants
+from tests.support.sandbox import Sandbox
 from tests.support.waiting import eventually
 from workers import stack_binaries
 from workers.stack_process import GuardedProcess
@@ -56,6 +57,13 @@ class TestUp:
         assert up.returncode == 0, log.read_text()[-2000:]
         assert alive(started) == []
         assert not run_file.exists()
+
+        # What the sandbox knew is kept beside the servers' data, for the next run.
+        kept = Sandbox(tmp_path, "--ledger", str(run_file.parent / "sandbox" / "ledger.sqlite")).start()
+        try:
+            assert [one["status"] for one in kept.ledger(tran_ref=page["tran_ref"])] == [None]
+        finally:
+            kept.stop()
 
     def test_busy_port(self, command: Command, servers: dict[str, str], valkey_port: int) -> None:
         """A port that is taken is told before anything is started, by the name of its setting."""

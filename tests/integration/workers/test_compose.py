@@ -17,7 +17,7 @@ VARIABLE = re.compile(r"\$\{(\w+)[^}]*\}")
 
 
 #: Where the sandbox listens in its container; the sandbox itself reads no environment.
-SANDBOX = {"RECEIVER_HOST": "0.0.0.0", "SANDBOX_PORT": "8400"}  # noqa: S104 - inside a container
+SANDBOX = {"RECEIVER_HOST": "0.0.0.0", "SANDBOX_PORT": "8400", "LOCAL_DIR": "/var/lib/nestcms"}  # noqa: S104 - inside a container
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +100,8 @@ class TestProcessSpecs:
         assert specs["worker-money"].env["PAYTABS_BASE_URL"] == f"http://127.0.0.1:{desk.sandbox_port}"
         assert desk.paytabs_callback_url == f"http://127.0.0.1:{desk.receiver_port}/webhooks/paytabs"
         sandbox = " ".join(specs["sandbox"].argv)
+        # What it keeps is below the directory that is removed with the embedded servers' data.
+        assert f"--ledger {desk.local_dir}/sandbox/ledger.sqlite" in sandbox
         assert f"--port {desk.sandbox_port} --profile-id {PROFILE_ID} --server-key {SERVER_KEY}" in sandbox
 
     def test_real_gateway(self, settings: Settings) -> None:
