@@ -78,7 +78,7 @@ def check_time(agreement: Document, now: datetime) -> None:
     start, end = _day(agreement.get("start_date")), _day(agreement.get("expiry_date"))
     if start is not None and now.date() < start:
         _refuse("card_id", f"a card whose agreement has begun; this one begins on {start}", Refusal.AGREEMENT_NOT_BEGUN)
-    if end is not None and now.date() > end:
+    if end is not None and now.date() >= end:
         _refuse("card_id", f"a card whose agreement has not ended; this one ended on {end}", Refusal.AGREEMENT_ENDED)
 
 
