@@ -16,7 +16,6 @@ from paytabs.operations import (
     PageRequest,
     PartyDetails,
     TokenChargeRequest,
-    TokenInfo,
 )
 
 Document = dict[str, Any]
@@ -80,13 +79,13 @@ def _page(params: Document, common: Document) -> Request:
     )
 
 
-def _agreed(params: Document) -> TokenInfo | None:
+def _agreed(params: Document) -> Document | None:
     """Return the agreement that a page makes; its payment is the first of those that are counted."""
     agreed = params.get("agreement")
     if agreed is None:
         return None
     counter = {} if params["transaction"] == "register" else {"counter": 1}
-    return TokenInfo(tokenise=params.get("tokenise") or DEFAULT_FORMAT, **counter, **agreed)
+    return {"tokenise": params.get("tokenise") or DEFAULT_FORMAT, **counter, **agreed}
 
 
 def _card(params: Document, common: Document) -> Request:

@@ -68,7 +68,6 @@ class Answer:
         invoice_link: Where the payer finds a new invoice.
         invoice_status: What PayTabs says of an invoice, in lower case. It stays `paid` after the payment was voided:
             the outcome takes the transaction's status into account.
-        token: The stored card the answer is about.
     """
 
     outcome: Outcome
@@ -83,7 +82,6 @@ class Answer:
     invoice_id: int | None = None
     invoice_link: str | None = None
     invoice_status: str | None = None
-    token: str | None = None
 
 
 #: The detail of an answer that nobody gave: the call was not made, and `retry_after_seconds` says when to ask again.

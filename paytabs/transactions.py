@@ -33,7 +33,6 @@ class Transaction:
     tran_total: Decimal | None = None
     response_status: str | None = None
     response_code: str | None = None
-    response_message: str | None = None
     transaction_time: datetime | None = None
     profile_id: int | None = None
     token: str | None = field(default=None, repr=False)
@@ -101,7 +100,6 @@ def parse_transaction(document: Mapping[str, Any]) -> Transaction:
         tran_total=_amount(document, "tran_total"),
         response_status=_upper(_text(result, "response_status", "payment_result.")),
         response_code=_number_or_text(result, "response_code", "payment_result."),
-        response_message=_text(result, "response_message", "payment_result."),
         transaction_time=_time(result.get("transaction_time")),
         profile_id=_profile(document),
         token=_text(document, "token"),

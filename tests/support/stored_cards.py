@@ -28,9 +28,8 @@ def redis_keys_with(url: str, token: str) -> list[str]:
     found = []
     for number in range(3):
         with redis.Redis.from_url(url, db=number) as client:
-            for key in client.scan_iter():
-                if token.encode() in _whole(client, key):
-                    found.append(f"{number}:{key.decode(errors='replace')}")
+            keys = [key for key in client.scan_iter() if token.encode() in _whole(client, key)]
+        found += [f"{number}:{key.decode(errors='replace')}" for key in keys]
     return found
 
 

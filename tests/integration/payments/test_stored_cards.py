@@ -176,7 +176,7 @@ class TestRegistered:
         )
         replayer = stage.world.replayer
         begun = replayer.begin(
-            ReplayTerms("cms_payments", Span(None, None), dry_run=False, requested_by="tests", reason="why"), "replay-1"
+            ReplayTerms("cms_payments", Span(None, None), dry_run=False, by="tests", reason="why"), "replay-1"
         )
         stage.clock.advance(HOUR)
         replayer.go_on(begun, 20.0)

@@ -79,7 +79,7 @@ class TestMilestones:
         assert (type(found).__name__, found.state) == ("PaymentVoided", "REGISTERED")
 
     def test_distinct(self) -> None:
-        """Every state that is announced has a fact of its own, a registration apart; the others are steps on the way."""
+        """Every state that is announced has a fact of its own, a registration apart; others are steps on the way."""
         alone = {state: kind for state, kind in MILESTONES.items() if state is not State.REGISTERED}
         assert len(set(alone.values())) == len(alone)
         assert set(State) - set(MILESTONES) == {State.NEW, State.SENT, State.AWAITING_PAYER}

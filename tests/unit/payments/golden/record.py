@@ -188,7 +188,7 @@ STORIES: dict[str, Story] = {
 
 
 def sealed(story: Story, payment_id: str) -> Iterator[Event]:
-    """Seal a story as the store does, each change with its milestone, unless the story has one of an older program's."""
+    """Seal a story as the store does, each change with its milestone; an older program's own stands in the story."""
     previous, history = None, fold([])
     for number, told in enumerate(story):
         before, history = assess(history), fold(told, history)
