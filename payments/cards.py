@@ -26,6 +26,9 @@ _log = structlog.get_logger(__name__)
 #: What the act is called in the audit trail.
 FORGET = "cards.forget"
 
+#: What stands for the reason of who gives none.
+NO_REASON = "asked by task"
+
 
 @dataclass(frozen=True)
 class CardService:
@@ -44,8 +47,13 @@ class CardService:
         cards = [one for one in self.store.of_client(client_id) if one.kept is not CardState.FORGOTTEN]
         return {"client_id": client_id, "cards": [view_card(one, one.state(now)) for one in cards]}
 
-    def forget(self, card_id: str, context: Context) -> dict[str, Any]:
+    def forget(self, card_id: str, context: Context, *, reason: str | None = None) -> dict[str, Any]:
         """Have a card forgotten by PayTabs, then here; one that is forgotten already is left alone.
+
+        Args:
+            card_id: 24 hexadecimal digits.
+            context: who asks, under which operation id.
+            reason: why; kept in the audit trail.
 
         Raises:
             InvalidArgument: there is no such card.
@@ -56,9 +64,13 @@ class CardService:
         if card is None:
             raise InvalidArgument("card_id", "the id of a stored card; there is none with it", Refusal.CARD_UNKNOWN)
         if card.kept is not CardState.FORGOTTEN:
-            began = self._written({"phase": "begun", "began": None, "outcome": None}, card_id, context)
-            outcome = self._forget(card, context)
-            self._written({"phase": "ended", "began": began, "outcome": outcome}, card_id, context)
+            said = self._said(card_id, context, reason)
+            began = self._written({"phase": "begun", "began": None, "outcome": None, **said})
+            outcome = "failed"
+            try:
+                outcome = self._forget(card, context)
+            finally:
+                self._written({"phase": "ended", "began": began, "outcome": outcome, **said})
         return {"card_id": card_id, "state": str(CardState.FORGOTTEN)}
 
     def query(self, token: str, context: Context) -> dict[str, Any]:
@@ -123,11 +135,13 @@ class CardService:
             raise no_answer(answer)
         return answer
 
-    def _written(self, members: dict[str, Any], card_id: str, context: Context) -> int:
-        """Write an entry of the audit trail and return its number."""
+    def _said(self, card_id: str, context: Context, reason: str | None) -> dict[str, Any]:
         asked = {"card_id": card_id, "operation_id": context.operation_id}
-        said = {"command": FORGET, "arguments": asked, "by": context.requested_by, "reason": "a card is forgotten"}
-        return self.entries.append({**members, **said}, self.clock())
+        return {"command": FORGET, "arguments": asked, "by": context.requested_by, "reason": reason or NO_REASON}
+
+    def _written(self, entry: dict[str, Any]) -> int:
+        """Write an entry of the audit trail and return its number."""
+        return self.entries.append(entry, self.clock())
 
 
 def view_card(card: StoredCard, state: CardState) -> dict[str, Any]:

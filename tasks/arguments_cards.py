@@ -3,6 +3,7 @@
 from typing import Literal
 
 from tasks.arguments import Arguments, ObjectIdText, OfPayment, OperationId, WebAddress
+from tasks.arguments_money import Reason
 
 #: The id of a card that is kept here: 24 lower-case hexadecimal digits.
 CardId = ObjectIdText
@@ -19,6 +20,7 @@ class ForgetCard(Arguments):
 
     card_id: CardId
     operation_id: OperationId
+    reason: Reason | None = None
 
 
 class ChargeCard(OfPayment):

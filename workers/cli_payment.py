@@ -30,6 +30,7 @@ STATE_ROWS = {
     "status": "status in the CMS",
     "amount": "amount",
     "tran_ref": "PayTabs reference",
+    "card": "stored card",
     "redirect_url": "open page",
     "authorised": "authorised",
     "captured": "captured",
