@@ -78,6 +78,11 @@ class Alerts:
         older = {"name": name, "closed_at": None, "last_seen_at": {"$lt": moment}}
         self.rows.update_many(older, {"$set": {"closed_at": self._clock()}})
 
+    def resolve_unseen(self, name: str, key: str, moment: datetime) -> None:
+        """Close one alert that was not raised since a moment."""
+        unseen = {"_id": f"{name}:{key}", "closed_at": None, "last_seen_at": {"$lt": moment}}
+        self.rows.update_one(unseen, {"$set": {"closed_at": self._clock()}})
+
     def open_keys(self, name: str) -> list[str]:
         """Return what the open alerts of a name are about, the oldest first."""
         found = self.rows.find({"name": name, "closed_at": None}, {"key": 1}).sort("opened_at", 1)

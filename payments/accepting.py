@@ -13,12 +13,13 @@ from payments import facts
 from payments.card_rules import CardRules
 from payments.card_terms import CardTerms
 from payments.cms import CmsPayment, CmsReader
-from payments.errors import InvalidArgument, PaymentBusy
+from payments.errors import InvalidArgument, PaymentBusy, Refusal
 from payments.events import Context
 from payments.operations import Operation, OperationsLedger, Status, check_same, new_cart_id
 from payments.payment import PAYABLE
 from payments.requesting import build_request
 from payments.store import Change, PaymentStore
+from paytabs.callbacks import takes_callback
 from paytabs.errors import InvalidRequest
 
 #: Who accepts a row also sends it; the sweep takes it up when that has not happened after so long.
@@ -117,7 +118,7 @@ _SOME_TOKEN = "token"  # noqa: S105 - no token
 
 @dataclass(frozen=True)
 class Acceptor:
-    """Accepts requests for pages and charges; the URLs are the system's own addresses."""
+    """Accepts requests for pages and charges; the URLs are the system's own addresses, and where the gateway is."""
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -126,6 +127,7 @@ class Acceptor:
     profile_id: int
     callback_url: str | None
     return_url: str | None
+    gateway_url: str = ""
 
     def accept(self, cms: CmsPayment, terms: Terms, operation_id: str | None, context: Context) -> Operation:
         """Commit an operation, or return the one that stands.
@@ -174,6 +176,9 @@ class Acceptor:
         return f"page-{change.payment_id}-{number}"
 
     def _params(self, cms: CmsPayment, terms: Terms) -> dict[str, Any]:
+        if terms.callback_url and not takes_callback(terms.callback_url, self.gateway_url):
+            expected = "a public https address without a port, since PayTabs takes no other"
+            raise InvalidArgument("callback_url", expected, Refusal.CALLBACK_NOT_PUBLIC)
         secret = {} if terms.secret is None else {"secret": terms.secret}
         return {
             **secret,

@@ -12,11 +12,9 @@ from pymongo.read_preferences import ReadPreference
 from payments.errors import InvalidArgument, Refusal
 from paytabs.errors import InvalidRequest
 from paytabs.money import parse_amount
+from paytabs.parties import party
 
 Document = dict[str, Any]
-
-#: PayTabs takes ISO 3166 codes of two or three letters; anything else is left for the page to ask.
-_COUNTRY_LENGTHS = (2, 3)
 
 
 @dataclass(frozen=True)
@@ -104,20 +102,14 @@ def _details(user: Document | None) -> Document:
         return {}
     known = user.get("address")
     address: Document = known if isinstance(known, dict) else {}
-    details = {
-        "name": user.get("fullName"),
-        "email": user.get("email"),
-        "phone": user.get("phone"),
-        "street1": address.get("street"),
-        "city": address.get("city"),
-        "state": address.get("state"),
-        "country": _country(address.get("country")),
-    }
-    return {name: str(value) for name, value in details.items() if value}
-
-
-def _country(value: object) -> str | None:
-    """Return an ISO 3166 code in capitals, or None for anything that is not one, such as a country's name."""
-    code = value.strip() if isinstance(value, str) else ""
-    is_code = len(code) in _COUNTRY_LENGTHS and code.isascii() and code.isalpha()
-    return code.upper() if is_code else None
+    return party(
+        {
+            "name": user.get("fullName"),
+            "email": user.get("email"),
+            "phone": user.get("phone"),
+            "street1": address.get("street"),
+            "city": address.get("city"),
+            "state": address.get("state"),
+            "country": address.get("country"),
+        }
+    )

@@ -43,8 +43,18 @@ def cms_fields(
     }
     if card is not None:
         gateway["card"] = card
+    if refusal := _refusal(payment, verdict):
+        gateway["refusal"] = refusal
     fields: Document = {"status": verdict.cms_status, "gateway": gateway}
     return fields | ({"transR": verdict.tran_ref} if verdict.tran_ref else {})
+
+
+def _refusal(payment: Payment, verdict: Assessment) -> Document | None:
+    """Return PayTabs' words where they ended the last attempt; earlier versions kept none, and wrote no such member."""
+    refusal = payment.attempts[-1].refusal if payment.attempts else None
+    if refusal is None or verdict.state is not State.ERROR or not (refusal.message or refusal.trace):
+        return None
+    return {"code": refusal.code, "message": refusal.message, "trace": refusal.trace}
 
 
 def shows_page(verdict: Assessment) -> bool:

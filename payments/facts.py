@@ -138,7 +138,7 @@ class InvoiceOpened(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptNotSent(Fact):
-    """The call provably did not happen (no byte of the request was written); the operation is to be sent again.
+    """The call provably did not happen, or was refused for a key that is in doubt; the operation is to be sent again.
 
     Written by `booking`. Carries the `operation_id`, the `cart_id`, and why in a machine word: `detail`.
     """
@@ -150,16 +150,19 @@ class AttemptNotSent(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptRefused(Fact):
-    """PayTabs answered with a listed error: the request was not executed.
+    """PayTabs answered with an error that ends the request: it was not executed, or made a page that nobody holds.
 
-    Written by `booking`. Carries the `operation_id`, the `cart_id`, PayTabs' error `code`, and the same as a machine
-    word: `detail`.
+    Written by `booking`. Carries the `operation_id`, the `cart_id`, PayTabs' error `code`, the same as a machine word
+    (`detail`), and for operators what PayTabs said with it, without anything about people: its `message`, and the
+    `trace` under which PayTabs finds the call.
     """
 
     operation_id: str
     cart_id: str
     code: int
     detail: str
+    message: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,22 +170,25 @@ class OutcomeUnknown(Fact):
     """Whether PayTabs executed the request is not known; it is reconciled by query.
 
     Written by `booking` when the answer does not say, and by `reconcile` when a worker was lost over the call. Carries
-    the `operation_id`, the `cart_id`, why in a machine word (`detail`), and the error `code` that came with it, known
-    to us or not.
+    the `operation_id`, the `cart_id`, why in a machine word (`detail`), the error `code` that came with it, known to us
+    or not, and its `message` and `trace` as in `AttemptRefused`.
     """
 
     operation_id: str
     cart_id: str
     detail: str
     code: int | None = None
+    message: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class CartRetired(Fact):
     """A cart whose page nobody holds was given up; it is watched for a day.
 
-    Written by `reconcile` before the operation is sent again, and by `invoicing` when an invoice was cancelled. Carries
-    the `operation_id`, the `cart_id`, and why in a machine word: `reason`.
+    Written by `reconcile` before the operation is sent again, by `invoicing` when an invoice was cancelled, and by
+    `booking` when PayTabs' answer cannot be taken. Carries the `operation_id`, the `cart_id`, and why in a machine
+    word: `reason`.
     """
 
     operation_id: str
@@ -257,9 +263,9 @@ class ReviewRaised(CaseFact):
     """Something claimed of the payment needs a human; the claim itself was not applied.
 
     Written by `notices` about a notice that contradicts the payment, by `reconcile` about an operation of which nothing
-    was found, by `corrections`, and by `adoption`. Carries the reason by `code`, `subject` and `params`, with its
-    words of that time in `reason`; the `evidence`, references and status letters; and the inbox row it came in,
-    `delivery_id`.
+    was found, by `booking` about an answer that cannot be taken, by `corrections`, and by `adoption`. Carries the
+    reason by `code`, `subject` and `params`, with its words of that time in `reason`; the `evidence`, references and
+    status letters; and the inbox row it came in, `delivery_id`.
     """
 
     evidence: str

@@ -18,6 +18,7 @@ from payments.events import Context
 from payments.gateway import InvoiceGateway
 from payments.money import MoneyService
 from payments.operations import Operation, OperationsLedger
+from payments.quoting import quoted
 from payments.reconcile import Reconciler
 from payments.store import Change, Clock, PaymentStore
 from paytabs.errors import InvalidRequest
@@ -248,7 +249,7 @@ class InvoiceService:
 
 
 def _refused(answer: Answer) -> InvalidArgument:
-    return InvalidArgument("payment_id", f"an invoice of which PayTabs takes this: {answer.message}")
+    return InvalidArgument("payment_id", f"an invoice of which PayTabs takes this: {quoted(answer.message, {})}")
 
 
 def _number(row: Operation) -> int:

@@ -1,7 +1,9 @@
 """Applying a signed notice: it tells what to look at, and a query tells what is true.
 
 A notice that would mean money (authorised, voided) is applied as the query's answer; while the query lags behind it
-the delivery waits. A notice that contradicts the payment's terms is never applied: it becomes a case for a human.
+the delivery waits. One that lacks something is applied so as well: the query has what it lacks, the cart by which its
+payment is found included. A notice that contradicts the payment's terms is never applied: it becomes a case for a
+human.
 """
 
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from payments.reasons import Reason, ReasonCode
 from payments.reconcile import Reconciler, is_conclusive
 from payments.service import PaymentService
 from payments.store import Change, Clock, PaymentStore
+from paytabs.notifications import is_complete
 from paytabs.responses import Answer, Transaction
 
 #: Statuses that mean money; they count only when a query says the same.
@@ -78,6 +81,11 @@ class Notices:
         """
         try:
             payment_id = self._payment_of(notice, context)
+            if payment_id is None and not is_complete(notice):
+                answer = self._parts.reconciler.ask_ref(notice.tran_ref, context)
+                if not answer.transaction and (not is_conclusive(answer) or wait_seconds is not None):
+                    return _unanswered(answer, wait_seconds)
+                payment_id = self._payment_of(answer.transaction, context) if answer.transaction else None
         except InvalidArgument as error:
             return self._unknown(notice, f"the CMS's payment cannot be taken over: {error}")
         if payment_id is None:
@@ -113,7 +121,12 @@ class Notices:
         return next(filter(None, adopted), None)
 
     def _needs_query(self, notice: Transaction) -> bool:
-        """Tell whether a notice counts only as a query's answer: money, follow-ups, what is old or not understood."""
+        """Tell whether a notice counts only as a query's answer: money, follow-ups, what is old or not understood.
+
+        One that lacks something, or has a member that cannot be read, is not understood either.
+        """
+        if not is_complete(notice):
+            return True
         stale = notice.transaction_time is None or self._is_stale(notice.transaction_time)
         money = notice.response_status in CONFIRMED_BY_QUERY or notice.previous_tran_ref is not None
         return stale or money or notice.response_status not in RANK
@@ -159,7 +172,8 @@ class Notices:
     def _review(
         self, payment_id: str, code: ReasonCode, notice: Transaction, delivery_id: str, context: Context
     ) -> Verdict:
-        evidence = f"{notice.tran_ref} {notice.tran_type} {notice.response_status}"
+        lacks = f", not readable: {', '.join(notice.unreadable)}" if notice.unreadable else ""
+        evidence = f"{notice.tran_ref} {notice.tran_type} {notice.response_status}{lacks}"
         claim = facts.ReviewRaised(**members(Reason(code)), evidence=evidence, delivery_id=delivery_id)
 
         def work(change: Change) -> None:
@@ -169,15 +183,24 @@ class Notices:
         return Verdict("review", payment_id, reason=code)
 
 
+def _unanswered(answer: Answer, wait_seconds: float | None) -> Verdict:
+    """Return how an incomplete notice waits of which PayTabs says nothing, or nothing yet."""
+    if not is_conclusive(answer):
+        return Verdict("waiting", reason=f"gateway_{answer.detail}")
+    return Verdict("waiting", retry_in_seconds=wait_seconds, reason="query_lags_behind_notice")
+
+
 def confirms(answer: Answer, notice: Transaction) -> bool:
     """Tell whether a query's answer says at least as much as a notice of the same transaction.
 
-    A status that nobody knows is confirmed by the same one, or by any that is more than waiting.
+    A status that nobody knows is confirmed by the same one, or by any that is more than waiting; none at all, by any.
     """
     seen = answer.transaction
     if seen is None or seen.response_status is None:
         return False
-    least = RANK.get(notice.response_status or "", RANK["P"] + 1)
+    if notice.response_status is None:
+        return True
+    least = RANK.get(notice.response_status, RANK["P"] + 1)
     return RANK.get(seen.response_status, len(RANK)) >= least
 
 
@@ -199,7 +222,7 @@ def contradiction(notice: Transaction, payment: Payment) -> ReasonCode | None:
     if named != {currency}:
         return ReasonCode.NOTICE_CURRENCY
     original = attempt is not None and notice.previous_tran_ref is None and attempt.transaction != "register"
-    if original and attempt and attempt.cart_id and notice.cart_id != attempt.cart_id:
+    if original and attempt and attempt.cart_id and notice.cart_id not in (None, attempt.cart_id):
         return ReasonCode.NOTICE_CART
     if original and any(value != amount for value in _amounts(notice)):
         return ReasonCode.NOTICE_AMOUNT

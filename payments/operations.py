@@ -27,6 +27,10 @@ Document = dict[str, Any]
 ENQUEUED_FOR = timedelta(seconds=20)
 
 
+#: Among so many of the newest operations a reference is looked for that may be asked about.
+_LATEST = 100
+
+
 class Status(StrEnum):
     """How far an operation came."""
 
@@ -39,6 +43,9 @@ class Status(StrEnum):
     FAILED = "failed"
     REVIEW = "review"
 
+
+#: Rows of which nobody knows whether PayTabs executed them.
+DOUBTFUL = [Status.UNKNOWN, Status.REVIEW]
 
 #: Rows that only a human ends; while one is open its payment takes no other operation.
 IN_REVIEW = {"status": Status.REVIEW, "open": True}
@@ -138,10 +145,24 @@ class OperationsLedger:
         counted = {"params.card_id": card_id, "params.counter": {"$exists": True}}
         return [_read(row) for row in self.rows.find(counted, session=session)]
 
+    def note_unexplained(self, row: Operation, code: int) -> None:
+        """Note with which code PayTabs refused an operation that is in doubt since."""
+        self.rows.update_one({"_id": row.operation_id}, {"$set": {"unexplained": code}})
+
+    def unexplained(self, kind: str) -> list[str]:
+        """Return operations of a kind that are in doubt over such a refusal, the first few."""
+        in_doubt = {"open": True, "kind": kind, "unexplained": {"$exists": True}, "status": {"$in": DOUBTFUL}}
+        return [str(row["_id"]) for row in self.rows.find(in_doubt, {"_id": 1}).limit(10)]
+
     def payments_in_review(self) -> list[str]:
         """Return the payments that an operation in review keeps others out of, the longest standing first."""
         found = self.rows.find(IN_REVIEW, {"payment_id": 1}).sort("updated_at", 1)
         return [str(row["payment_id"]) for row in found]
+
+    def latest_tran_ref(self) -> str | None:
+        """Return a reference that PayTabs has given lately, if one of the last operations has one."""
+        latest = self.rows.find({}, {"result.tran_ref": 1}).sort("created_at", -1).limit(_LATEST)
+        return next((row["result"]["tran_ref"] for row in latest if row["result"]["tran_ref"]), None)
 
     def by_cart(self, cart_id: str) -> Operation | None:
         """Return the operation that was sent under a cart."""
@@ -210,6 +231,19 @@ class OperationsLedger:
             "sends": [send.__dict__ for send in carts], "poll_from": now,
         }  # fmt: skip
         self.rows.update_one({"_id": row.operation_id}, {"$set": changes}, session=session)
+
+    def end_waiting(self, row: Operation, changes: Document, now: datetime, session: ClientSession) -> bool:
+        """End a row that waits to be sent again; False when it has been sent since, or has ended."""
+        result = self.rows.update_one(
+            {
+                "_id": row.operation_id,
+                "status": Status.NEW,
+                "$expr": {"$eq": [{"$last": "$sends.cart_id"}, row.cart_id]},
+            },
+            {"$set": {**changes, "lease": None, "updated_at": now}, "$unset": {"params.secret": ""}},
+            session=session,
+        )
+        return result.modified_count == 1
 
     def withdraw(self, row: Operation, changes: Document, now: datetime, session: ClientSession) -> None:
         """Close a row that must not be sent any more; nothing when it is not `new` any more."""

@@ -89,7 +89,7 @@ _SENDING_STATUS: dict[type[Fact], AttemptStatus] = {
 
 @value
 class Attempt:
-    """One try at the payment under its own cart."""
+    """One try at the payment under its own cart; `refusal` is what PayTabs answered where it refused the request."""
 
     operation_id: str
     cart_id: str | None
@@ -98,6 +98,7 @@ class Attempt:
     currency: str
     status: AttemptStatus
     tran_ref: str | None = None
+    refusal: facts.AttemptRefused | None = None
 
 
 @value
@@ -215,7 +216,8 @@ class _Draft:
         self._update(fact.cart_id, AttemptStatus.OPEN, fact.tran_ref)
 
     def end_sending(self, fact: _Sending) -> None:
-        self._update(fact.cart_id, _SENDING_STATUS[type(fact)])
+        refusal = fact if isinstance(fact, facts.AttemptRefused) else None
+        self._update(fact.cart_id, _SENDING_STATUS[type(fact)], refusal=refusal)
 
     def override(self, fact: facts.PageOverridden) -> None:
         """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
@@ -238,11 +240,15 @@ class _Draft:
             if about and send.status in IN_DOUBT and send.cart_id:
                 self._update(send.cart_id, AttemptStatus.RETIRED)
 
-    def _update(self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None) -> None:
+    def _update(
+        self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None,
+        refusal: facts.AttemptRefused | None = None,
+    ) -> None:  # fmt: skip
         for place, attempt in enumerate(self.attempts):
             if attempt.cart_id == cart_id:
                 kept = attempt.status if attempt.status in _GIVEN_UP else status
-                known = vars(attempt) | {"status": kept, "tran_ref": tran_ref or attempt.tran_ref}
+                told = {"tran_ref": tran_ref or attempt.tran_ref, "refusal": refusal}
+                known = vars(attempt) | {"status": kept, **told}
                 self.attempts[place] = Attempt(**known)
         for place, follow_up in enumerate(self.follow_ups):
             if follow_up.cart_id == cart_id and follow_up.status not in _GIVEN_UP:

@@ -152,6 +152,16 @@ _ROWS = (
     ReasonKind(_C.AMOUNT_BELOW_ZERO, (), "{subject}: amount below zero", _UNTRUE, _VERIFY),
     ReasonKind(_C.REQUEST_AUTHORISED, (), "{subject}: a payment request cannot be authorised itself", _UNTRUE, _VERIFY),
     ReasonKind(
+        _C.ANSWER_NOT_TAKEN,
+        ("member",),
+        "{subject}: PayTabs' answer was not taken for its {member}",
+        "the answer to a page, a charge or another request names other terms than were asked for, or has a reference "
+        "or an address that is none; nobody was sent there, and nothing of it was stored",
+        "look for the cart in PayTabs' dashboard and ask PayTabs with the `trace` in the evidence. A page was given "
+        "up, and its cart is watched for a day: settle, then a new one can be made. A charge, capture or refund is "
+        "still found out by query: settle when its operation has ended",
+    ),
+    ReasonKind(
         _C.CMS_PAID_UNKNOWN,
         (),
         "the CMS says paid, PayTabs does not know the reference",

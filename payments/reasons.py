@@ -48,6 +48,8 @@ class ReasonCode(StrEnum):
     NOTICE_AMOUNT = "notice_with_another_amount"
     NOTICE_QUERY_CART = "notice_query_names_another_cart"
     NOTICE_UNCONFIRMED = "notice_not_confirmed"
+    # An answer to a request of ours whose own terms cannot be taken.
+    ANSWER_NOT_TAKEN = "answer_not_taken"
     # The CMS's word against PayTabs'.
     CMS_PAID_UNKNOWN = "cms_paid_reference_unknown"
     # Two ledgers compared.

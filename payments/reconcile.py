@@ -24,7 +24,6 @@ from payments.reason_kinds import members
 from payments.requesting import FOLLOW_UP_KINDS
 from payments.store import Change, Clock, PaymentStore
 from paytabs.answers import PARKED
-from paytabs.errors import LISTED_CODES
 from paytabs.responses import Answer, Outcome
 
 #: PayTabs is given so much longer to answer at all before operators are told of what nobody could find out.
@@ -104,11 +103,7 @@ class Reconciler:
 
     def _query(self, question: Question, context: Context) -> Answer:
         ask = self._gateway.query_tran if question.by == "tran_ref" else self._gateway.query_cart
-        answer = ask(question.value, correlation_id=context.correlation_id)
-        known = LISTED_CODES.get(answer.error_code or 0)
-        if known and known.configuration_fault:
-            self._alert("gateway_configuration", str(known.code), known.meaning)
-        return answer
+        return ask(question.value, correlation_id=context.correlation_id)
 
     def _apply_what_is_said(self, row: Operation, answers: list[Answer], context: Context) -> None:
         """Apply the answers there are; what was not answered is asked again on the next step."""

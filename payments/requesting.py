@@ -17,6 +17,7 @@ from paytabs.operations import (
     PartyDetails,
     TokenChargeRequest,
 )
+from paytabs.texts import cleaned
 
 Document = dict[str, Any]
 Request = PageRequest | ChargeRequest | FollowUpRequest | InvoiceRequest
@@ -29,6 +30,9 @@ DEFAULT_FORMAT = 2
 
 #: Follow-ups act upon a transaction; everything else begins an attempt.
 FOLLOW_UP_KINDS = frozenset({"capture", "void", "release", "refund"})
+
+#: What opens a page, or an invoice that leads to one: unmade it costs nothing.
+PAGE_KINDS = frozenset({"create_page", "create_invoice"})
 
 #: Charges without a page: money may move while the call is under way.
 CHARGE_KINDS = frozenset({"charge_token", "charge_card", "managed_form"})
@@ -51,7 +55,7 @@ def build_request(
     """
     cart = {
         "cart_id": cart_id,
-        "cart_description": (row.params.get("title") or f"Payment {row.payment_id}")[:MAX_DESCRIPTION],
+        "cart_description": cleaned(row.params.get("title") or "", MAX_DESCRIPTION) or f"Payment {row.payment_id}",
         "cart_currency": row.params["currency"],
         "cart_amount": row.params["amount"],
         "callback": row.params.get("callback_url"),

@@ -3,36 +3,40 @@
 Breaker and limiter come first: whoever is turned away there waits in `due_at` and has spent no attempt. The row and the
 fact that a send begins are committed before the call; just before the socket write the client checks
 a monotonic deadline taken before that commit. What came back is one of five outcomes; only what provably did not
-happen is ever sent again, and then under a fresh cart.
+happen is ever sent again, and then under a fresh cart. What was refused for the key waits like that too, until a
+question has told whether it is the key.
 """
 
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from payments import facts
 from payments.allowance import order
-from payments.booking import book, closed
+from payments.booking import KEY_IN_DOUBT, Booking, book, closed, refused
 from payments.card_keeping import told, with_cards
 from payments.card_rules import CardRules
 from payments.cms import CmsReader
 from payments.errors import InvalidArgument, NotYet, Refusal
 from payments.events import Context
 from payments.gateway import Gateway, Permit
+from payments.key_doubt import Fault, KeyDoubt, never
 from payments.operations import Operation, OperationsLedger, Status, new_cart_id
 from payments.payment import CONFIRMED, OPEN
-from payments.projections import RaiseAlert
+from payments.quoting import quoted
 from payments.requesting import CHARGE_KINDS, FOLLOW_UP_KINDS, Request, build_request
 from payments.store import Change, Clock, PaymentStore
+from payments.unexplained import Unexplained
 from paytabs.breaker_errors import Parked
-from paytabs.errors import LISTED_CODES, InvalidRequest
+from paytabs.breaker_verdict import names_wrong_settings
+from paytabs.errors import InvalidRequest
 from paytabs.fault_points import fault_point
 from paytabs.invoices import InvoiceRequest
 from paytabs.operations import FollowUpRequest, PageRequest
 from paytabs.resilience import PARKED_WORK, BackoffPolicy
-from paytabs.responses import Answer
+from paytabs.responses import Answer, Outcome
 
 #: How long a row waits for a process that has the key of its card, and why it does.
 KEY_WAIT = timedelta(seconds=60)
@@ -53,6 +57,8 @@ class Senders:
         give_up: Tells operators of an operation that has ended unsent, and why.
         call_seconds: How long a call takes at most.
         seconds_left: How long whoever sends may still take.
+        key_refused_since: Tells whether PayTabs has refused our key since a moment.
+        unexplained: Tells operators of refusals that nobody understands.
     """
 
     store: PaymentStore
@@ -61,12 +67,13 @@ class Senders:
     cms: CmsReader
     cards: CardRules
     clock: Clock
-    alert: RaiseAlert
     give_up: Callable[[Operation, str], None]
+    unexplained: Unexplained
     owner: str
     fence_seconds: float
     call_seconds: float = 0.0
     seconds_left: Callable[[], float] = endless
+    key_refused_since: Callable[[datetime], bool] = never
     policy: BackoffPolicy = PARKED_WORK
     monotonic: Callable[[], float] = time.monotonic
 
@@ -77,6 +84,7 @@ class Sender:
     def __init__(self, parts: Senders) -> None:
         """Keep what sending needs."""
         self._parts = parts
+        self._key_doubt = KeyDoubt(parts.ledger, parts.gateway, parts.key_refused_since)
 
     def send(self, operation_id: str, context: Context) -> Operation:
         """Send an operation that is `new`, and book the outcome.
@@ -99,11 +107,12 @@ class Sender:
             return self._unsendable(row, str(error), context)
         try:
             with parts.gateway.passage() as permit:
-                return self._pass(row, cart_id, request, permit, context)
+                sent, answer = self._pass(row, cart_id, request, permit, context)
         except Parked as parked:
             wait = parked.retry_after_seconds
             parts.ledger.reschedule(row, parts.clock() + timedelta(seconds=wait))
             raise NotYet(row.payment_id, wait, f"parked: {parked.reason}") from parked
+        return self._doubted(sent, answer, context) if answer and names_wrong_settings(answer) else sent
 
     def _token(self, row: Operation) -> str | None:
         """Return the token of the stored card that a row charges, if it charges one.
@@ -122,25 +131,54 @@ class Sender:
             parts.ledger.reschedule(row, now + KEY_WAIT)
             raise NotYet(row.payment_id, KEY_WAIT.total_seconds(), str(error.code)) from error
 
-    def _pass(self, row: Operation, cart_id: str, request: Request, permit: Permit, context: Context) -> Operation:
+    def _pass(
+        self, row: Operation, cart_id: str, request: Request, permit: Permit, context: Context
+    ) -> tuple[Operation, Answer | None]:
         parts, operation_id = self._parts, row.operation_id
         if parts.seconds_left() < parts.fence_seconds + parts.call_seconds:
             # Broken off on the wire, nobody would know what became of it: the next run has its whole time.
             raise NotYet(row.payment_id, 0.0, "no_time_left")
         not_after = parts.monotonic() + parts.fence_seconds
         if not parts.store.change(row.payment_id, context, lambda change: self._start(change, row, cart_id)):
-            return self._not_started(row)
+            return self._not_started(row), None
         fault_point("after_sending")
-        answer = _discreet(self._call(request, not_after, context), request)
+        answer = self._call(request, not_after, context)
+        answer = replace(answer, message=quoted(answer.message, request.to_members()))
         permit.settle(answer)
         fault_point("before_booking")
         parts.store.change(row.payment_id, context, lambda change: self._book(change, row, cart_id, answer))
         fault_point("after_booking")
-        self._alert_on_fault(answer, row)
         sent = parts.ledger.get(operation_id) or row
+        if answer.outcome is Outcome.UNKNOWN and answer.error_code:
+            parts.unexplained.tell(sent, answer)
+        if sent.status is Status.FAILED and answer.not_taken is None:
+            parts.give_up(sent, f"never sent: {sent.error}")
+        return sent, answer
+
+    def _doubted(self, sent: Operation, answer: Answer, context: Context) -> Operation:
+        """Find out whether a send was refused for the key or for itself, and end it if it was for itself."""
+        parts = self._parts
+        if parts.seconds_left() < parts.call_seconds or not sent.sends:
+            return sent
+        fault = self._key_doubt.fault(parts.store.payment(sent.payment_id), sent.sends[-1].sent_at, context)
+        if answer.key_in_doubt and fault is not Fault.KEY:
+            parts.store.change(sent.payment_id, context, lambda change: self._conclude(change, sent, answer, fault))
+            sent = parts.ledger.get(sent.operation_id) or sent
         if sent.status is Status.FAILED:
             parts.give_up(sent, f"never sent: {sent.error}")
         return sent
+
+    def _conclude(self, change: Change, row: Operation, answer: Answer, fault: Fault) -> None:
+        """End a row whose request is at fault, or for which nobody could tell for as long as it is worth trying."""
+        elapsed = (change.now - row.created_at).total_seconds()
+        if fault is Fault.REQUEST:
+            booking = refused(row, row.cart_id or "", answer, change.now)
+        elif self._parts.policy.allows(len(row.sends), elapsed):
+            return
+        else:
+            booking = Booking(closed(Status.FAILED, KEY_IN_DOUBT, row, change.now), ())
+        if self._parts.ledger.end_waiting(row, booking.changes, change.now, change.session):
+            change.record(*booking.facts)
 
     def _unsendable(self, row: Operation, mistake: str, context: Context) -> Operation:
         """Close what the CMS's later edits have made impossible to send: trying again cannot help."""
@@ -186,21 +224,6 @@ class Sender:
         booking = book(row, cart_id, answer, change.now, self._parts.policy)
         self._parts.ledger.settle(row, cart_id, change.now, booking.changes, change.session)
         change.record(*with_cards(change, booking.facts, told([answer])))
-
-    def _alert_on_fault(self, answer: Answer, row: Operation) -> None:
-        known = LISTED_CODES.get(answer.error_code or 0)
-        if known and known.configuration_fault:
-            self._parts.alert("gateway_configuration", str(known.code), f"{known.meaning} ({row.operation_id})")
-
-
-def _discreet(answer: Answer, request: Request) -> Answer:
-    """Return an answer whose words do not repeat the token that was sent."""
-    tokens = [getattr(request, name, None) for name in ("token", "payment_token")]
-    tokens.append(getattr(getattr(request, "token_info", None), "token", None))
-    message = answer.message
-    for token in filter(None, tokens):
-        message = message and message.replace(token, "[token]")
-    return replace(answer, message=message)
 
 
 def _obstacle(change: Change, row: Operation) -> str | None:

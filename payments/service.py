@@ -25,7 +25,7 @@ SHORTEST_WAIT_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class ServiceParts:
-    """What the use cases need; the URLs are where PayTabs reaches our receiver."""
+    """What the use cases need; the URLs are where PayTabs reaches our receiver, and where it is itself."""
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -37,6 +37,7 @@ class ServiceParts:
     profile_id: int
     callback_url: str | None
     return_url: str | None
+    gateway_url: str = ""
 
 
 class PaymentService:
@@ -47,8 +48,9 @@ class PaymentService:
         self._parts = parts
         self._adopter = Adopter(parts.store, parts.ledger, parts.cms, parts.reconciler, parts.profile_id)
         self._acceptor = Acceptor(
-            parts.store, parts.ledger, parts.cms, parts.cards, parts.profile_id, parts.callback_url, parts.return_url
-        )
+            parts.store, parts.ledger, parts.cms, parts.cards, parts.profile_id, parts.callback_url, parts.return_url,
+            parts.gateway_url,
+        )  # fmt: skip
 
     def create_page(
         self, payment_id: str, terms: PageTerms, context: Context, operation_id: str | None = None

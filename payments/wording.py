@@ -41,6 +41,8 @@ def words_for(event_type: str, data: dict[str, Any]) -> str:
     if sentence is None:
         return " ".join(f"{name}={value}" for name, value in data.items())
     members = defaultdict(lambda: "?", data)
+    if data.get("message"):
+        sentence += " (PayTabs said: {message})"
     if event_type == "TransactionObserved":
         members["status"] = STATUSES.get(data["status"], data["status"])
     return sentence.format_map(members)

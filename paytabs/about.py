@@ -1,4 +1,7 @@
-"""Whether an answer is about what was asked, and what it says when an earlier copy of the call may have arrived."""
+"""Whether an answer is about what was asked, and what it says when an earlier copy of the call may have arrived.
+
+A page whose terms are not those that were asked for is not taken: nobody is sent to pay another amount.
+"""
 
 from dataclasses import replace
 
@@ -16,6 +19,23 @@ def about(answer: Answer, **asked: str) -> Answer:
         found: tuple[Transaction | None, ...] = (answer.transaction, *answer.transactions)
         named = {getattr(transaction, member) for transaction in found if transaction is not None}
         if not named <= {value, None}:
+            return _other(answer, member)
+    return answer
+
+
+def page_of(answer: Answer, **asked: object) -> Answer:
+    """Turn a page on other terms than were asked for into an answer that is not taken.
+
+    Args:
+        answer: What PayTabs said; one with a result is judged with the payment, since money may have moved.
+        asked: What was asked, by member of a transaction. A member that an answer leaves out contradicts nothing.
+    """
+    page = answer.transaction
+    if page is None or not page.is_page:
+        return answer
+    for member, value in asked.items():
+        named = getattr(page, member)
+        if named is not None and _plain(named) != _plain(value):
             return _other(answer, member)
     return answer
 
@@ -56,6 +76,10 @@ def _doubted(answer: Answer, *, in_doubt: bool) -> Answer:
     return answer
 
 
+def _plain(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
 def _other(answer: Answer, member: str) -> Answer:
     return replace(
         answer,
@@ -65,4 +89,5 @@ def _other(answer: Answer, member: str) -> Answer:
         transactions=(),
         invoice_id=None,
         invoice_status=None,
+        not_taken=member,
     )

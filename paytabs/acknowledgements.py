@@ -11,6 +11,7 @@ from typing import Any
 
 from paytabs.answers import OUTCOME_OF_STATUS, UNEXPECTED, Answer, Call, Outcome
 from paytabs.errors import MalformedBody
+from paytabs.texts import MAX_WORD, is_fit, is_link
 from paytabs.transactions import Transaction, parse_transaction
 
 #: What an invoice's own status says; `paid` alone is no proof, because it stays after the payment was voided.
@@ -53,11 +54,17 @@ def read_acknowledgement(document: Mapping[str, Any], call: Call, http_status: i
 
 
 def read_new_invoice(document: Mapping[str, Any]) -> Answer:
-    """Read the answer to a new invoice: its number and the link under which the payer finds it."""
+    """Read the answer to a new invoice: its number and the link under which the payer finds it.
+
+    Raises:
+        MalformedBody: When one of them cannot be taken.
+    """
     link = document.get("invoice_link")
     invoice_id = _invoice_id(document)
     if invoice_id is None or not isinstance(link, str) or not link.strip():
         return UNEXPECTED
+    if not is_link(link):
+        raise MalformedBody("invoice_link", "an http or https address that browsers take")
     return Answer(Outcome.SUCCEEDED, "invoice", invoice_id=invoice_id, invoice_link=link)
 
 
@@ -70,6 +77,8 @@ def read_invoice_status(document: Mapping[str, Any]) -> Answer:
     said = document.get("invoice_status")
     if not isinstance(said, str) or not said.strip():
         return UNEXPECTED
+    if not is_fit(said, MAX_WORD):
+        raise MalformedBody("invoice_status", f"at most {MAX_WORD} characters without control characters")
     status = said.strip().lower()
     transaction = _transaction_of(document)
     answer = _weigh(status, transaction.response_status if transaction else None)

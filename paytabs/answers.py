@@ -24,6 +24,7 @@ class Call(StrEnum):
     REQUEST = "request"
     CHARGE = "charge"
     FOLLOW_UP = "follow_up"
+    FREEING = "freeing"
     QUERY_TRAN = "query_tran"
     QUERY_CART = "query_cart"
     QUERY_TOKEN = "query_token"  # noqa: S105 - the name of a call
@@ -68,6 +69,8 @@ class Answer:
         invoice_link: Where the payer finds a new invoice.
         invoice_status: What PayTabs says of an invoice, in lower case. It stays `paid` after the payment was voided:
             the outcome takes the transaction's status into account.
+        not_taken: The member for which the answer was not taken: it cannot be read, or names other terms than asked.
+        key_in_doubt: Whether the call was refused for the key, or for what stood in it: a question has to tell.
     """
 
     outcome: Outcome
@@ -82,6 +85,8 @@ class Answer:
     invoice_id: int | None = None
     invoice_link: str | None = None
     invoice_status: str | None = None
+    not_taken: str | None = None
+    key_in_doubt: bool = False
 
 
 #: The detail of an answer that nobody gave: the call was not made, and `retry_after_seconds` says when to ask again.

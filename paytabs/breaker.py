@@ -40,8 +40,8 @@ class Permit:
         token: What tells it from every other permit.
     """
 
-    def __init__(self, breaker: "Breaker", home: BreakerState, epoch: str, token: str) -> None:
-        self._breaker, self._home = breaker, home
+    def __init__(self, breaker: "Breaker", home: BreakerState, epoch: str, token: str, kind: Kind = "query") -> None:
+        self._breaker, self._home, self._kind = breaker, home, kind
         self.epoch, self.token = epoch, token
         self._recorded = False
 
@@ -55,9 +55,13 @@ class Permit:
         self._record(Recorded.NONE if ok is None else Recorded.OK if ok else Recorded.FAILED, detail)
 
     def settle(self, answer: Answer) -> None:
-        """Record what an answer proves, by the table of `counts_as_failure`; a refused key stops all calls at once."""
+        """Record what an answer proves, by the table of `counts_as_failure`.
+
+        A look-up that is refused for its key stops all calls at once. A send so refused may itself be at fault, so it
+        stops nobody: whoever made it asks.
+        """
         if names_wrong_settings(answer):
-            self._record(Recorded.HALTED, answer.detail)
+            self._record(Recorded.HALTED if self._kind == "query" else Recorded.NONE, answer.detail)
             return
         failed = counts_as_failure(answer)
         self.record(None if failed is None else not failed, answer.detail)
@@ -120,7 +124,7 @@ class Breaker:
             wait_seconds = decision.wait_seconds + self._rng() * self.rules.jitter_seconds
             raise BreakerOpen(decision.after, wait_seconds)
         self._tell("before_call", self.admit, kind, owner)
-        return Permit(self, home, decision.epoch, token)
+        return Permit(self, home, decision.epoch, token, kind)
 
     def state(self) -> str:
         """Return `closed`, `open` or `half-open`."""

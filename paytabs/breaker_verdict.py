@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from paytabs.errors import LISTED_CODES
+from paytabs.errors import LISTED_CODES, REFUSING_STATUSES
 from paytabs.responses import Answer, Outcome
 
 
@@ -43,6 +43,9 @@ VERDICT_OF_DETAIL: Mapping[str, Verdict] = MappingProxyType(
         "unexpected_shape": Verdict(failure=True, reason="the answer breaks the contract"),
         "other_cart_id": Verdict(failure=True, reason="the answer is about something else"),
         "other_tran_ref": Verdict(failure=True, reason="the answer is about something else"),
+        "other_cart_amount": Verdict(failure=False, reason="a whole answer, on other terms than were asked for"),
+        "other_cart_currency": Verdict(failure=False, reason="a whole answer, on other terms than were asked for"),
+        "other_profile_id": Verdict(failure=False, reason="a whole answer, on other terms than were asked for"),
         "http_5xx": Verdict(failure=True, reason="PayTabs says that it failed"),
         "http_429": Verdict(failure=True, reason="PayTabs asks us to stop for a while, which is what a breaker does"),
         "empty": Verdict(failure=True, reason="an empty body; a query's empty list has the outcome succeeded"),
@@ -59,9 +62,15 @@ _UNAUTHORISED = 401
 
 
 def names_wrong_settings(answer: Answer) -> bool:
-    """Tell whether an answer says that every further call will be refused too, until a human changes a setting."""
-    listed = LISTED_CODES.get(answer.error_code or 0)
-    return answer.http_status == _UNAUTHORISED or (listed is not None and listed.configuration_fault)
+    """Tell whether an answer says that every further call will be refused too, until a human changes a setting.
+
+    Where PayTabs names a code, the code says so and not the status: "No response" comes under 401 as well.
+    Of a look-up that is certain. A send may be refused so for what stands in it: a look-up then has to tell.
+    """
+    if answer.error_code is None:
+        return answer.http_status == _UNAUTHORISED
+    listed = LISTED_CODES.get(answer.error_code)
+    return listed is not None and listed.configuration_fault
 
 
 def counts_as_failure(answer: Answer) -> bool | None:
@@ -81,5 +90,6 @@ def counts_as_failure(answer: Answer) -> bool | None:
     named = VERDICT_OF_DETAIL.get(answer.detail)
     if named is not None:
         return named.failure
-    refused = answer.outcome is Outcome.DID_NOT_HAPPEN and listed is not None
+    # Under another status a proxy may have spoken.
+    refused = answer.outcome is Outcome.DID_NOT_HAPPEN and listed and answer.http_status in REFUSING_STATUSES
     return False if refused else None

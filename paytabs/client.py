@@ -8,15 +8,19 @@ no answer.
 from collections.abc import Callable
 from typing import Self
 
-from paytabs.about import about, cancelled, deleted, invoice_of
+from paytabs.about import about, cancelled, deleted, invoice_of, page_of
 from paytabs.calling import Caller, CallTimes, GatewayProfile, at_once
 from paytabs.invoices import InvoicePaidRequest, InvoiceRequest, sms_members
 from paytabs.operations import ChargeRequest, FollowUpRequest, PageRequest
 from paytabs.references import invoice_number, reference, token_reference
 from paytabs.responses import Answer, Call
+from paytabs.shapes import PayerRequest
 from paytabs.writing import write_json
 
 __all__ = ["GatewayProfile", "PayTabsClient"]
+
+#: Follow-ups that give held money back: PayTabs refuses the second one.
+_FREEING = frozenset(("void", "release"))
 
 
 class PayTabsClient:
@@ -55,10 +59,10 @@ class PayTabsClient:
 
         Returns:
             SUCCEEDED with a transaction that carries `redirect_url`; DID_NOT_HAPPEN when that is certain; else UNKNOWN
-            or what a completed answer said.
+            or what a completed answer said. One that was `not_taken` is UNKNOWN too.
         """
         answer = self._request(request, Call.REQUEST, not_after, correlation_id)
-        return about(answer, cart_id=request.cart_id)
+        return page_of(about(answer, cart_id=request.cart_id), **self._terms(request))
 
     def charge(
         self, request: ChargeRequest, *, not_after: float | None = None, correlation_id: str | None = None
@@ -71,7 +75,7 @@ class PayTabsClient:
             transaction may have `bank_check` set; else as for a page.
         """
         answer = self._request(request, Call.CHARGE, not_after, correlation_id)
-        return about(answer, cart_id=request.cart_id)
+        return page_of(about(answer, cart_id=request.cart_id), **self._terms(request))
 
     def follow_up(
         self, request: FollowUpRequest, *, not_after: float | None = None, correlation_id: str | None = None
@@ -83,7 +87,8 @@ class PayTabsClient:
             `tran_ref`, never asked for again; REFUSED with the status and code, though PayTabs answers 200; else as for
             a page.
         """
-        answer = self._request(request, Call.FOLLOW_UP, not_after, correlation_id)
+        call = Call.FREEING if request.tran_type in _FREEING else Call.FOLLOW_UP
+        answer = self._request(request, call, not_after, correlation_id)
         return about(answer, cart_id=request.cart_id, previous_tran_ref=request.tran_ref)
 
     def query_tran(self, tran_ref: str, *, correlation_id: str | None = None) -> Answer:
@@ -194,6 +199,11 @@ class PayTabsClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _terms(self, request: PayerRequest) -> dict[str, object]:
+        """Return what a page has to agree with."""
+        terms = {"cart_amount": request.cart_amount, "cart_currency": request.cart_currency}
+        return {**terms, "profile_id": self._profile_id}
 
     def _request(
         self,

@@ -1,8 +1,8 @@
 """What can go wrong at the gateway: our own errors, and what PayTabs' codes mean, as two closed tables.
 
-An error code replaces an answer; one outside its table proves nothing: the call's outcome is unknown and a query has to
-settle it. A response code explains a status within an answer; the status decides, so one outside its table only has no
-explanation. Each table grows by one row together with one test that holds the captured answer.
+An error code replaces an answer; what one proves of which call stands in `refusals`. A response code explains a status
+within an answer; the status decides, so one outside its table only has no explanation. Each table grows by one row
+together with one test that holds the captured answer.
 """
 
 from collections.abc import Mapping
@@ -68,7 +68,8 @@ class ErrorCode:
         code: The number in the envelope.
         meaning: What PayTabs says with it.
         executed: Whether something may have been executed all the same.
-        configuration_fault: Whether every further call will fail until a human changes a setting.
+        configuration_fault: Whether, unless the request itself is at fault, every further call will fail until a human
+            changes a setting.
         evidence: Where the row comes from.
     """
 
@@ -109,6 +110,13 @@ _ROWS = (
         evidence="PayTabs support article; HTTP 400 inferred",
     ),
     ErrorCode(
+        code=113,
+        meaning="transaction not found, to a look-up",
+        executed=False,
+        configuration_fault=False,
+        evidence="one capture, of PayTabs' white label ClickPay (HTTP 400 or 404)",
+    ),
+    ErrorCode(
         code=206,
         meaning="invalid currency code, or a follow-up in another currency than its original",
         executed=False,
@@ -117,7 +125,7 @@ _ROWS = (
     ),
 )
 
-#: Every code whose meaning is known; anything else is unlisted and proves nothing.
+#: Every code whose meaning is known; anything else is unlisted.
 LISTED_CODES: Mapping[int, ErrorCode] = MappingProxyType({row.code: row for row in _ROWS})
 
 #: The statuses under which an error envelope was seen or is expected; under any other one a proxy may have spoken.
@@ -189,17 +197,3 @@ def response_code(status: str | None, code: str | None) -> ResponseCode:
     """
     key = ((status or "").upper(), code or "")
     return RESPONSE_CODES.get(key) or ResponseCode(*key, meaning="", evidence="", is_listed=False)
-
-
-def proves_nothing_happened(code: int, http_status: int) -> bool:
-    """Tell whether an error envelope is proof that the call was not executed.
-
-    Args:
-        code: The envelope's `code`, greater than zero.
-        http_status: The status the envelope arrived with.
-
-    Returns:
-        True only for a listed code that excludes execution, under a status the gateway refuses with.
-    """
-    row = LISTED_CODES.get(code)
-    return row is not None and not row.executed and http_status in REFUSING_STATUSES

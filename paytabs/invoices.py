@@ -22,7 +22,12 @@ from pydantic import (
 
 from paytabs.errors import InvalidRequest
 from paytabs.money import minor_digits, parse_amount
+from paytabs.parties import phone_number
 from paytabs.shapes import ExactNumber, GatewayRequest, Nested, PartyDetails, PayerRequest, Url
+from paytabs.texts import cleaned
+
+#: Characters of a line's texts that are sent; the contract states no length.
+_LONGEST_TEXT = 255
 
 #: The largest rate, in per cent.
 _WHOLE = 100
@@ -61,6 +66,11 @@ class LineItem(GatewayRequest):
     tax_rate: ExactNumber = None
     tax_total: ExactNumber = None
     total: ExactNumber = None
+
+    @field_validator("sku", "description")
+    @classmethod
+    def _for_people(cls, value: str | None) -> str | None:
+        return cleaned(value, _LONGEST_TEXT) if value is not None else None
 
     @field_validator("quantity")
     @classmethod
@@ -147,11 +157,12 @@ def sms_members(phone: str) -> Mapping[str, object]:
     """Give the members that ask for an invoice's link by SMS.
 
     Raises:
-        InvalidRequest: When the number is empty.
+        InvalidRequest: When it is none.
     """
-    if not isinstance(phone, str) or not phone.strip():
-        raise InvalidRequest("phone", "a telephone number")
-    return {"customer_details": PartyDetails(phone=phone).to_members()}
+    number = phone_number(phone) if isinstance(phone, str) else None
+    if number is None:
+        raise InvalidRequest("phone", "a telephone number of 5 to 17 digits, perhaps after a plus")
+    return {"customer_details": PartyDetails(phone=number).to_members()}
 
 
 def _read_lines(lines: list[object] | tuple[object, ...]) -> Iterator[LineItem]:

@@ -15,6 +15,9 @@ _PAGE_OUTCOMES: Mapping[Call, Outcome] = {
     Call.QUERY_TRAN: Outcome.PENDING,
 }
 
+#: Acts upon an earlier transaction.
+_FOLLOW_UPS = frozenset((Call.FOLLOW_UP, Call.FREEING))
+
 
 def read_transaction(document: Mapping[str, Any], call: Call) -> Answer:
     """Read an answer that is one transaction.
@@ -66,6 +69,6 @@ def read_token(document: Mapping[str, Any]) -> Answer:
 def _by_status(transaction: Transaction, call: Call) -> Answer:
     outcome = OUTCOME_OF_STATUS.get(transaction.response_status or "")
     # A capture or a refund cannot say "voided" of itself, and of a void it may mean that it was carried out.
-    if outcome is None or (call is Call.FOLLOW_UP and transaction.response_status == "V"):
+    if outcome is None or (call in _FOLLOW_UPS and transaction.response_status == "V"):
         return Answer(Outcome.UNKNOWN, "unknown_status", transaction=transaction)
     return Answer(outcome, "completed", transaction=transaction)

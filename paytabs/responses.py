@@ -17,9 +17,12 @@ from paytabs.acknowledgements import (
     read_new_invoice,
 )
 from paytabs.answers import OUTCOME_OF_STATUS, UNEXPECTED, Answer, Call, Outcome
-from paytabs.errors import LISTED_CODES, MalformedBody, proves_nothing_happened
+from paytabs.errors import LISTED_CODES, MalformedBody
+from paytabs.notifications import parse_notification
 from paytabs.readings import read_cart, read_token, read_transaction
-from paytabs.transactions import Transaction, parse_notification, parse_transaction, read_json
+from paytabs.refusals import Refusal, Standing, refusal, standing
+from paytabs.texts import cleaned, is_reference
+from paytabs.transactions import Transaction, parse_transaction, read_json
 
 __all__ = [
     "OUTCOME_OF_STATUS",
@@ -44,18 +47,13 @@ _READERS: Mapping[Call, Callable[[Mapping[str, Any]], Answer]] = MappingProxyTyp
 )
 
 #: Calls that answer with a transaction.
-_TRANSACTION_CALLS = frozenset((Call.REQUEST, Call.CHARGE, Call.FOLLOW_UP, Call.QUERY_TRAN))
+_TRANSACTION_CALLS = frozenset((Call.REQUEST, Call.CHARGE, Call.FOLLOW_UP, Call.FREEING, Call.QUERY_TRAN))
 
-#: PayTabs' "invalid request", which a lookup answers when it finds nothing.
-_INVALID_REQUEST = 2
-
-#: Calls to which an invalid request says just that. Of an invoice it may say as well that its time has passed or that
-#: it was paid, so there it stays a code.
-_LOOKUPS = frozenset((Call.QUERY_TRAN, Call.QUERY_CART, Call.QUERY_TOKEN, Call.DELETE_TOKEN))
-
-#: An answer with one of these statuses may come from in front of the gateway, or from a gateway that broke half-way.
+#: The one doubtful status below 500.
 _TOO_MANY_REQUESTS = 429
-_SERVER_ERROR = 500
+
+#: How much of an envelope's sentence is read, in characters.
+_MAX_MESSAGE = 1_000
 
 
 def classify(
@@ -78,16 +76,17 @@ def classify(
         answer = _read(document, http_status, call)
     except MalformedBody as error:
         unreadable = "not_json" if body.strip() else "empty"
-        answer = Answer(Outcome.UNKNOWN, unreadable if error.field == "body" else "malformed")
-    if http_status == _TOO_MANY_REQUESTS or http_status >= _SERVER_ERROR:
+        member = None if error.field == "body" else error.field
+        answer = Answer(Outcome.UNKNOWN, "malformed" if member else unreadable, not_taken=member)
+    if standing(http_status) is Standing.DOUBTFUL:
         detail = "http_429" if http_status == _TOO_MANY_REQUESTS else "http_5xx"
         answer = Answer(Outcome.UNKNOWN, detail, error_code=answer.error_code)
     return replace(
         answer,
         http_status=http_status,
-        message=_note(document, "message"),
+        message=_message(document),
         # A new invoice's answer calls it by another name.
-        trace=_note(document, "trace") or _note(document, "trace_code"),
+        trace=_trace(document, "trace") or _trace(document, "trace_code"),
         retry_after_seconds=retry_after_seconds,
     )
 
@@ -113,11 +112,14 @@ def _read_object(document: Mapping[str, Any], http_status: int, call: Call) -> A
 
 
 def _read_error(code: int, http_status: int, call: Call) -> Answer:
-    if proves_nothing_happened(code, http_status):
-        not_found = code == _INVALID_REQUEST and call in _LOOKUPS
-        return Answer(Outcome.DID_NOT_HAPPEN, "not_found" if not_found else f"code_{code}", error_code=code)
-    # A listed code under a status the gateway does not refuse with says as little as an unlisted one.
-    return Answer(Outcome.UNKNOWN, f"code_{code}" if code in LISTED_CODES else "unlisted_code", error_code=code)
+    proved = refusal(code, http_status, call)
+    detail = f"code_{code}" if code in LISTED_CODES else "unlisted_code"
+    if proved is Refusal.UNKNOWN:
+        return Answer(Outcome.UNKNOWN, detail, error_code=code)
+    if proved is Refusal.NOT_FOUND:
+        return Answer(Outcome.DID_NOT_HAPPEN, "not_found", error_code=code)
+    in_doubt = proved is Refusal.KEY_IN_DOUBT
+    return Answer(Outcome.DID_NOT_HAPPEN, detail, error_code=code, key_in_doubt=in_doubt)
 
 
 def _error_code(value: object) -> int | None:
@@ -128,6 +130,11 @@ def _error_code(value: object) -> int | None:
     return None
 
 
-def _note(document: object, name: str) -> str | None:
+def _message(document: object) -> str | None:
+    value = document.get("message") if isinstance(document, Mapping) else None
+    return cleaned(value[:_MAX_MESSAGE], _MAX_MESSAGE) or None if isinstance(value, str) else None
+
+
+def _trace(document: object, name: str) -> str | None:
     value = document.get(name) if isinstance(document, Mapping) else None
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and is_reference(value) else None

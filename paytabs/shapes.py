@@ -26,12 +26,16 @@ from pydantic import (
 )
 
 from paytabs.card_data import refuse_card_data
+from paytabs.countries import alpha_2
 from paytabs.errors import InvalidRequest
 from paytabs.money import minor_digits, parse_amount, read_decimal
 from paytabs.writing import write_json
 
 #: PayTabs cuts or refuses longer addresses.
 _URL_MAX = 255
+
+#: The length of the longer codes of countries.
+_ALPHA_3 = 3
 
 #: More digits than any rate, quantity or price has.
 _MAX_DIGITS = 18
@@ -106,7 +110,7 @@ ExactNumber = Annotated[Decimal | None, BeforeValidator(_read_exactly)]
 class PartyDetails(GatewayRequest):
     """Who pays, or where the goods go; what is missing is asked on the hosted page.
 
-    A country is its ISO 3166 code (AE or ARE): anything else has to be left out.
+    Anything that PayTabs would refuse has to be left out; `paytabs.parties` does so.
     """
 
     name: str | None = None
@@ -115,9 +119,16 @@ class PartyDetails(GatewayRequest):
     street1: str | None = None
     city: str | None = None
     state: str | None = None
-    country: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2,3}$")] | None = None
+    country: str | None = None
     zip: str | None = None
     ip: str | None = None
+
+    @field_validator("country")
+    @classmethod
+    def _known_country(cls, value: str | None) -> str | None:
+        if value is not None and (not value.isupper() or len(value) > _ALPHA_3 or alpha_2(value) is None):
+            raise InvalidRequest("country", "an ISO 3166 code in capitals, such as AE or ARE")
+        return value
 
 
 class CartRequest(GatewayRequest):

@@ -1,7 +1,8 @@
 """One transaction in PayTabs' own words, read strictly from an answer, an entry of a list, or a notification.
 
-Unknown and missing members are normal and never an error; a member of the wrong shape is, and is named. Amounts become
-Decimal, times aware UTC, and what is empty becomes None.
+Unknown and missing members are normal and never an error; a member of the wrong shape is, and is named: so is a
+reference that is none, and a text that no database holds. Amounts become Decimal, times aware UTC, and what is empty
+becomes None.
 """
 
 import json
@@ -13,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from paytabs.errors import MalformedBody, response_code
+from paytabs.texts import MAX_REFERENCE, MAX_TEXT, MAX_TOKEN, MAX_WORD, cleaned, is_fit, is_link, is_reference
 
 #: Plain decimal notation as PayTabs writes it, bounded so that no answer can make arithmetic expensive.
 _AMOUNT = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
@@ -41,6 +43,8 @@ class Transaction:
     card_scheme: str | None = None
     payment_description: str | None = None
     card_expires: str | None = None
+    #: Members of a notification that were there and could not be read.
+    unreadable: tuple[str, ...] = ()
 
     @property
     def is_page(self) -> bool:
@@ -51,27 +55,6 @@ class Transaction:
     def bank_check(self) -> bool:
         """Tell whether the bank has to be asked, because money may have moved in spite of the refusal."""
         return response_code(self.response_status, self.response_code).is_doubtful
-
-
-def parse_notification(raw: bytes) -> Transaction:
-    """Read a callback or IPN body.
-
-    Args:
-        raw: The body whose signature has been verified.
-
-    Raises:
-        MalformedBody: Naming the member that is missing or wrong; "body" when it is not one JSON object.
-    """
-    document = read_json(raw)
-    if not isinstance(document, Mapping):
-        raise MalformedBody("body", "one JSON object")
-    transaction = parse_transaction(document)
-    for member in ("profile_id", "cart_id", "tran_type"):
-        if getattr(transaction, member) is None:
-            raise MalformedBody(member, "a value")
-    if transaction.response_status is None:
-        raise MalformedBody("payment_result.response_status", "a status letter")
-    return transaction
 
 
 def parse_transaction(document: Mapping[str, Any]) -> Transaction:
@@ -85,28 +68,28 @@ def parse_transaction(document: Mapping[str, Any]) -> Transaction:
     """
     result = _section(document, "payment_result")
     info = _section(document, "payment_info")
-    tran_ref = _text(document, "tran_ref")
+    tran_ref = _reference(document, "tran_ref")
     if tran_ref is None:
         raise MalformedBody("tran_ref", "a transaction reference")
     return Transaction(
         tran_ref=tran_ref,
-        previous_tran_ref=_text(document, "previous_tran_ref"),
-        tran_type=_lower(_text(document, "tran_type")),
-        original_tran_type=_lower(_text(document, "original_tran_type")),
+        previous_tran_ref=_reference(document, "previous_tran_ref"),
+        tran_type=_lower(_word(document, "tran_type")),
+        original_tran_type=_lower(_word(document, "original_tran_type")),
         cart_id=_text(document, "cart_id"),
-        cart_currency=_text(document, "cart_currency"),
+        cart_currency=_word(document, "cart_currency"),
         cart_amount=_amount(document, "cart_amount"),
-        tran_currency=_text(document, "tran_currency"),
+        tran_currency=_word(document, "tran_currency"),
         tran_total=_amount(document, "tran_total"),
-        response_status=_upper(_text(result, "response_status", "payment_result.")),
-        response_code=_number_or_text(result, "response_code", "payment_result."),
+        response_status=_upper(_word(result, "response_status", "payment_result.")),
+        response_code=_number_or_word(result, "response_code", "payment_result."),
         transaction_time=_time(result.get("transaction_time")),
         profile_id=_profile(document),
-        token=_text(document, "token"),
-        redirect_url=_text(document, "redirect_url"),
-        payment_method=_text(info, "payment_method", "payment_info."),
-        card_scheme=_text(info, "card_scheme", "payment_info."),
-        payment_description=_text(info, "payment_description", "payment_info."),
+        token=_reference(document, "token", MAX_TOKEN),
+        redirect_url=_link(document, needed=not result),
+        payment_method=_note(info, "payment_method", "payment_info."),
+        card_scheme=_note(info, "card_scheme", "payment_info."),
+        payment_description=_note(info, "payment_description", "payment_info."),
         card_expires=_month(info.get("expiryMonth"), info.get("expiryYear")),
     )
 
@@ -146,6 +129,43 @@ def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _text(document: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
+    value = _string(document, name, prefix)
+    if value is not None and not is_fit(value):
+        raise MalformedBody(prefix + name, f"at most {MAX_TEXT} characters without control characters")
+    return value
+
+
+def _word(document: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
+    value = _string(document, name, prefix)
+    if value is not None and not is_fit(value, MAX_WORD):
+        raise MalformedBody(prefix + name, f"at most {MAX_WORD} characters without control characters")
+    return value
+
+
+def _reference(document: Mapping[str, Any], name: str, longest: int = MAX_REFERENCE) -> str | None:
+    value = _string(document, name)
+    if value is not None and not is_reference(value, longest):
+        raise MalformedBody(name, f"at most {longest} printable characters without spaces")
+    return value
+
+
+def _note(document: Mapping[str, Any], name: str, prefix: str) -> str | None:
+    """Read what only tells people something: cut and cleaned."""
+    value = _string(document, name, prefix)
+    return cleaned(value, MAX_TEXT) or None if value is not None else None
+
+
+def _link(document: Mapping[str, Any], *, needed: bool) -> str | None:
+    """Read a page's address; beside a result it is not needed, and one that cannot be used is left out."""
+    value = _string(document, "redirect_url")
+    if value is None or is_link(value):
+        return value
+    if needed:
+        raise MalformedBody("redirect_url", "an http or https address that browsers take")
+    return None
+
+
+def _string(document: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
     value = document.get(name)
     if value is None:
         return None
@@ -154,11 +174,12 @@ def _text(document: Mapping[str, Any], name: str, prefix: str = "") -> str | Non
     return value if value.strip() else None
 
 
-def _number_or_text(document: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
+def _number_or_word(document: Mapping[str, Any], name: str, prefix: str = "") -> str | None:
     value = document.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return _text(document, name, prefix)
+        value = str(value)
+        return _word({name: value}, name, prefix)
+    return _word(document, name, prefix)
 
 
 def _amount(document: Mapping[str, Any], name: str) -> Decimal | None:
@@ -175,7 +196,7 @@ def _amount(document: Mapping[str, Any], name: str) -> Decimal | None:
 def _profile(document: Mapping[str, Any]) -> int | None:
     # Notifications say profile_id, direct answers profileId.
     name = "profile_id" if "profile_id" in document else "profileId"
-    text = _number_or_text(document, name)
+    text = _number_or_word(document, name)
     if text is None:
         return None
     if not re.fullmatch(r"[0-9]{1,18}", text):

@@ -17,11 +17,13 @@ from observability.metrics import BREAKER_CHANGES
 from paytabs.breaker import Breaker
 from paytabs.breaker_gate import PROBE_CART_ID, Gate
 from paytabs.breaker_rules import STATE_CLOSED, BreakerRules, ScriptClient
+from paytabs.callbacks import takes_callback
 from paytabs.client import GatewayProfile, PayTabsClient
-from paytabs.gated import GatedClient
+from paytabs.gated import GatedClient, Hears, heard, unheard
 from paytabs.limiter import Limiter
 from paytabs.limiter_rules import LimiterRules
 from paytabs.regions import base_url
+from paytabs.responses import Answer, Call
 
 #: What a Redis raises that cannot be used.
 OUTAGES = (redis.exceptions.RedisError,)
@@ -62,7 +64,7 @@ def make_gateway(settings: Settings, *, turn: Callable[[], float] = lambda: 0.0)
     profile = GatewayProfile(
         profile_id=settings.paytabs_profile,
         server_key=settings.paytabs_serverk.get_secret_value(),
-        base_url=settings.paytabs_base_url or base_url(settings.paytabs_region),
+        base_url=gateway_url(settings),
     )
     return PayTabsClient(
         profile,
@@ -79,6 +81,7 @@ def gated(
     raise_alert: Callable[[str, str, str], None],
     client: PayTabsClient | None = None,
     rules: BreakerRules | None = None,
+    hears: Hears = unheard,
 ) -> GatedClient:
     """Return the profile's client behind its gate.
 
@@ -88,6 +91,7 @@ def gated(
         raise_alert: Told when PayTabs is not called any more.
         client: Makes the calls, in place of one made from the settings.
         rules: When to stop calling, in place of the agreed ones.
+        hears: Told of each answer.
     """
     calls_last = settings.send_fence_seconds + settings.call_timeout_seconds
     url = settings.cache_url
@@ -102,7 +106,24 @@ def gated(
     agreed = BreakerRules(open_seconds=settings.breaker_open_seconds, probe_seconds=calls_last)
     listeners = [TellOperators(raise_alert)]
     breaker = Breaker(shared, breaker_name(settings), outages=OUTAGES, rules=rules or agreed, listeners=listeners)
-    return GatedClient(caller, Gate(breaker, limiter, probe=lambda: caller.query_cart(PROBE_CART_ID), owner=owner))
+
+    def probe() -> Answer:
+        answer = caller.query_cart(PROBE_CART_ID)
+        heard(hears, Call.QUERY_CART, answer)
+        return answer
+
+    return GatedClient(caller, Gate(breaker, limiter, probe=probe, owner=owner), hears)
+
+
+def gateway_url(settings: Settings) -> str:
+    """Return where the profile's PayTabs answers."""
+    return settings.paytabs_base_url or base_url(settings.paytabs_region)
+
+
+def callback_url(settings: Settings) -> str | None:
+    """Return where PayTabs is asked to tell of payments; None where it would not take the address that is set."""
+    url = settings.paytabs_callback_url
+    return url if url and takes_callback(url, gateway_url(settings)) else None
 
 
 def breaker_name(settings: Settings) -> str:

@@ -7,6 +7,7 @@ import structlog
 
 from payments.errors import SealsDiffer
 from payments.events import Context
+from payments.unexplained import ALERT as UNEXPLAINED
 from tasks.arguments import Arguments
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
@@ -27,8 +28,9 @@ REDACT_SECONDS = 20.0
 
 @domain_task("maintenance.sweep_operations", Arguments)
 def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Enqueue a poll for every operation that is due."""
+    """Enqueue a poll for every operation that is due, and close what operators were told of those that have ended."""
     del asked, context
+    world.unexplained.take_back(world.alerts.open_keys(UNEXPLAINED))
     due = world.ledger.claim_due(world.clock(), SWEEP_LIMIT)
     return enqueued(
         world.send("payments.poll", operation_id=row.operation_id, correlation_id=row.correlation_id) for row in due

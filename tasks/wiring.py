@@ -49,13 +49,15 @@ from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
 from payments.store import PaymentStore
 from payments.stored_cards import CardStore
+from payments.unexplained import Unexplained
 from paytabs.breaker_gate import this_process
 from paytabs.breaker_rules import BreakerRules
 from paytabs.client import PayTabsClient
 from paytabs.gated import GatedClient
 from tasks.auditing import make_sealer
 from tasks.caching import make_invalidator, make_runner
-from tasks.gateway import gated
+from tasks.gateway import breaker_name, callback_url, gated, gateway_url
+from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
 from tasks.publishing import SendTask, send_task
@@ -63,6 +65,9 @@ from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
 from tasks.timekeeping import seconds_left
 from tasks.viewing import make_desk
+
+#: What operators are told while no callback address is sent.
+CALLBACK_ALERT = "callback_left_out"
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
@@ -81,6 +86,7 @@ class World:
     inbox: Inbox
     alerts: Alerts
     sender: Sender
+    unexplained: Unexplained
     reconciler: Reconciler
     service: PaymentService
     money: MoneyService
@@ -138,7 +144,8 @@ def build_world(
     lease = timedelta(seconds=settings.lease_seconds)
     alerts = Alerts(db, clock=clock)
     hot = make_hot(settings, clock)
-    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker)
+    watch = SettingsWatch(db, alerts, clock, breaker_name(settings))
+    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker, hears=watch)
     ledger = OperationsLedger(db, lease=lease)
     outbox = make_outbox(db, send, lease)
     stored, vault = CardStore(db), CardVault(settings.card_key_list)
@@ -151,25 +158,26 @@ def build_world(
     )
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
+    unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
     sender = Sender(
         Senders(
             store=store, ledger=ledger, gateway=door, cms=cms, cards=card_rules, clock=clock, owner=owner,
-            alert=alerts.raise_alert,
+            unexplained=unexplained,
             give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
-            seconds_left=seconds_left,
+            seconds_left=seconds_left, key_refused_since=watch.refused_since,
         )
     )  # fmt: skip
     reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert)
     service = PaymentService(
         ServiceParts(
             store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, cards=card_rules, clock=clock,
-            profile_id=settings.paytabs_profile, callback_url=settings.paytabs_callback_url,
-            return_url=settings.paytabs_return_url,
+            profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
+            return_url=settings.paytabs_return_url, gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
-    callback, back = settings.paytabs_callback_url, settings.paytabs_return_url
-    attempts = Acceptor(store, ledger, cms, card_rules, settings.paytabs_profile, callback, back)
+    callback, back = callback_url(settings), settings.paytabs_return_url
+    attempts = Acceptor(store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, gateway_url(settings))
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
@@ -202,7 +210,7 @@ def build_world(
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=inbox,
-        alerts=alerts, sender=sender, reconciler=reconciler, service=service, money=money,
+        alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), cards=cards, card_sweep=card_sweep, invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
@@ -229,6 +237,16 @@ def ensure_indexes(built: World) -> None:
     built.views.ensure_indexes()
 
 
+def tell_of_callback(built: World) -> None:
+    """Tell operators while our callback address is left out, since PayTabs would not take it; every process looks."""
+    url, profile = built.settings.paytabs_callback_url, str(built.settings.paytabs_profile)
+    if url and callback_url(built.settings) is None:
+        why = "PAYTABS_CALLBACK_URL is no public https address without a port: it is left out"
+        built.alerts.raise_alert(CALLBACK_ALERT, profile, why)
+    else:
+        built.alerts.resolve(CALLBACK_ALERT, profile)
+
+
 _worlds: dict[int, World] = {}
 
 
@@ -240,6 +258,7 @@ def world() -> World:
         built = build_world(load_settings())
         try:
             ensure_indexes(built)
+            tell_of_callback(built)
         except BaseException:
             built.close()
             raise

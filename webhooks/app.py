@@ -6,9 +6,9 @@
 | no, empty, repeated or wrong signature | 403, nothing stored, counted, charged to the sender |
 | the same from a sender whose failure budget is spent | 429 with Retry-After |
 | body over 64 KiB | 413 |
-| signed, but not JSON or without a required member | 400, kept in the inbox as `rejected` |
+| signed, but not JSON, or without a readable `tran_ref` or our profile | 400, kept in the inbox as `rejected` |
 | the inbox's write failed or may have failed | 503 with Retry-After |
-| anything else signed, a repeat or an unknown payment included, whatever its sender has spent | 200 |
+| anything else signed, incomplete, a repeat or of an unknown payment, whatever its sender has spent | 200 |
 """
 
 import structlog

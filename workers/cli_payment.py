@@ -144,4 +144,6 @@ def _value(view: Json, field: str) -> str:
     value = view[field]
     if field in {"amount", "authorised", "captured", "released", "refunded", "refund_pending"}:
         return f"{value} {view['currency']}"
+    if field == "card":
+        return f"{value['scheme']} {value['masked']}, until {value['expires']} ({value['card_id']})"
     return "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -41,7 +41,11 @@ TABLES = (
         ladders,
         f"Counted from the send. That nothing is found counts once the lease and {SETTLING.seconds} s have passed.",
     ),
-    Printed("error codes", error_codes, "Any other code proves nothing: a query has to tell what happened."),
+    Printed(
+        "error codes",
+        error_codes,
+        "Under HTTP 200, 400, 401 and 404, or as said; under 429 and 5xx every code leaves the outcome unknown.",
+    ),
     Printed("response codes", response_codes, "The status decides; a code that is not listed only explains nothing."),
     Printed("time chain", times, "Checked when a process starts."),
 )

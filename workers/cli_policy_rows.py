@@ -8,6 +8,7 @@ from config.settings import Settings
 from config.timechain import LINKS
 from payments.ladder import LADDERS, POLLING, Ladder
 from paytabs.errors import LISTED_CODES, RESPONSE_CODES, ErrorCode, ResponseCode
+from paytabs.refusals import REFUSALS, UNLISTED, CallKind, Standing
 from paytabs.resilience import POLICIES, BackoffPolicy
 
 Row = dict[str, Any]
@@ -16,6 +17,12 @@ Row = dict[str, Any]
 FIRST_WAITS = 6
 
 HOUR = timedelta(hours=1)
+
+#: Stands for every code that is not listed.
+_ANY_OTHER = ErrorCode(
+    code=UNLISTED, meaning="not listed: it is counted, and logged as it came", executed=True,
+    configuration_fault=False, evidence="about 60 more are said to exist",
+)  # fmt: skip
 
 #: How often a ladder asks after its last step, where there is a word for it.
 _OFTEN = {HOUR: "hourly", 24 * HOUR: "daily"}
@@ -55,17 +62,20 @@ def asked_after(ladder: Ladder) -> str:
 
 
 def error_codes(_settings: Settings) -> list[Row]:
-    """List the codes that come in the place of an answer."""
-    return [
-        {"code": one.code, "meaning": one.meaning, "retried": _sent_again(one), "evidence": one.evidence}
-        for one in LISTED_CODES.values()
-    ]
+    """List the codes that come in the place of an answer, with what each proves of each kind of call."""
+    return [*(_error_code(one) for one in LISTED_CODES.values()), _error_code(_ANY_OTHER)]
 
 
-def _sent_again(row: ErrorCode) -> str:
-    if row.configuration_fault:
-        return "no: every call would fail; alerts"
-    return "no: found out by query" if row.executed else "no: nothing happened, and the same would be refused again"
+def _error_code(row: ErrorCode) -> Row:
+    code = row.code if row.code in LISTED_CODES else UNLISTED
+    proves = {kind.replace("-", "_").replace(" ", "_"): _proves(code, kind) for kind in CallKind}
+    return {"code": row.code or "any other", "meaning": row.meaning, **proves, "evidence": row.evidence}
+
+
+def _proves(code: int, kind: CallKind) -> str:
+    """Say what a code proves under a status that PayTabs refuses with, and under another one where that differs."""
+    refusing, other = (REFUSALS[code, stands, kind] for stands in (Standing.REFUSING, Standing.OTHER))
+    return str(refusing) if refusing is other else f"{refusing}; under another status {other}"
 
 
 def response_codes(_settings: Settings) -> list[Row]:

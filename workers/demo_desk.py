@@ -41,6 +41,10 @@ class SandboxDesk:
             Decimal(0),
         )  # fmt: skip
 
+    def tokens(self) -> set[str]:
+        """Give the tokens of every card that was kept."""
+        return {str(one["token"]) for one in self._get("ledger")["transactions"] if one.get("token")}
+
     def _get(self, name: str, **only: str) -> Json:
         answer = requests.get(f"{self._url}/sandbox/{name}", params=only, timeout=DESK_SECONDS)
         answer.raise_for_status()

@@ -117,6 +117,10 @@ class Supervisor:
             if number == signal.SIGKILL:
                 child.process.wait()
 
+    def end(self, name: str) -> None:
+        """End a process by SIGTERM, and by SIGKILL when its grace is over; its end is then no surprise."""
+        self._end(self._children[name])
+
     def pid(self, name: str) -> int | None:
         """Tell a process's id, None while it does not run."""
         process = self._children[name].process

@@ -4,6 +4,7 @@ Celery is imported and its route to the broker prepared before the first request
 threads and fails the first requests.
 """
 
+from functools import partial
 from ipaddress import ip_network
 from urllib.parse import urlsplit, urlunsplit
 
@@ -45,7 +46,7 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
         Receiver(
             inbox=Inbox(database(client, settings)[COLLECTION], lease_seconds=settings.lease_seconds),
             keys=server_keys(settings),
-            problem_in=problem_in,
+            problem_in=partial(problem_in, settings.paytabs_profile),
             enqueue=lambda delivery_id, correlation_id: publisher.send(
                 PROCESS_TASK, {"delivery_id": delivery_id}, correlation_id
             ),
@@ -95,13 +96,13 @@ def server_keys(settings: Settings) -> tuple[str, ...]:
     return tuple(key.get_secret_value() for key in keys if key is not None)
 
 
-def problem_in(body: bytes) -> str | None:
-    """Say which member makes a body no notification, or None when it is one."""
+def problem_in(profile_id: int, body: bytes) -> str | None:
+    """Say which member makes a body no notification of ours, or None when it is one, however much it lacks."""
     try:
-        parse_notification(body)
+        notice = parse_notification(body)
     except MalformedBody as error:
         return str(error)
-    return None
+    return None if notice.profile_id == profile_id else f"profile_id: expected {profile_id}"
 
 
 def answers(client: MongoClient[Document]) -> bool:

@@ -117,14 +117,23 @@ class System:
         settings: See `system_settings`.
         processes: Their names, as in `workers.processes.COMMANDS`.
         workers: How many money workers; the second is called `worker-money-2`.
+        checkout: Another checkout of this project to run them from, an earlier version's for example.
     """
 
-    def __init__(self, settings: Settings, processes: Sequence[str] = MONEY, *, workers: int = 1) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        processes: Sequence[str] = MONEY,
+        *,
+        workers: int = 1,
+        checkout: Path | None = None,
+    ) -> None:
         self.settings = settings
         self.receiver_url = f"http://127.0.0.1:{settings.receiver_port}"
         specs = [spec for spec in process_specs(settings, flower=False) if spec.name in processes]
         money = [spec for spec in specs if spec.name == "worker-money"]
         specs += [another_worker(spec, number) for spec in money for number in range(2, workers + 1)]
+        specs = [replace(spec, cwd=checkout or spec.cwd) for spec in specs]
         self._names = [spec.name for spec in specs]
         self._supervisor = Supervisor(specs, log_directory=settings.local_dir / "logs", quiet=True)
         self.results = Celery("tests-results", set_as_current=False)
@@ -174,6 +183,10 @@ class System:
     def kill(self, name: str) -> None:
         """End a process and all of its children with SIGKILL, and return when they are gone."""
         self._supervisor.kill(name)
+
+    def stop(self, name: str) -> None:
+        """End a process as a deployment does: what it is at is brought to its end or put back."""
+        self._supervisor.end(name)
 
     def freeze(self, name: str) -> None:
         """Halt a process and all of its children with SIGSTOP."""

@@ -26,7 +26,9 @@ class Driver:
     """
 
     def __init__(self, people: People, *, window: int, deadline: float) -> None:
-        self._people, self._window, self._deadline = people, window, deadline
+        self._people, self._window = people, window
+        #: When whatever is unfinished has failed, by `time.monotonic`.
+        self.deadline = deadline
         #: What was done that nobody asked for, in words.
         self.surprises: list[str] = []
         #: The stories that did not come to their end in time.
@@ -38,7 +40,7 @@ class Driver:
         """Live a part of every story, beginning at most so many a second."""
         waiting, active = deque(stories), list[tuple[Story, Steps]]()
         began, begun = time.monotonic(), 0
-        while (waiting or active) and time.monotonic() < self._deadline:
+        while (waiting or active) and time.monotonic() < self.deadline:
             allowed = int((time.monotonic() - began) * per_second) + 1
             while waiting and len(active) < self._window and begun < allowed:
                 story, begun = waiting.popleft(), begun + 1

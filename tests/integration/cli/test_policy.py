@@ -7,6 +7,7 @@ import pytest
 from config.timechain import LINKS
 from payments.ladder import LADDERS
 from paytabs.errors import LISTED_CODES, RESPONSE_CODES
+from paytabs.refusals import REFUSALS, UNLISTED, CallKind, Standing
 from paytabs.resilience import POLICIES
 from tests.integration.cli.conftest import Command
 from workers.cli_policy_rows import asked_after
@@ -54,11 +55,19 @@ class TestPolicy:
     def test_codes(self, printed: dict[str, list[dict[str, Any]]]) -> None:
         """Every listed code with its meaning and where that is known from; none is sent again by itself."""
         errors = {row["code"]: row for row in printed["error_codes"]}
-        assert errors.keys() == LISTED_CODES.keys()
+        assert errors.keys() == {*LISTED_CODES, "any other"}
         for code, row in LISTED_CODES.items():
             assert (errors[code]["meaning"], errors[code]["evidence"]) == (row.meaning, row.evidence)
-        assert errors[1]["retried"] == "no: every call would fail; alerts"
-        assert errors[4]["retried"] == "no: found out by query"
+        for code, row in errors.items():
+            for kind in CallKind:
+                said = row[kind.replace("-", "_").replace(" ", "_")]
+                number = UNLISTED if code == "any other" else int(code)
+                assert said.startswith(REFUSALS[number, Standing.REFUSING, kind])
+                assert said.endswith(REFUSALS[number, Standing.OTHER, kind])
+        assert errors[1]["page"] == "waits: one question tells a bad key from a bad request"
+        assert errors[1]["money"].endswith("under another status unknown: found out by query")
+        assert errors["any other"]["page"] == "ended: not executed"
+        assert errors[113]["look_up"].startswith("not found")
         answers = {(row["status"], row["code"]): row["retried"] for row in printed["response_codes"]}
         assert answers.keys() == RESPONSE_CODES.keys()
         assert answers["D", "300"] == "no: ask the bank first"

@@ -1,10 +1,13 @@
+import json
 from typing import Any
 
 import pytest
 
 from payments.errors import NotYet
+from payments.notices import Verdict
 from payments.reason_kinds import words
 from payments.reasons import Reason
+from paytabs.responses import parse_notification
 from tests.integration.payments.stage import DECLINED, ERROR, EXPIRED, HELD, PAID, Stage
 from tests.support.cms import SeededPayment, seed_payment
 
@@ -58,6 +61,68 @@ class TestFailures:
         assert verdict.result == "applied"
         assert stage.state(seeded) == "PAID"
         assert len(stage.queries()) == 1
+
+
+class TestIncomplete:
+    """A genuine notice that lacks something makes us ask; the query's answer is applied."""
+
+    @pytest.mark.parametrize("member", ["cart_id", "tran_type", "payment_result", "cart_amount", "tran_total"])
+    @pytest.mark.parametrize("value", [None, "", ["x"], "x\x00"])
+    @pytest.mark.parametrize("card", [PAID, DECLINED])
+    def test_asked(self, stage: Stage, seeded: SeededPayment, member: str, value: object, card: str) -> None:
+        """Each member in turn absent, empty, of a wrong type: paid or declined as the query says."""
+        tran_ref = stage.open_page(seeded)
+        stage.sandbox.pay(tran_ref, card)
+        assert apply(stage, tran_ref, **{member: value}).result == "applied"
+        state = "PAID" if card == PAID else "DECLINED"
+        assert (stage.state(seeded), stage.get(seeded).review) == (state, ())
+        complete = member in ("cart_amount", "tran_total") and value in (None, "") and card == DECLINED
+        assert len(stage.queries()) == (0 if complete else 1)
+
+    def test_found_by_its_query(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A page whose answer was lost is found by the cart that the query names, though the notice names none."""
+        stage.sandbox.fault("/payment/request", "cut_after_accept")
+        with pytest.raises(NotYet):
+            stage.create(seeded)
+        lost = stage.sandbox.ledger()[0]["tran_ref"]
+        stage.sandbox.pay(lost, PAID)
+        assert apply(stage, lost, cart_id="").payment_id == seeded.payment_id
+        assert stage.state(seeded) == "PAID"
+
+    @pytest.mark.parametrize(
+        ("fault", "reason", "wait"),
+        [("http_500", "gateway_http_5xx", None), ("not_found", "query_lags_behind_notice", 1.0)],
+    )
+    def test_waits(self, stage: Stage, seeded: SeededPayment, fault: str, reason: str, wait: float | None) -> None:
+        """While PayTabs does not say whose it is the delivery waits; it is nobody's only once asked often enough."""
+        stage.sandbox.fault("/payment/request", "cut_after_accept")
+        with pytest.raises(NotYet):
+            stage.create(seeded)
+        lost = stage.sandbox.ledger()[0]["tran_ref"]
+        stage.sandbox.fault("/payment/query", fault, times=0)
+        verdict = apply(stage, lost, cart_id=None)
+        assert (verdict.result, verdict.reason, verdict.retry_in_seconds) == ("waiting", reason, wait)
+        stage.sandbox.clear_faults()
+        stage.sandbox.fault("/payment/query", "not_found", times=0)
+        assert apply(stage, lost, wait_seconds=None, cart_id=None).result == "unknown_payment"
+
+    @pytest.mark.parametrize("cart_id", [None, ""])
+    def test_nobodys(self, stage: Stage, seeded: SeededPayment, cart_id: str | None) -> None:
+        """One of another shop on the profile belongs to no payment, after it was asked about."""
+        stranger = stage.paid(seeded)
+        for name in ("payment_events", "payment_operations"):
+            stage.database[name].delete_many({})
+        stage.database["payments"].update_one({}, {"$unset": {"transR": ""}})
+        asked = len(stage.queries())
+        assert apply(stage, stranger, cart_id=cart_id).result == "unknown_payment"
+        assert len(stage.queries()) == asked + 1
+
+
+def apply(stage: Stage, tran_ref: str, *, wait_seconds: float | None = 1.0, **members: Any) -> Verdict:
+    """Apply the sandbox's notice of a transaction with other members, as a worker would."""
+    told = json.loads(stage.sandbox.notify(tran_ref, url="http://127.0.0.1:9/nobody")["body"])
+    body = json.dumps({name: value for name, value in {**told, **members}.items() if value is not None}).encode()
+    return stage.world.notices.apply(parse_notification(body), "delivery-1", wait_seconds, stage.context("notice"))
 
 
 class TestPaid:

@@ -105,19 +105,9 @@ class TestUnsendable:
 class TestRefused:
     """A listed error ends the operation: nothing was executed, and asking again is the caller's to decide."""
 
-    def test_wrong_key(self, stage: Stage, seeded: SeededPayment) -> None:
-        """A refused key alerts operators and is not repeated; with the right key the next call makes a page."""
-        other_key = type(stage.settings.paytabs_serverk)("SSANDBOX99-AAAA2222BB-CCCC3333DD")
-        wrong = stage.another_world(paytabs_serverk=other_key)
-        view = stage.create(seeded, wrong)
-        assert (view.state, view.status, view.redirect_url) == ("ERROR", "failed", None)
-        assert "code 1" in str(view.error)
-        assert "gateway_configuration" in stage.alerts()
-        stage.live(3600)
-        assert len(stage.sent()) == 1
-        assert stage.create(seeded).state == "AWAITING_PAYER"
-
-    @pytest.mark.parametrize(("code", "http_status"), [(2, 400), (2, 200), (206, 400), (101, 400)])
+    @pytest.mark.parametrize(
+        ("code", "http_status"), [(2, 400), (2, 200), (206, 400), (101, 400), (2, 403), (101, 409)]
+    )
     def test_listed_code(self, stage: Stage, seeded: SeededPayment, code: int, http_status: int) -> None:
         """The caller is told the code; nothing stays open."""
         stage.sandbox.fault("/payment/request", "code", code=code, http_status=http_status)
@@ -147,7 +137,6 @@ class TestUnknown:
             {"kind": "refused"},
             {"kind": "redirect"},
             {"kind": "code", "code": 4, "http_status": 409},
-            {"kind": "code", "code": 777, "http_status": 400},
         ],
         ids=lambda fault: f"{fault['kind']}-{fault.get('code', '')}{'-executed' if fault.get('executes') else ''}",
     )

@@ -1,7 +1,6 @@
 import time
 
 import pytest
-from pydantic import SecretStr
 
 from payments.errors import NotYet
 from payments.operations import Status
@@ -18,9 +17,6 @@ AGREED = BreakerRules()
 
 #: Open for so short a time that a test can wait for its end.
 BRIEF = BreakerRules(open_seconds=3, jitter_seconds=0)
-
-#: A well-formed key that the sandbox does not know.
-WRONG_KEY = SecretStr("SWRONGKEY1-AAAA2222BB-CCCC3333DD")
 
 
 def break_gateway(world: World) -> None:
@@ -125,21 +121,6 @@ class TestSend:
         stage.live(30)
         assert stage.state(seeded) == "AWAITING_PAYER"
         assert len(stage.sent()) == 2
-
-
-class TestWrongKey:
-    """A refused key stops sending: what comes after waits for a human instead of being refused one by one."""
-
-    def test_stops(self, stage: Stage, seeded: SeededPayment) -> None:
-        """The first send is refused and told; the next is parked, and goes out once the key is right."""
-        wrong = stage.another_world(breaker=AGREED, paytabs_serverk=WRONG_KEY)
-        assert stage.create(seeded, wrong).error
-        later = seed_payment(stage.database)
-        with pytest.raises(NotYet, match="parked"):
-            stage.create(later, wrong)
-        assert len(stage.sandbox.requests("/payment/request")) == 1
-        assert {"gateway_configuration", ALERT} <= stage.alerts().keys()
-        assert stage.create(later).redirect_url
 
 
 class TestQuery:

@@ -15,6 +15,7 @@ from payments.events import Context
 from payments.inbox import Inbox
 from payments.retention import CHUNK
 from payments.service import PageTerms
+from payments.unexplained import ALERT as UNEXPLAINED
 from paytabs.resilience import PARKED_WORK
 from tasks import maintenance, webhooks
 from tasks.wiring import World, build_world, ensure_indexes, use_world
@@ -133,6 +134,17 @@ class TestSweepOperations:
         (message,) = broker.messages("reconcile")
         assert message["kwargs"] == {"operation_id": operation_id}
         assert (message["task"], message[CORRELATION_HEADER]) == ("payments.poll", "order-1")
+
+    def test_takes_back(self, world: World) -> None:
+        """What operators were told of refusals that nobody understands is closed once no such operation is left."""
+        world.alerts.raise_alert(UNEXPLAINED, "refund", "refund op-1 was answered code 240")
+        row = {"_id": "op-1", "kind": "refund", "open": True, "status": "unknown", "unexplained": 240}
+        world.ledger.rows.insert_one(row)
+        run(maintenance.sweep_operations)
+        assert world.alerts.open_keys(UNEXPLAINED) == ["refund"]
+        world.ledger.rows.update_one({"_id": "op-1"}, {"$set": {"open": False, "status": "succeeded"}})
+        run(maintenance.sweep_operations)
+        assert world.alerts.open_keys(UNEXPLAINED) == []
 
 
 class TestProcess:

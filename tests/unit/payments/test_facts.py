@@ -12,9 +12,9 @@ from payments.milestones import MILESTONES
 #: by somebody who has made sure that nothing about people can stand in it.
 ALLOWED = {
     "action", "amount", "by", "card_id", "cart_id", "client_id", "code", "contract_id", "currency", "delivery_id",
-    "detail", "evidence", "invoice_id", "note", "occurred_at", "operation_id", "original_tran_type",
-    "previous_tran_ref",
-    "params", "profile_id", "reason", "state", "status", "subject", "tran_ref", "tran_type", "transaction",
+    "detail", "evidence", "invoice_id", "message", "note", "occurred_at", "operation_id", "original_tran_type",
+    "params", "previous_tran_ref", "profile_id", "reason", "state", "status", "subject", "trace", "tran_ref",
+    "tran_type", "transaction",
 }  # fmt: skip
 
 #: Names under which PayTabs and the CMS keep personal data.

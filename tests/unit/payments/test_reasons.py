@@ -19,7 +19,7 @@ from payments.payment import Payment, fold
 from payments.reason_kinds import REASON_KINDS, ReasonKind, words
 from payments.reasons import Reason, ReasonCode
 from payments.reasons_before import SENTENCES, read_sentence, sentence_before, sentences_before
-from tests.support.reasons import about, reason_of
+from tests.support.reasons import about, reason_of, reason_of_key
 from tests.unit.payments.stories import after, page, seen
 from tests.unit.payments.test_any_order import BEFORE, MANY, SAID
 from tests.unit.payments.test_histories import HISTORIES, stored
@@ -147,9 +147,9 @@ class TestReworded:
         found, payment = assess(fold(told)), fold(told)
         assert (str(found.state), found.cms_status) == (history["expected"]["state"], history["expected"]["status"])
         assert [reason.key for reason in found.review] == history["expected"]["review"]
-        assert ids(payment, found) == [case_id(sentence) for sentence in history["expected"]["review"]]
+        assert ids(payment, found) == [case_id(key) for key in history["expected"]["review"]]
         shown = cms_fields(payment, found, 1, None)["gateway"]
-        assert shown["review_codes"] == [read_sentence(sentence)[0] for sentence in history["expected"]["review"]]
+        assert shown["review_codes"] == [reason_of_key(key).code for key in history["expected"]["review"]]
         assert len(shown["review"]) == len(shown["review_codes"])
 
     @pytest.mark.parametrize("history", HISTORIES, ids=[one["name"] for one in HISTORIES])
@@ -166,9 +166,9 @@ def ids(payment: Payment, found: Assessment) -> list[str]:
     return [case.case_id for case in cases(PAYMENT, payment, found, [])]
 
 
-def case_id(sentence: str) -> str:
-    """Return the id that versions before the codes gave a case."""
-    return Case(PAYMENT, reason_of(sentence), ()).case_id
+def case_id(key: str) -> str:
+    """Return the id of the case that a reason's key makes."""
+    return Case(PAYMENT, reason_of_key(key), ()).case_id
 
 
 PAYMENT = "65f0c0ffee65f0c0ffee65f0"

@@ -91,14 +91,29 @@ class TestErrorEnvelope:
 
     @pytest.mark.parametrize("code", [3, 5, 100, 342, 999_999_999, "77"])
     def test_unlisted(self, code: object) -> None:
-        """A code that is not in the table proves nothing."""
+        """A code that is not in the table ends a page, which costs nothing unmade, and proves nothing of money."""
         answer = classify(400, envelope(code))
-        assert (answer.outcome, answer.detail, answer.error_code) == (Outcome.UNKNOWN, "unlisted_code", int(str(code)))
+        known = (Outcome.DID_NOT_HAPPEN, "unlisted_code", int(str(code)))
+        assert (answer.outcome, answer.detail, answer.error_code) == known
+        assert classify(400, envelope(code), call=Call.CHARGE).outcome is Outcome.UNKNOWN
 
     @pytest.mark.parametrize("http_status", [302, 402, 403, 405, 408, 409, 422])
     def test_other_status(self, http_status: int) -> None:
-        """A listed code under a status that the gateway does not refuse with proves nothing either."""
-        assert classify(http_status, envelope(2)).outcome is Outcome.UNKNOWN
+        """So does a listed code under a status that the gateway does not refuse with."""
+        assert classify(http_status, envelope(2)).outcome is Outcome.DID_NOT_HAPPEN
+        assert classify(http_status, envelope(2), call=Call.FOLLOW_UP).outcome is Outcome.UNKNOWN
+
+    @pytest.mark.parametrize("trace", ["", "x" * 65, "a b", "a\x00", 5, None, ["x"]])
+    def test_no_trace(self, trace: object) -> None:
+        """A trace that is no reference is none."""
+        assert classify(400, envelope(2, trace=trace)).trace is None
+
+    def test_endless_sentence(self) -> None:
+        """A sentence is cut and cleaned before anybody sees it."""
+        message = classify(400, envelope(2, message="a\x00b\x1b[31m" + "x" * 100_000)).message
+        assert message is not None
+        assert message.startswith("a b [31mx")
+        assert len(message) <= 1000
 
     @pytest.mark.parametrize("code", [0, "0", -1, 2.0, True, None, "2x", "٢", [2], {}])
     def test_no_code(self, code: object) -> None:
@@ -113,13 +128,14 @@ class TestErrorEnvelope:
     @pytest.mark.parametrize("call", [Call.QUERY_TRAN, Call.QUERY_CART])
     @pytest.mark.parametrize("http_status", [200, 400, 404])
     def test_not_found(self, call: Call, http_status: int) -> None:
-        """To a query, code 2 says that nothing was found, under each of the statuses it may come with."""
-        answer = classify(http_status, envelope(2), call=call)
-        assert (answer.outcome, answer.detail) == (Outcome.DID_NOT_HAPPEN, "not_found")
+        """To a query, codes 2 and 113 say that nothing was found, under each of the statuses they may come with."""
+        for code in (2, 113):
+            answer = classify(http_status, envelope(code), call=call)
+            assert (answer.outcome, answer.detail) == (Outcome.DID_NOT_HAPPEN, "not_found")
 
     def test_table_is_closed(self) -> None:
         """Exactly these codes are known, each with its evidence, and only a wrong key needs a human."""
-        assert set(LISTED_CODES) == {1, 2, 4, 101, 206}
+        assert set(LISTED_CODES) == {1, 2, 4, 101, 113, 206}
         assert all(row.evidence for row in LISTED_CODES.values())
         assert [row.code for row in LISTED_CODES.values() if row.configuration_fault] == [1]
 

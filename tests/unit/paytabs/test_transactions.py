@@ -1,6 +1,8 @@
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -37,6 +39,27 @@ def notice(**members: Any) -> bytes:
     return json.dumps(NOTICE | members).encode()
 
 
+#: Addresses to which nobody is sent.
+NO_LINKS = [
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "ftp://secure.paytabs.sa/x",
+    "//secure.paytabs.sa/x",
+    "secure.paytabs.sa",
+    "https://",
+    "https:///path",
+    "https://secure.paytabs.sa/x y",
+    "https://secure.paytabs.sa/x\x00",
+    "https://secure.paytabs.sa/x\r\nSet-Cookie: a=b",
+    "https://secure.paytabs.sa/\u202e",
+    "https://secure.paytabs.sa/<script>",
+    "https://secure.paytabs.sa/\\..",
+    "https://[::1/x",
+    " https://secure.paytabs.sa/x",
+    "https://secure.paytabs.sa/" + "x" * 2048,
+]
+
+
 class TestNotification:
     """Callbacks and IPNs."""
 
@@ -54,20 +77,16 @@ class TestNotification:
         assert (transaction.payment_method, transaction.payment_description) == ("Visa", "4111 11## #### 1111")
         assert not transaction.is_page
 
-    @pytest.mark.parametrize("member", ["tran_ref", "profile_id", "cart_id", "tran_type"])
-    @pytest.mark.parametrize("value", [None, "", "  "])
-    def test_missing(self, member: str, value: object) -> None:
-        """A notification without what identifies it is refused by name."""
+    @pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"{", b"\xff", b'{"a":1,"a":2}', b'{"a":NaN}'])
+    def test_no_object(self, raw: bytes) -> None:
+        """What is not one JSON object is refused as a whole; PayTabs sends empty bodies to plain-http addresses."""
         with pytest.raises(MalformedBody) as caught:
-            parse_notification(notice(**{member: value}))
-        assert caught.value.field == member
+            parse_notification(raw)
+        assert caught.value.field == "body"
 
-    @pytest.mark.parametrize("result", [None, {}, {"response_status": ""}, {"response_status": " "}])
-    def test_no_status(self, result: object) -> None:
-        """So is one without a status."""
-        with pytest.raises(MalformedBody) as caught:
-            parse_notification(notice(payment_result=result))
-        assert caught.value.field == "payment_result.response_status"
+
+class TestWrong:
+    """A member of the wrong shape, of an answer or an entry of a list."""
 
     @pytest.mark.parametrize(
         ("members", "field"),
@@ -85,18 +104,72 @@ class TestNotification:
             ({"payment_info": []}, "payment_info"),
         ],
     )
-    def test_wrong(self, members: dict[str, Any], field: str) -> None:
-        """A member of the wrong shape is named; no object ever stands where text should."""
+    def test_named(self, members: dict[str, Any], field: str) -> None:
+        """It is named; no object ever stands where text should."""
         with pytest.raises(MalformedBody) as caught:
-            parse_notification(notice(**members))
+            parse_transaction(NOTICE | members)
         assert caught.value.field == field
 
-    @pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"{", b"\xff", b'{"a":1,"a":2}', b'{"a":NaN}'])
-    def test_no_object(self, raw: bytes) -> None:
-        """What is not one JSON object is refused as a whole; PayTabs sends empty bodies to plain-http addresses."""
+    @pytest.mark.parametrize("member", ["tran_ref", "previous_tran_ref", "token"])
+    @pytest.mark.parametrize("value", ["T" * 100_000, "T" * 129, "T\x00", "T 1", " T1", "T\n", "T\ud800", "طلب"])
+    def test_no_reference(self, member: str, value: str) -> None:
+        """What is too long, or not of printable ASCII, is no reference: it is neither stored nor asked about."""
         with pytest.raises(MalformedBody) as caught:
-            parse_notification(raw)
-        assert caught.value.field == "body"
+            parse_transaction(NOTICE | {member: value})
+        assert caught.value.field == member
+
+    @pytest.mark.parametrize("member", ["cart_id", "tran_type", "original_tran_type", "cart_currency", "tran_currency"])
+    @pytest.mark.parametrize("value", ["x" * 100_000, "x\x00", "x\x1b[31m", "x\ud800", "x\u2028"])
+    def test_unfit(self, member: str, value: str) -> None:
+        """Nothing unbounded, and nothing that a database or a terminal stumbles over."""
+        with pytest.raises(MalformedBody) as caught:
+            parse_transaction(NOTICE | {member: value})
+        assert caught.value.field == member
+
+    @pytest.mark.parametrize("member", ["response_status", "response_code"])
+    @pytest.mark.parametrize("value", ["x" * 100_000, "x\x00", "x\ud800"])
+    def test_unfit_result(self, member: str, value: str) -> None:
+        """The same within the result."""
+        with pytest.raises(MalformedBody) as caught:
+            parse_transaction(NOTICE | {"payment_result": {**NOTICE["payment_result"], member: value}})
+        assert caught.value.field == f"payment_result.{member}"
+
+    def test_mere_words(self) -> None:
+        """What only tells people something is cut and cleaned; no answer is lost over it."""
+        result = {"response_status": "A", "response_message": "Au\x00thorised" + "!" * 100_000}
+        taken = parse_transaction(NOTICE | {"payment_result": result, "payment_info": {"card_scheme": "\x00"}})
+        assert taken.response_message is not None
+        assert taken.response_message.startswith("Au thorised!")
+        assert len(taken.response_message) == 255
+        assert taken.card_scheme is None
+
+
+class TestPageLink:
+    """Where a payer may be sent."""
+
+    PAGE: Mapping[str, Any] = MappingProxyType({"tran_ref": "T1"})
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://secure.paytabs.sa/payment/wr/5D98",
+            "http://127.0.0.1:8080/page?x=%D8%A7&y=1#z",
+            "https://[2001:db8::1]/x",
+            "HTTPS://secure.paytabs.sa/" + "x" * 2000,
+        ],
+    )
+    def test_taken(self, url: str) -> None:
+        """Any http or https address; its host is PayTabs' to choose."""
+        assert parse_transaction(dict(self.PAGE) | {"redirect_url": url}).redirect_url == url
+
+    @pytest.mark.parametrize("url", NO_LINKS)
+    def test_refused(self, url: str) -> None:
+        """Anything else refuses the answer, naming the member; beside a result it is only left out."""
+        with pytest.raises(MalformedBody) as caught:
+            parse_transaction(dict(self.PAGE) | {"redirect_url": url})
+        assert caught.value.field == "redirect_url"
+        told = parse_transaction(dict(self.PAGE) | {"redirect_url": url, "payment_result": {"response_status": "A"}})
+        assert (told.redirect_url, told.response_status) == (None, "A")
 
 
 class TestTransaction:

@@ -93,6 +93,7 @@ def followed(number: int, action: str, amount: str) -> Story:
 
 DOUBT = members(Reason(ReasonCode.NOTICE_AMOUNT))
 NOTHING = members(Reason(ReasonCode.NOTHING_FOUND, "op-2", ("refund",)))
+NOT_TAKEN = members(Reason(ReasonCode.ANSWER_NOT_TAKEN, "nw-2", ("cart_amount",)))
 STORIES: dict[str, Story] = {
     "paid, then refunded in two parts": [
         *page(), [seen(1, "A")], *followed(2, "refund", "15.00"), *followed(3, "refund", "100.00"),
@@ -118,6 +119,17 @@ STORIES: dict[str, Story] = {
         [CREATED], [started(1)], [AttemptNotSent(operation_id="op-1", cart_id="nw-1", detail="connect_failed")],
         [started(2)], [AttemptRefused(operation_id="op-2", cart_id="nw-2", code=1, detail="code_1")],
         [started(3)], [opened(3)],
+    ],
+    "refused, and in doubt, with PayTabs' own words": [
+        [CREATED], [started(1)],
+        [AttemptRefused(operation_id="op-1", cart_id="nw-1", code=240, detail="unlisted_code",
+                        message="Currency not available", trace="PMNT0402.6A745EC2.000668D2")],
+        [started(2)],
+        [OutcomeUnknown(operation_id="op-2", cart_id="nw-2", detail="unlisted_code", code=777, 
+                        message="العملة غير متاحة",
+                        trace="PMNT0402.6A745EC2.000668D3")],
+        [CartRetired(operation_id="op-2", cart_id="nw-2", reason="answer_not_taken"),
+         ReviewRaised(**NOT_TAKEN, evidence="create_page op-2, trace PMNT0402.6A745EC2.000668D3")],
     ],
     "nobody knows, before error codes were kept": [
         [CREATED], [started(1)], [OutcomeUnknown(operation_id="op-1", cart_id="nw-1", detail="worker_lost")],
