@@ -125,7 +125,7 @@ STORIES: dict[str, Story] = {
         [AttemptRefused(operation_id="op-1", cart_id="nw-1", code=240, detail="unlisted_code",
                         message="Currency not available", trace="PMNT0402.6A745EC2.000668D2")],
         [started(2)],
-        [OutcomeUnknown(operation_id="op-2", cart_id="nw-2", detail="unlisted_code", code=777, 
+        [OutcomeUnknown(operation_id="op-2", cart_id="nw-2", detail="unlisted_code", code=777,
                         message="العملة غير متاحة",
                         trace="PMNT0402.6A745EC2.000668D3")],
         [CartRetired(operation_id="op-2", cart_id="nw-2", reason="answer_not_taken"),
