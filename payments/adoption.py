@@ -20,7 +20,7 @@ from payments.reconcile import Reconciler, is_conclusive, parked_seconds
 from payments.store import Change, PaymentStore
 from paytabs.responses import Answer
 
-#: How long a caller waits when PayTabs does not say what became of the payment, in seconds.
+#: How long a caller waits at least when PayTabs does not say what became of the payment, in seconds.
 ASK_AGAIN_SECONDS = 2.0
 
 
@@ -44,7 +44,7 @@ class Adopter:
             return False
         answer = self.reconciler.ask_ref(cms.tran_ref, context)
         if not is_conclusive(answer):
-            wait = max(ASK_AGAIN_SECONDS, parked_seconds([answer]))
+            wait = parked_seconds([answer]) or ASK_AGAIN_SECONDS
             raise NotYet(payment_id, wait, f"gateway_{answer.detail}")
         self.store.change(payment_id, context, lambda change: self._adopt(change, cms, answer, context))
         return True

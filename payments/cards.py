@@ -1,8 +1,8 @@
 """Stored cards: those that are kept here, by client and by id; and tokens that a caller has from elsewhere.
 
 Deleting does no harm when it is done twice, so it needs no row: a token that is gone is deleted, whoever did it. A card
-is forgotten at PayTabs first and then here, where what is left of it is masked. Who asked for it, and under which id,
-stands in the card's row and in the audit trail; of a token from elsewhere in the log line `token_deleted` alone.
+is forgotten at PayTabs first and then here, where what is left of it is masked. Who asked for it, why, and under which
+id, stands in the audit trail; of a token from elsewhere with a digest of it, also in the log line `token_deleted`.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from payments.acts import digest
-from payments.audit_entries import AuditEntries
+from payments.audit_trail import Trail
 from payments.card_vault import CardVault
 from payments.errors import InvalidArgument, Refusal, no_answer
 from payments.events import Context
@@ -26,9 +26,6 @@ _log = structlog.get_logger(__name__)
 #: What the act is called in the audit trail.
 FORGET = "cards.forget"
 
-#: What stands for the reason of who gives none.
-NO_REASON = "asked by task"
-
 
 @dataclass(frozen=True)
 class CardService:
@@ -37,7 +34,7 @@ class CardService:
     gateway: Gateway
     store: CardStore
     vault: CardVault
-    entries: AuditEntries
+    trail: Trail
     clock: Clock
     profile_id: int
 
@@ -47,13 +44,13 @@ class CardService:
         cards = [one for one in self.store.of_client(client_id) if one.kept is not CardState.FORGOTTEN]
         return {"client_id": client_id, "cards": [view_card(one, one.state(now)) for one in cards]}
 
-    def forget(self, card_id: str, context: Context, *, reason: str | None = None) -> dict[str, Any]:
+    def forget(self, card_id: str, context: Context, why: str | None = None) -> dict[str, Any]:
         """Have a card forgotten by PayTabs, then here; one that is forgotten already is left alone.
 
         Args:
             card_id: 24 hexadecimal digits.
             context: who asks, under which operation id.
-            reason: why; kept in the audit trail.
+            why: why, for the audit trail.
 
         Raises:
             InvalidArgument: there is no such card.
@@ -64,13 +61,9 @@ class CardService:
         if card is None:
             raise InvalidArgument("card_id", "the id of a stored card; there is none with it", Refusal.CARD_UNKNOWN)
         if card.kept is not CardState.FORGOTTEN:
-            said = self._said(card_id, context, reason)
-            began = self._written({"phase": "begun", "began": None, "outcome": None, **said})
-            outcome = "failed"
-            try:
-                outcome = self._forget(card, context)
-            finally:
-                self._written({"phase": "ended", "began": began, "outcome": outcome, **said})
+            about = {"card_id": card_id, "operation_id": context.operation_id}
+            with self.trail.act(FORGET, context, reason=why, arguments=about, key=card_id) as act:
+                act.outcome = self._forget(card, context)
         return {"card_id": card_id, "state": str(CardState.FORGOTTEN)}
 
     def query(self, token: str, context: Context) -> dict[str, Any]:
@@ -91,15 +84,19 @@ class CardService:
             "card": seen.payment_description,
         }  # fmt: skip
 
-    def delete(self, token: str, context: Context) -> dict[str, Any]:
-        """Have a token forgotten, also here where its card is kept, and log who asked: the id is stored nowhere else.
+    def delete(self, token: str, context: Context, why: str | None = None) -> dict[str, Any]:
+        """Have a token forgotten, also here where its card is kept, and write down who asked and why.
 
         Raises:
             GatewaySilent: whether it is gone is not known; asking again does no harm.
             NotYet: PayTabs may not be called now.
         """
-        answer = self._deleted(token, context)
-        self.store.forget(card_id_of(self.profile_id, token), _who(context), self.clock())
+        name = context.operation_id or digest(token)
+        about = {"operation_id": context.operation_id, "card_digest": digest(token)}
+        with self.trail.act("tokens.delete", context, reason=why, arguments=about, key=name) as act:
+            answer = self._deleted(token, context)
+            self.store.forget(card_id_of(self.profile_id, token), _who(context), self.clock())
+            act.outcome = "gone already" if answer.detail == "not_found" else "deleted"
         _log.info(
             "token_deleted", operation_id=context.operation_id, requested_by=context.requested_by,
             token_digest=digest(token), found=answer.detail != "not_found",
@@ -134,14 +131,6 @@ class CardService:
         if answer.outcome is not Outcome.SUCCEEDED and answer.detail != "not_found":
             raise no_answer(answer)
         return answer
-
-    def _said(self, card_id: str, context: Context, reason: str | None) -> dict[str, Any]:
-        asked = {"card_id": card_id, "operation_id": context.operation_id}
-        return {"command": FORGET, "arguments": asked, "by": context.requested_by, "reason": reason or NO_REASON}
-
-    def _written(self, entry: dict[str, Any]) -> int:
-        """Write an entry of the audit trail and return its number."""
-        return self.entries.append(entry, self.clock())
 
 
 def view_card(card: StoredCard, state: CardState) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from payments.assessment import Assessment
+from payments.declines import decline_of
 from payments.payment import Payment, State
 from payments.reason_kinds import all_words
 
@@ -10,6 +11,9 @@ Document = dict[str, Any]
 
 #: The members of the CMS's document that are ours, but for `updatedAt`.
 OURS = ("status", "transR", "gateway")
+
+#: Members of `gateway` that earlier versions did not write.
+ADDED = frozenset({"decline", "refusal", "review_codes"})
 
 
 def cms_fields(
@@ -40,6 +44,7 @@ def cms_fields(
         "flags": list(verdict.flags),
         "review": all_words(verdict.review),
         "review_codes": [reason.code for reason in verdict.review],
+        "decline": decline_of(payment, verdict),
     }
     if card is not None:
         gateway["card"] = card

@@ -13,6 +13,7 @@ import requests
 from standardwebhooks import Webhook
 
 from payments.assessment import assess
+from payments.declines import decline_of
 from payments.errors import NeverAgain, NotDelivered
 from payments.events import Event, timestamp
 from payments.paid_with import card_of
@@ -95,6 +96,7 @@ def payload(occasion: Occasion, cards: CardStore) -> dict[str, Any]:
             "status": verdict.cms_status, "amount": data["amount"], "currency": data["currency"],
             "tran_ref": data.get("tran_ref"), "captured": str(verdict.captured), "refunded": str(verdict.refunded),
             "contract_id": terms.contract_id if terms else None, "correlation_id": event.context.correlation_id,
+            "decline": decline_of(occasion.at_event, verdict),
             **({"card": card} if card else {}),
         },
     }  # fmt: skip

@@ -14,7 +14,7 @@ from payments.card_keeping import told, with_cards
 from payments.cases import in_doubt
 from payments.events import Context
 from payments.gateway import Gateway
-from payments.ladder import LADDERS, POLLING, SETTLING, is_overdue, may_resend, next_look, next_step
+from payments.ladder import LADDERS, POLLING, SETTLING, is_overdue, may_resend, next_look, next_step, next_try
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
 from payments.payment import State
@@ -124,7 +124,7 @@ class Reconciler:
             in_doubt = stored.status is Status.UNKNOWN
             step = next_step(stored.poll_from, now, LADDERS[stored.kind] if in_doubt else POLLING)
             soon = in_doubt and may_resend(stored) and self._settling_end(stored) is None
-            self._ledger.reschedule(stored, min(step, now + UNANSWERED) if soon else step)
+            self._ledger.reschedule(stored, next_try(min(step, now + UNANSWERED) if soon else step, now))
 
     def _give_up_lease(self, row: Operation, context: Context) -> Operation:
         """Book a send whose worker is gone as unknown."""
@@ -195,7 +195,10 @@ class Reconciler:
 
 
 def parked_seconds(answers: Iterable[Answer]) -> float:
-    """Return how long to wait because some questions might not be asked now; 0 when all were."""
+    """Return how long to wait because some questions might not be asked now; 0 when all were.
+
+    Each of these waits ends with a draw of its own, made where the question was turned away.
+    """
     return max((answer.retry_after_seconds or 0.0 for answer in answers if answer.detail == PARKED), default=0.0)
 
 

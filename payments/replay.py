@@ -12,7 +12,7 @@ import bson
 from bson import ObjectId
 
 from payments.assessment import Assessment, assess
-from payments.cms_fields import cms_fields
+from payments.cms_fields import ADDED, cms_fields
 from payments.events import fact_of
 from payments.facts import Fact, Milestone
 from payments.paid_with import card_of
@@ -78,15 +78,35 @@ def replayed(history: Sequence[Mapping[str, Any]]) -> Replayed:
 
 
 def is_same(expected: Document, found: Mapping[str, Any]) -> bool:
-    """Tell whether a document has exactly these members, byte for byte as MongoDB keeps them."""
-    return bson.encode({name: found.get(name, ABSENT) for name in expected}) == bson.encode(expected)
+    """Tell whether a document has exactly these members, byte for byte as MongoDB keeps them.
+
+    A member that earlier versions did not write may be absent where nothing is to be said in it.
+    """
+    there = bson.encode({name: found.get(name, ABSENT) for name in expected})
+    return there == bson.encode(expected) or there == bson.encode(_as_of_before(expected, found, whatever=False))
+
+
+def is_outdated(expected: Document, found: Mapping[str, Any]) -> bool:
+    """Tell whether a document only lacks what earlier versions did not write, and something is to be said in it."""
+    there = bson.encode({name: found.get(name, ABSENT) for name in expected})
+    return not is_same(expected, found) and there == bson.encode(_as_of_before(expected, found, whatever=True))
+
+
+def _as_of_before(expected: Document, found: Mapping[str, Any], *, whatever: bool) -> Document:
+    """Return the fields without the members that a document lacks since an earlier version has written it."""
+    gateway, wanted = found.get("gateway"), expected.get("gateway")
+    if not isinstance(gateway, Mapping) or not isinstance(wanted, Mapping):
+        return expected
+    lacking = {name for name in ADDED - gateway.keys() if name in wanted and (whatever or not wanted[name])}
+    return {**expected, "gateway": {name: value for name, value in wanted.items() if name not in lacking}}
 
 
 def differences(expected: Document, found: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Name each member that differs, such as `gateway.captured`, with what is found and what is expected."""
     if is_same(expected, found):
         return {}
-    wanted, there = _flat(expected), _flat({name: found.get(name, ABSENT) for name in expected})
+    wanted = _flat(_as_of_before(expected, found, whatever=False))
+    there = _flat({name: found.get(name, ABSENT) for name in expected})
     differing = {
         name: (there.get(name, ABSENT), wanted.get(name, ABSENT))
         for name in dict.fromkeys((*wanted, *there))

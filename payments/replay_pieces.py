@@ -31,6 +31,7 @@ class Found(StrEnum):
     SAME = "same"
     DIFFERING = "differing"
     MENDED = "mended"
+    OUTDATED = "outdated"  # lacks only what earlier versions did not write yet: completed, and nobody's fault
     MISSING = "missing"  # there is no document: none is made
     NEWER = "newer"  # it claims to know of more events than there are: left alone
     UNREADABLE = "unreadable"  # an event of a kind that this version does not know: left alone

@@ -21,6 +21,7 @@ def view_replay(row: Mapping[str, Any]) -> Json:
         **{name: row[name] for name in ("projection", "phase", "dry_run", "by", "reason")},
         **{name: _time(row[name]) for name in times},
         "counts": row["counts"] | ({Found.BUSY: len(row["busy"])} if row["busy"] else {}),
+        "differs": differs(row),
         "members": dict(row["members"]),
         "samples": [_sample(one) for one in row["samples"]],
     }

@@ -15,7 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.read_preferences import ReadPreference
 
 from payments.cms_fields import shows_page
-from payments.replay import Replayed, differences, replayed
+from payments.replay import Replayed, differences, is_outdated, replayed
 from payments.replay_pieces import Difference, Found, Piece, ReplayParts, Survey, looked_at
 from payments.replay_scan import EventScan, Span
 from payments.replay_survey import READ, Surveyor
@@ -78,6 +78,8 @@ class CmsPayments:
         fields = differences(expected, document)
         if fields and not dry_run:
             self._mend(known, expected, session)
+        if is_outdated(expected, document):
+            return told(Found.OUTDATED)
         return told((Found.DIFFERING if dry_run else Found.MENDED) if fields else Found.SAME, fields)
 
     def _page(self, known: Replayed, session: ClientSession) -> str | None:

@@ -19,7 +19,7 @@ from payments.views import PaymentView, view_history, view_payment, view_untouch
 
 __all__ = ["PageTerms", "PaymentService", "ServiceParts"]
 
-#: How long who finds work in other hands waits at least, in seconds.
+#: How long who finds work in other hands that is due already waits at least, in seconds.
 SHORTEST_WAIT_SECONDS = 0.1
 
 
@@ -98,7 +98,7 @@ class PaymentService:
         self._parts.reconciler.apply(payment_id, answers, context)
         silent = [answer.detail for answer in answers if not is_conclusive(answer)]
         if silent:
-            wait = max(ASK_AGAIN_SECONDS, parked_seconds(answers))
+            wait = parked_seconds(answers) or ASK_AGAIN_SECONDS
             raise NotYet(payment_id, wait, f"gateway_{silent[0]}")
         return self._view(payment_id)
 
@@ -195,4 +195,4 @@ class PaymentService:
             raise NotYet(row.payment_id, 1.0, "in_flight")
         if row.status in (Status.NEW, Status.UNKNOWN):
             wait = (row.due_at - self._parts.clock()).total_seconds() if row.due_at else 1.0
-            raise NotYet(row.payment_id, max(wait, SHORTEST_WAIT_SECONDS), f"{row.status}: {row.error}")
+            raise NotYet(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, f"{row.status}: {row.error}")

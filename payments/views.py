@@ -5,6 +5,7 @@ from typing import Any
 
 from payments.assessment import Assessment, assess
 from payments.cms import CmsPayment
+from payments.declines import decline_of
 from payments.events import Event, envelope
 from payments.operations import Operation, Status
 from payments.paid_with import card_of
@@ -38,6 +39,7 @@ class PaymentView:
     review_codes: tuple[str, ...]
     error: str | None
     version: int
+    decline: dict[str, Any] | None = None
     card: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -133,4 +135,5 @@ def _view(payment_id: str, payment: Payment, verdict: Assessment, row: Operation
         review_codes=tuple(reason.code for reason in verdict.review),
         error=row.error if row and row.status in _UNSENT else None,
         version=version,
+        decline=decline_of(payment, verdict),
     )

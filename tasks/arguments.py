@@ -89,6 +89,12 @@ class Arguments(BaseModel):
         return given
 
 
+class Decided(Arguments):
+    """What somebody decides on: `audit_reason` is kept in the audit trail for good, and names nobody but staff."""
+
+    audit_reason: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+
+
 class OfPayment(Arguments):
     """A payment of the CMS."""
 
@@ -176,11 +182,19 @@ class Invalidate(Arguments):
     cluster_time: ClusterTime | None = None
 
 
-class RefreshViews(Arguments):
+class RefreshViews(Decided):
     """A materialised view to refresh, all that have something to do without a name; `full` builds it anew."""
 
     name: Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_view)] | None = None
     full: bool = False
+
+
+class SyncIndexes(Arguments):
+    """The declared indexes; `reason` is why they are built now, kept in the audit trail for good."""
+
+    drop_undeclared: bool = False
+    create_collections: bool = False
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
 class RunAggregation(Arguments):

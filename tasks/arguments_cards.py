@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from tasks.arguments import Arguments, ObjectIdText, OfPayment, OperationId, WebAddress
-from tasks.arguments_money import Reason
+from tasks.arguments import Arguments, Decided, ObjectIdText, OfPayment, OperationId, WebAddress
 
 #: The id of a card that is kept here: 24 lower-case hexadecimal digits.
 CardId = ObjectIdText
@@ -15,12 +14,11 @@ class ListCards(Arguments):
     client_id: ObjectIdText
 
 
-class ForgetCard(Arguments):
+class ForgetCard(Decided):
     """A card that is to be forgotten."""
 
     card_id: CardId
     operation_id: OperationId
-    reason: Reason | None = None
 
 
 class ChargeCard(OfPayment):

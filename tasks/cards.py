@@ -18,4 +18,4 @@ def list_cards(world: World, asked: ListCards, context: Context) -> dict[str, An
 @domain_task("cards.forget", ForgetCard)
 def forget(world: World, asked: ForgetCard, context: Context) -> dict[str, Any]:
     """Have PayTabs forget a card, then forget it here; one that is forgotten already stays so."""
-    return world.cards.forget(asked.card_id, context, reason=asked.reason)
+    return world.cards.forget(asked.card_id, context, asked.audit_reason)

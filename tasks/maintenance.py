@@ -8,7 +8,7 @@ import structlog
 from payments.errors import SealsDiffer
 from payments.events import Context
 from payments.unexplained import ALERT as UNEXPLAINED
-from tasks.arguments import Arguments
+from tasks.arguments import Arguments, Decided
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
 from tasks.dead_letters import carry
@@ -70,11 +70,19 @@ def seal_events(world: World, asked: Arguments, context: Context) -> dict[str, A
     return {"sealed": sum(seal.count for seal in made), "seals": len(made), "last": made[-1].n if made else None}
 
 
-@domain_task("maintenance.redact", Arguments)
-def redact(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Forget what has come of age; what is left over is gone on with in the next slot."""
-    del asked, context
+@domain_task("maintenance.redact", Decided)
+def redact(world: World, asked: Decided, context: Context) -> dict[str, Any]:
+    """Forget what has come of age; what is left over is gone on with in the next slot.
+
+    Asked for by somebody with a name, it is that person's act.
+    """
     ends_at = time.monotonic() + REDACT_SECONDS
-    run = make_retention(world).run(lambda: time.monotonic() > ends_at)
+    keeper = make_retention(world)
+
+    def enough() -> bool:
+        return time.monotonic() > ends_at
+
+    by_name = context.requested_by is not None
+    run = keeper.run_as_asked(context, asked.audit_reason, enough) if by_name else keeper.run(enough)
     log.info("redacted", **run.redacted, held=run.held, finished=run.finished)
     return run.to_json()

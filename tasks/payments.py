@@ -99,7 +99,7 @@ def managed_form(world: World, asked: ManagedForm, context: Context) -> dict[str
 
 def _follow_up(world: World, action: Action, asked: FollowUp, context: Context) -> dict[str, Any]:
     terms = FollowUpTerms(action=action, amount=asked.amount, tran_ref=asked.tran_ref, reason=asked.reason)
-    return world.money.follow_up(asked.payment_id, terms, asked.operation_id, context).to_json()
+    return world.money.follow_up(asked.payment_id, terms, asked.operation_id, context, asked.audit_reason).to_json()
 
 
 @domain_task("payments.get", OfPayment)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from aggregations.view_survey import view_standings
-from aggregations.views import VIEWS
+from aggregations.views import VIEWS, View
 from observability import metrics
 from payments.events import Context
 from tasks.arguments import Arguments, RefreshViews
@@ -39,11 +39,14 @@ def refresh(world: World, asked: RefreshViews, context: Context) -> dict[str, An
     correlation_id = context.correlation_id
     if asked.name is None:
         names = [*VIEWS] if asked.full else _due(world)
-        full = {"full": True} if asked.full else {}
+        full: dict[str, Any] = {"full": True} if asked.full else {}
+        if asked.full and asked.requested_by:
+            full |= {"requested_by": asked.requested_by}
+            full |= {"audit_reason": asked.audit_reason} if asked.audit_reason else {}
         return enqueued(world.send("views.refresh", correlation_id=correlation_id, name=name, **full) for name in names)
     view = VIEWS[asked.name]
     if asked.full:
-        world.views.begin_rebuild(view)
+        _begin_rebuild(world, view, asked, context)
     report = world.views.go_on(view, max(0.0, min(SLICE_SECONDS, seconds_left() - LAST_PART_SECONDS)))
     if report.left:
         world.send("views.refresh", correlation_id=correlation_id, name=asked.name)
@@ -60,6 +63,16 @@ def rebuild_views(world: World, asked: Arguments, context: Context) -> dict[str,
     return enqueued(
         world.send("views.refresh", correlation_id=context.correlation_id, name=name, full=True) for name in names
     )
+
+
+def _begin_rebuild(world: World, view: View, asked: RefreshViews, context: Context) -> None:
+    """Begin to build a view anew; wanted by somebody with a name, that is this person's act."""
+    if context.requested_by is None:
+        world.views.begin_rebuild(view)
+        return
+    about, key = {"view": view.name}, f"{view.name}/{context.correlation_id}"
+    with world.trail.act("views.refresh full", context, reason=asked.audit_reason, arguments=about, key=key):
+        world.views.begin_rebuild(view)
 
 
 def _due(world: World) -> list[str]:

@@ -10,7 +10,7 @@ from payments.errors import DeliveryLost, NotYet
 from payments.events import Context
 from payments.inbox import Delivery, Kept
 from payments.notices import Verdict
-from paytabs.resilience import PARKED_WORK
+from paytabs.resilience import PARKED_WORK, spread
 from paytabs.responses import parse_notification
 from paytabs.unlisted import note_transaction
 from tasks.arguments import OfDelivery
@@ -43,7 +43,7 @@ def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
         note_transaction(notice)
         verdict = world.notices.apply(notice, delivery.delivery_id, delivery.next_delay_seconds, context)
     except Exception as error:
-        put_back(world, delivery, PARKED_WORK.delay(delivery.attempts), type(error).__name__, context, counts=False)
+        put_back(world, delivery, wait_after(error, delivery.attempts), type(error).__name__, context, counts=False)
         if isinstance(error, NotYet) or may_pass(error):
             log.warning("delivery_put_back", reason=type(error).__name__)
             return {"delivery_id": delivery.delivery_id, "result": "waiting"}
@@ -57,13 +57,24 @@ def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context,
     answer = {"delivery_id": delivery.delivery_id, "result": verdict.result, "payment_id": verdict.payment_id}
     if verdict.result == "waiting":
         lagging = verdict.retry_in_seconds is not None
-        delay = verdict.retry_in_seconds or PARKED_WORK.delay(delivery.attempts)
-        put_back(world, delivery, delay, verdict.reason or "waiting", context, counts=lagging)
+        put_back(
+            world, delivery, wait_of(verdict, delivery.attempts), verdict.reason or "waiting", context, counts=lagging
+        )
     else:
         world.inbox.finish(delivery, {**answer, "reason": verdict.reason}, token=token)
         if delivery.attempts > 1:
             world.alerts.resolve("delivery_fails", delivery.delivery_id)
     return answer
+
+
+def wait_of(verdict: Verdict, attempts: int) -> float:
+    """Draw how long a delivery waits that cannot be applied yet, in seconds: many come in one rush."""
+    return spread(verdict.retry_in_seconds) if verdict.retry_in_seconds else PARKED_WORK.delay(attempts)
+
+
+def wait_after(error: Exception, attempts: int) -> float:
+    """Draw how long a delivery waits after an error, in seconds; not less than the error says."""
+    return PARKED_WORK.delay(attempts, at_least=getattr(error, "delay_seconds", 0.0))
 
 
 def put_back(

@@ -19,11 +19,13 @@ from aggregations.replicas import Replicas
 from aggregations.runner import AggregationRunner
 from aggregations.view_desk import ViewDesk
 from config.connections import database, mongo_client
+from config.redaction import redact
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
 from observability.dead_letters import DeadLetters
 from payments.accepting import Acceptor
 from payments.audit_entries import AuditEntries
+from payments.audit_trail import Trail
 from payments.card_keeping import KeepCards
 from payments.card_rules import CardRules
 from payments.card_sweep import CardSweep, CardSweepParts
@@ -93,6 +95,7 @@ class World:
     review: ReviewDesk
     cards: CardService
     card_sweep: CardSweep
+    trail: Trail
     invoices: InvoiceService
     notices: Notices
     outbox: Outbox
@@ -156,6 +159,7 @@ def build_world(
         ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce, alerts.resolve),
         outbox,
     )
+    trail = Trail(AuditEntries(db), clock, redact)
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
     unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
@@ -182,13 +186,13 @@ def build_world(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
             charges=attempts,
-            follow_ups=FollowUpAcceptor(store, ledger, callback),
+            follow_ups=FollowUpAcceptor(store, ledger, callback), trail=trail,
         )
     )  # fmt: skip
     invoices = InvoiceService(
         InvoiceParts(
             store=store, ledger=ledger, money=money, reconciler=reconciler, gateway=door,
-            fence_seconds=settings.send_fence_seconds, clock=clock,
+            fence_seconds=settings.send_fence_seconds, clock=clock, trail=trail,
         )
     )  # fmt: skip
     notices = Notices(
@@ -197,7 +201,7 @@ def build_world(
         )
     )
     inbox = Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds)
-    cards = CardService(door, stored, vault, AuditEntries(db), clock, settings.paytabs_profile)
+    cards = CardService(door, stored, vault, trail, clock, settings.paytabs_profile)
     card_sweep = CardSweep(
         CardSweepParts(
             cards=stored, vault=vault, inbox=inbox, store=store, ledger=ledger, reconciler=reconciler, clock=clock,
@@ -211,7 +215,8 @@ def build_world(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=inbox,
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), cards=cards, card_sweep=card_sweep, invoices=invoices, notices=notices,
+        review=ReviewDesk(store, ledger, lease), cards=cards, card_sweep=card_sweep, trail=trail,
+        invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),

@@ -72,7 +72,7 @@ def forget(*, card_id: str | None, client_id: str | None, reason: str, by: str) 
         named = [card_id] if card_id else [card["card_id"] for card in world.cards.list(str(client_id))["cards"]]
         for one in named:
             try:
-                world.cards.forget(one, replace(acting(by), operation_id=f"forget-{one}"), reason=reason)
+                world.cards.forget(one, replace(acting(by), operation_id=f"forget-{one}"), reason)
             except (InvalidArgument, NotYet, StreamContended) as error:
                 raise CardUnusable(one, str(error)) from error
             click.echo(f"{one} is forgotten.")

@@ -319,6 +319,7 @@ class TestForgotten:
             ("cards.forget", "begun", "tests"), ("cards.forget", "ended", "tests")
         ]  # fmt: skip
         assert entries[0]["arguments"] == {"card_id": card_id, "operation_id": "forget-1"}
+        assert entries[1]["outcome"] == "forgotten"
         assert token not in str(entries)
 
     def test_answer_lost(self, stage: Stage, seeded: SeededPayment) -> None:
