@@ -13,7 +13,7 @@ Document = dict[str, Any]
 OURS = ("status", "transR", "gateway")
 
 #: Members of `gateway` that earlier versions did not write.
-ADDED = frozenset({"decline", "refusal", "review_codes"})
+ADDED = frozenset({"card", "decline", "refusal", "review_codes"})
 
 
 def cms_fields(
