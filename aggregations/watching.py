@@ -27,6 +27,7 @@ from aggregations.view_marks import Marks
 from aggregations.view_members import Members
 from aggregations.view_state import WATCHER, Position, ViewState
 from aggregations.views import VIEWS
+from observability.alerts import RaiseAlert
 from observability.metrics import CHANGES_FOLLOWED
 
 log = structlog.get_logger(__name__)
@@ -60,7 +61,7 @@ class Outside:
     forget: Callable[[], object]
     outages: tuple[type[Exception], ...]
     ask_refresh: Callable[[str], object]
-    alert: Callable[[str, str, str], None]
+    alert: RaiseAlert
 
 
 class Watcher:
@@ -194,7 +195,7 @@ class Watcher:
         for key in keys:
             log.warning("list_cut", collection=key.collection, document=str(key.one), kept=MOST_LISTED)
             told = f"it lists more than {MOST_LISTED} documents: changes to the others show only after a rebuild"
-            self._outside.alert("view_list_cut", f"{key.collection}:{key.one}", told)
+            self._outside.alert("view_list_cut", key.collection, f"{key.one}: {told}", subject=str(key.one))
 
     def _sent(self) -> bool:
         return not self._unsent and not self._forget

@@ -107,6 +107,17 @@ class Settings(BaseSettings):
     paytabs_calls_at_once: Count = Field(5, description="how many calls may be under way, over all processes")
     breaker_open_seconds: Seconds = Field(30, description="seconds without a call after PayTabs failed too often")
 
+    # Hosted pages: how long they live, and how long a payer in the middle of one may still finish.
+    paypage_ttl_minutes: Annotated[int, Field(ge=1, le=10_080)] = Field(
+        20, description="whole minutes for which a hosted page lives, as PayTabs is told"
+    )
+    page_margin_seconds: Seconds = Field(
+        600, description="seconds after a page's end in which a payer in the middle of it may still pay"
+    )
+    page_margin_other_seconds: Seconds = Field(
+        10_800, description="the same seconds for a payer who has chosen another method than a card"
+    )
+
     # The time chain, shortest first: see config/timechain.py.
     connect_timeout_seconds: Seconds = Field(3, description="seconds to connect to PayTabs")
     send_fence_seconds: Seconds = Field(5, description="seconds after `sending` in which a call may start")

@@ -14,8 +14,9 @@ from payments.card_rules import CardRules
 from payments.card_terms import CardTerms
 from payments.cms import CmsPayment, CmsReader
 from payments.errors import InvalidArgument, PaymentBusy, Refusal
-from payments.events import Context
+from payments.events import Context, timestamp
 from payments.operations import Operation, OperationsLedger, Status, check_same, new_cart_id
+from payments.page_ends import PageDesk, PageLook, PageState
 from payments.payment import PAYABLE
 from payments.requesting import build_request
 from payments.store import Change, PaymentStore
@@ -127,6 +128,7 @@ class Acceptor:
     profile_id: int
     callback_url: str | None
     return_url: str | None
+    pages: PageDesk
     gateway_url: str = ""
 
     def accept(self, cms: CmsPayment, terms: Terms, operation_id: str | None, context: Context) -> Operation:
@@ -154,10 +156,10 @@ class Acceptor:
             return same_operation(known, terms.kind, cms.payment_id, terms.to_document())
         standing = self.ledger.open_of(cms.payment_id, change.session)
         if standing and isinstance(terms, PageTerms) and standing.kind in _PAGES:
-            return _same_transaction(standing, terms)
+            return _same_transaction(standing, terms, self.pages.look(standing, change.payment, change.before))
         if standing:
-            refuse_beside(standing)
-        if change.before.state not in PAYABLE:
+            refuse_beside(standing, self.pages.look(standing, change.payment, change.before))
+        if change.before.state not in PAYABLE and not change.before.page_has_ended:
             raise InvalidArgument("payment_id", f"a payment that can be paid; this one is {change.before.state}")
         self.cards.require_key(terms.to_document())
         _record_terms(change, cms, self.profile_id)
@@ -180,8 +182,10 @@ class Acceptor:
             expected = "a public https address without a port, since PayTabs takes no other"
             raise InvalidArgument("callback_url", expected, Refusal.CALLBACK_NOT_PUBLIC)
         secret = {} if terms.secret is None else {"secret": terms.secret}
+        life = {} if isinstance(terms, ChargeTerms) else {"paypage_ttl": self.pages.times.life_minutes}
         return {
             **secret,
+            **life,
             **terms.to_document(),
             "callback_url": terms.callback_url or self.callback_url,
             "return_url": terms.return_url or self.return_url,
@@ -227,8 +231,12 @@ def same_operation(known: Operation, kind: str, payment_id: str, asked: dict[str
     return known
 
 
-def refuse_beside(standing: Operation) -> None:
+def refuse_beside(standing: Operation, page: PageLook | None = None) -> None:
     """Refuse to begin anything beside an open operation of the same payment.
+
+    Args:
+        standing: the operation.
+        page: what is told of its page, where it has one that may end by itself.
 
     Raises:
         PaymentBusy: it is in hand at this moment.
@@ -238,10 +246,22 @@ def refuse_beside(standing: Operation) -> None:
         raise PaymentBusy(standing.payment_id, standing.operation_id)
     stands = f"{standing.kind} {standing.operation_id} is {standing.status}"
     way_out = "; 'nestcms-workers review override-page' sets a page aside" if standing.kind in _PAGES else ""
-    raise InvalidArgument("payment_id", f"a payment without an operation under way; {stands}{way_out}")
+    is_page = page is not None and page.state is not None
+    when = _page_words(page) if page and is_page else ""
+    code = Refusal.PAGE_OPEN if is_page else None
+    raise InvalidArgument("payment_id", f"a payment without an operation under way; {stands}{when}{way_out}", code)
 
 
-def _same_transaction(standing: Operation, terms: PageTerms) -> Operation:
+def _page_words(page: PageLook) -> str:
+    """Say until when a page may be paid, and from when on something else may be asked for."""
+    ended = "was" if page.state is PageState.OVER else "is"
+    until = f", its page {ended} open until {timestamp(page.expires_at)}" if page.expires_at else ""
+    if page.new_page_at is None:
+        return f"{until}; it ends when PayTabs says so"
+    return f"{until}; from {timestamp(page.new_page_at)} on PayTabs is asked whether it has ended"
+
+
+def _same_transaction(standing: Operation, terms: PageTerms, page: PageLook) -> Operation:
     """Return the operation that stands; a page that sells is no answer to who asked for one that only reserves.
 
     Raises:
@@ -249,7 +269,9 @@ def _same_transaction(standing: Operation, terms: PageTerms) -> Operation:
     """
     transaction = standing.params["transaction"]
     if transaction != terms.transaction:
-        raise InvalidArgument("transaction", f"{transaction!r}, as the page that is open was asked")
+        when = _page_words(page) if page.state else ""
+        asked = f"{transaction!r}, as the page that is open was asked{when}"
+        raise InvalidArgument("transaction", asked, Refusal.PAGE_OPEN)
     return standing
 
 

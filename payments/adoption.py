@@ -5,6 +5,7 @@ for nothing, and a payment that is paid never looks unpaid in between. Without a
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from payments import facts
 from payments.accepting import new_row
@@ -14,6 +15,7 @@ from payments.errors import NotYet
 from payments.events import Context
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
+from payments.page_times import end_of
 from payments.reason_kinds import members
 from payments.reasons import Reason, ReasonCode
 from payments.reconcile import Reconciler, is_conclusive, parked_seconds
@@ -64,7 +66,7 @@ class Adopter:
     def _adopt(self, change: Change, cms: CmsPayment, answer: Answer, context: Context) -> None:
         if change.history or cms.tran_ref is None:
             return
-        row = _adopted_row(cms, cms.tran_ref, context, change)
+        row = _adopted_row(cms, cms.tran_ref, context, change, end_of("adopt", {}, self.ledger.now()))
         change.record(
             facts.PaymentAdopted(
                 amount=str(cms.amount), currency=cms.currency, profile_id=self.profile_id, tran_ref=cms.tran_ref,
@@ -78,8 +80,10 @@ class Adopter:
         self.ledger.accept(row, change.session)
 
 
-def _adopted_row(cms: CmsPayment, tran_ref: str, context: Context, change: Change) -> Operation:
+def _adopted_row(
+    cms: CmsPayment, tran_ref: str, context: Context, change: Change, page_expires_at: datetime | None
+) -> Operation:
     operation_id = f"adopt-{cms.payment_id}"
     params = {"transaction": "sale", "asked": {}}
     row = new_row(operation_id, cms.payment_id, kind="adopt", params=params, context=context, now=change.now)
-    return replace(row, status=Status.PENDING, tran_ref=tran_ref)
+    return replace(row, status=Status.PENDING, tran_ref=tran_ref, page_expires_at=page_expires_at)

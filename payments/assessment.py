@@ -40,7 +40,7 @@ class Assessment:
     """The verdict over a payment: its state, sums, flags, and why a human is needed, if one is.
 
     `parked` are references that wait for a parent, `pending` refunds that wait for an approval, `set_aside` the legs of
-    open pages that an operator has overridden.
+    pages that an operator has overridden, or that have ended unpaid.
     """
 
     state: State
@@ -63,6 +63,11 @@ class Assessment:
     def cms_status(self) -> str:
         """Return what the CMS reads in `payments.status`."""
         return CMS_STATUS.get(self.state, "pending")
+
+    @property
+    def page_has_ended(self) -> bool:
+        """Return whether the payer is awaited on no page any more, and the payment may be asked for again."""
+        return self.state is State.AWAITING_PAYER and not any(leg.state in OPEN for leg in self.legs)
 
     def legs_of(self, operation_id: str) -> list[Leg]:
         """Return what an operation's attempts have come to, also where that is set aside."""
@@ -100,7 +105,7 @@ def _verdict(
     judged: list[Leg], review: list[Reason], claims: list[Reason], parked: set[str], movements: tuple[Movement, ...]
 ) -> Assessment:
     legs = [leg for leg in judged if not leg.set_aside]
-    base, current = _together(legs)
+    base, current = _together(legs, judged)
     doubtful = bool(review) or (bool(claims) and base not in _STANDS)
     return Assessment(
         state=State.REVIEW if doubtful else base,
@@ -160,12 +165,18 @@ def _settles(movement: Movement, root: Movement | None) -> bool:
     return root is not None and (root.status == "P" or root.status in FAILED)
 
 
-def _together(legs: list[Leg]) -> tuple[State, Leg | None]:
+def _together(legs: list[Leg], judged: list[Leg]) -> tuple[State, Leg | None]:
     """Return the payment's state and the leg that decides it.
 
-    Money that is held or taken decides; then the latest attempt that is open or whose money went back; then the last.
+    Money that is held or taken decides; then the latest attempt that is open or whose money went back; then the last,
+    among which a page counts that has ended, but none that an operator has set aside.
+
+    Args:
+        legs: those that stand in the way of another attempt.
+        judged: all of them, in the order of their attempts.
     """
     live = [leg for leg in legs if leg.state in LIVE]
     ended = [leg for leg in legs if leg.state in _ENDED]
-    current = next(iter(live or ended[-1:] or legs[-1:]), None)
+    last = [leg for leg in judged if leg.ended or not leg.set_aside][-1:]
+    current = next(iter(live or ended[-1:] or last), None)
     return (current.state, current) if current else (State.NEW, None)

@@ -95,7 +95,7 @@ def _evidence(claim: ReviewRaised) -> str:
 
 def _give_back_one(payment_id: str, verdict: Assessment) -> dict[str, Any] | None:
     """Propose to give back the attempt that is too many: one that was set aside, else the last."""
-    live = sorted((leg for leg in verdict.legs if leg.state in LIVE), key=lambda leg: leg.overridden)
+    live = sorted((leg for leg in verdict.legs if leg.state in LIVE), key=lambda leg: leg.overridden or leg.ended)
     return _give_back(payment_id, live[-1]) if len(live) > 1 else None
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from payments.assessment import Assessment
 from payments.declines import decline_of
+from payments.page_times import ShownPage
 from payments.payment import Payment, State
 from payments.reason_kinds import all_words
 
@@ -13,11 +14,14 @@ Document = dict[str, Any]
 OURS = ("status", "transR", "gateway")
 
 #: Members of `gateway` that earlier versions did not write.
-ADDED = frozenset({"card", "decline", "refusal", "review_codes"})
+ADDED = frozenset({"card", "decline", "page_expires_at", "refusal", "review_codes"})
+
+#: What is shown where no payer is awaited.
+NO_PAGE = ShownPage(None, None)
 
 
 def cms_fields(
-    payment: Payment, verdict: Assessment, version: int, redirect_url: str | None, card: Document | None = None
+    payment: Payment, verdict: Assessment, version: int, page: ShownPage | None, card: Document | None = None
 ) -> Document:
     """Return the fields of the CMS's document, `updatedAt` apart; without a reference, `transR` stays as it is.
 
@@ -25,17 +29,18 @@ def cms_fields(
         payment: what is known.
         verdict: its assessment.
         version: the stream's.
-        redirect_url: where the payment's open operation leads a payer to, if it leads one anywhere.
+        page: what is shown of the page that the payment's open operation leads a payer to, if it leads one anywhere.
         card: what everybody may know of the stored card that the payment is about, if it is about one.
     """
-    terms = payment.snapshot
+    terms, shown = payment.snapshot, page if page and shows_page(verdict) else NO_PAGE
     gateway: Document = {
         "version": version,
         "state": verdict.state,
         "amount": str(terms.amount) if terms else None,
         "currency": terms.currency if terms else None,
         "tran_ref": verdict.tran_ref,
-        "redirect_url": redirect_url if shows_page(verdict) else None,
+        "redirect_url": shown.redirect_url,
+        "page_expires_at": shown.expires_at,
         "authorised": str(verdict.authorised),
         "captured": str(verdict.captured),
         "released": str(verdict.released),

@@ -63,6 +63,7 @@ class Refusal(StrEnum):
     AGREEMENT_ENDED = "agreement_ended"
     AGREEMENT_TOO_SOON = "agreement_too_soon"
     INSTALMENT_UNDER_WAY = "instalment_under_way"
+    PAGE_OPEN = "page_open"
     CALLBACK_NOT_PUBLIC = "callback_not_public"
 
 

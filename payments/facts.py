@@ -11,6 +11,9 @@ from typing import Any, ClassVar, Self
 
 from payments.reasons import Reason
 
+#: The reason of a `CartRetired` that tells of the end of a page: programs before this one read it as a cart given up.
+PAGE_ENDED = "page_ended"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
@@ -184,16 +187,20 @@ class OutcomeUnknown(Fact):
 
 @dataclass(frozen=True, kw_only=True)
 class CartRetired(Fact):
-    """A cart whose page nobody holds was given up; it is watched for a day.
+    """A cart whose page nobody can pay any more, or nobody holds, was given up; it is watched for a day.
 
     Written by `reconcile` before the operation is sent again, by `invoicing` when an invoice was cancelled, and by
-    `booking` when PayTabs' answer cannot be taken. Carries the `operation_id`, the `cart_id`, and why in a machine
-    word: `reason`.
+    `booking` when PayTabs' answer cannot be taken, and by `page_ends` when a page's time was over and PayTabs had said
+    that nobody pays it: the `reason` is then `PAGE_ENDED`. Carries the `operation_id`, the `cart_id` (empty where the
+    CMS's old code sent the page), and why in a machine word: `reason`; of a page that has ended also its `tran_ref`,
+    where it has one, and what PayTabs said of it: `why`.
     """
 
     operation_id: str
     cart_id: str
     reason: str
+    tran_ref: str | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +225,8 @@ class TransactionObserved(Fact):
     Written by whoever heard it: `booking`, `notices`, `reconcile` and `adoption`, all through `observing`. Carries in
     PayTabs' words the `tran_ref`, `tran_type` and `status`; what it moves, `amount` and `currency`; the response
     `code`; the transaction it acts upon, `previous_tran_ref` and `original_tran_type`; what it belongs to, `cart_id`
-    and `profile_id`; and when it was, `occurred_at`. Ours is `card_id`: the stored card whose token came with it.
+    and `profile_id`; when it was, `occurred_at`; and by what its payer is paying, while it is not paid:
+    `payment_method`. Ours is `card_id`: the stored card whose token came with it.
     """
 
     tran_ref: str
@@ -232,6 +240,7 @@ class TransactionObserved(Fact):
     cart_id: str | None = None
     profile_id: int | None = None
     occurred_at: str | None = None
+    payment_method: str | None = None
     card_id: str | None = None
 
 

@@ -64,7 +64,7 @@ class FollowOperations:
             return row
         if status is Status.PENDING and not row.open:
             # Another operation may be open by now; this one stays closed, and its next look keeps it watched.
-            return row
+            return row if row.due_at else self._watched(row, change)
         return self._close_or_keep(row, status, change)
 
     def _follow_up(self, row: Operation, change: Change) -> Operation:
@@ -110,8 +110,9 @@ class FollowOperations:
 
 
 def _may_move(row: Operation) -> bool:
-    """Return whether a row may move: an open or watched one, and a failed attempt, which may take money late."""
-    return row.open or bool(row.due_at) or (row.status is Status.REFUSED and row.kind not in FOLLOW_UP_KINDS)
+    """Return whether a row may move: it is open, watched, or a failed or ended attempt, which may take money late."""
+    failed = row.status is Status.REFUSED and row.kind not in FOLLOW_UP_KINDS
+    return row.open or bool(row.due_at) or failed or row.has_ended
 
 
 def follow_up_status(seen: Movement, review: Iterable[Reason]) -> tuple[Status, bool]:

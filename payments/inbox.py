@@ -177,6 +177,11 @@ class Inbox:
             if self._rows.update_one({"_id": row["_id"], "sweep_at": row["sweep_at"]}, later).modified_count
         ]
 
+    def waits_over(self, reason: str) -> bool:
+        """Tell whether a delivery that is not done was last put back for a reason."""
+        open_rows = {"status": {"$in": ["received", "processing"]}, "reason": reason}
+        return self._rows.find_one(open_rows, {"_id": True}) is not None
+
     def with_tokens(self, limit: int, *, waiting: bool) -> Iterator[tuple[str, bytes, str | None]]:
         """Give applied deliveries whose body may hold a card's token, each with its payment.
 

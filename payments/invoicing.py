@@ -71,7 +71,7 @@ class InvoiceService:
         """
         view = self._parts.money.charge(payment_id, terms, operation_id, context)
         row = self._parts.ledger.get(operation_id)
-        number, link = (row.invoice_id, row.redirect_url) if row else (None, None)
+        number, link = (row.invoice_id, self._link(row)) if row else (None, None)
         return {**view.to_json(), "invoice_id": number, "invoice_link": link}
 
     def status(self, payment_id: str, context: Context) -> dict[str, Any]:
@@ -85,7 +85,7 @@ class InvoiceService:
         row = self._invoice(payment_id)
         answer = self._asked(row, context)
         return {
-            "payment_id": payment_id, "invoice_id": row.invoice_id, "invoice_link": row.redirect_url,
+            "payment_id": payment_id, "invoice_id": row.invoice_id, "invoice_link": self._link(row),
             "invoice_status": answer.invoice_status, "state": self._apply(row, answer, context),
         }  # fmt: skip
 
@@ -247,6 +247,11 @@ class InvoiceService:
         state = known.get(answer.outcome, ActState.UNKNOWN)
         self._acts.end(row, act_id, state)
         return state
+
+    def _link(self, row: Operation) -> str | None:
+        """Return where an invoice is found; nowhere any more once its time is over."""
+        shown = row.shown(self._parts.ledger.now())
+        return None if row.has_ended or (shown and shown.is_over) else row.redirect_url
 
     def _invoice(self, payment_id: str) -> Operation:
         rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.invoice_id is not None]

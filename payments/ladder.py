@@ -111,8 +111,11 @@ def next_look(row: Operation, verdict: Assessment, now: datetime) -> datetime | 
         verdict: its payment's assessment.
         now: aware UTC.
     """
-    states = {leg.state for leg in verdict.legs_of(row.operation_id)}
-    ends = [send.retired_at + WATCH for send in row.sends if send.retired_at and now < send.retired_at + WATCH]
+    states = {leg.state for leg in verdict.legs_of(row.operation_id) if not (leg.ended and leg.set_aside)}
+    given_up = [send.retired_at for send in row.sends if send.retired_at]
+    if row.page_ended_at and not row.sends:
+        given_up.append(row.page_ended_at)  # one of the CMS's old code
+    ends = [moment + WATCH for moment in given_up if now < moment + WATCH]
     if not (row.open or ends or states & POLLED or verdict.parked or verdict.pending):
         return None
     ladder = LADDERS[row.kind] if row.status in _IN_DOUBT else POLLING

@@ -21,6 +21,7 @@ _UNOBSERVED = {
     AttemptStatus.UNKNOWN: State.SENT,
     AttemptStatus.OPEN: State.AWAITING_PAYER,
     AttemptStatus.OVERRIDDEN: State.AWAITING_PAYER,
+    AttemptStatus.ENDED: State.AWAITING_PAYER,
     AttemptStatus.NOT_SENT: State.NEW,
     AttemptStatus.REFUSED: State.ERROR,
 }
@@ -36,7 +37,8 @@ _MEANINGLESS_WHEN_RETIRED = FAILED_STATES | {State.AWAITING_PAYER, State.SENT}
 class Leg:
     """One attempt's outcome: its state and sums in major units, and what each transaction can still give back.
 
-    `overridden` is one of an attempt that an operator has set aside.
+    `overridden` is one of an attempt that an operator has set aside, `ended` one of a page whose time is over and of
+    which PayTabs has said that nobody pays it.
     """
 
     state: State
@@ -52,11 +54,15 @@ class Leg:
     refundable: tuple[tuple[str, Decimal], ...] = ()
     cart_id: str | None = None
     overridden: bool = False
+    ended: bool = False
 
     @property
     def set_aside(self) -> bool:
-        """Return whether it keeps nothing from beginning beside it; money that comes of it counts all the same."""
-        return self.overridden and self.state in OPEN
+        """Return whether it keeps nothing from beginning beside it; money that comes of it counts all the same.
+
+        A voucher outlives its page: should PayTabs tell of one after the end, it stands in the way again.
+        """
+        return (self.overridden and self.state in OPEN) or (self.ended and self.state is State.AWAITING_PAYER)
 
     @property
     def remaining(self) -> Decimal:
@@ -79,10 +85,8 @@ def attempt_legs(attempt: Attempt, attempts: tuple[Attempt, ...], families: Fami
         legs = [leg for leg in legs if leg.state not in _MEANINGLESS_WHEN_RETIRED]
     elif not legs:
         legs = [Leg(_UNOBSERVED[attempt.status], tran_ref=attempt.tran_ref)]
-    overridden = attempt.status is AttemptStatus.OVERRIDDEN
-    return [
-        _but(leg, operation_id=attempt.operation_id, cart_id=attempt.cart_id, overridden=overridden) for leg in legs
-    ]
+    left = {"overridden": attempt.status is AttemptStatus.OVERRIDDEN, "ended": attempt.status is AttemptStatus.ENDED}
+    return [_but(leg, operation_id=attempt.operation_id, cart_id=attempt.cart_id, **left) for leg in legs]
 
 
 def _but(leg: Leg, **differing: Any) -> Leg:  # noqa: ANN401 - any field's value

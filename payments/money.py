@@ -79,9 +79,9 @@ class MoneyService:
             NotYet: it is being sent, or what became of it is being found out.
         """
         self._parts.service.take_over(payment_id, context)
+        self._parts.service.end_page(payment_id, operation_id, context)
         row = self._parts.charges.accept(self._parts.cms.payment(payment_id), terms, operation_id, context)
-        self._sent(row, context)
-        return self._parts.service.get(payment_id)
+        return self._parts.service.answer(self._sent(row, context))
 
     def _accepted(
         self, payment_id: str, terms: FollowUpTerms, operation_id: str, context: Context, why: str | None

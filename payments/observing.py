@@ -5,6 +5,7 @@ from decimal import Decimal
 from payments.events import timestamp
 from payments.facts import TransactionObserved
 from payments.movements import FOLLOW_UPS
+from payments.page_times import method_of
 from paytabs.responses import Answer, Transaction
 
 
@@ -30,6 +31,8 @@ def observe(transaction: Transaction) -> TransactionObserved:
         cart_id=transaction.cart_id,
         profile_id=transaction.profile_id,
         occurred_at=timestamp(transaction.transaction_time) if transaction.transaction_time else None,
+        # Only what a payer who has not finished has chosen decides anything: for how long a page is waited for.
+        payment_method=method_of(transaction.payment_method, transaction.card_scheme) if status == "P" else None,
     )
 
 

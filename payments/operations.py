@@ -6,7 +6,7 @@ nothing. `due_at` is when somebody has to look at the row again; the sweep finds
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,7 +18,9 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
+from payments.database_clock import DatabaseClock
 from payments.errors import OperationConflict
+from payments.page_times import ShownPage, end_of
 from payments.redacting import same_words
 
 Document = dict[str, Any]
@@ -44,6 +46,9 @@ class Status(StrEnum):
     REVIEW = "review"
 
 
+#: How the row of a page ends whose time was over, PayTabs having said that nobody pays it.
+PAGE_ENDED = "page_ended"
+
 #: Rows of which nobody knows whether PayTabs executed them.
 DOUBTFUL = [Status.UNKNOWN, Status.REVIEW]
 
@@ -62,7 +67,11 @@ class Send:
 
 @dataclass(frozen=True)
 class Operation:
-    """One row of the ledger; times are aware UTC."""
+    """One row of the ledger; times are aware UTC.
+
+    `page_expires_at` and `page_ended_at` are the database's: when the page that the row led to is over, as far as that
+    is known, and when it was found to have ended.
+    """
 
     operation_id: str
     payment_id: str
@@ -82,6 +91,25 @@ class Operation:
     created_at: datetime
     poll_from: datetime
     invoice_id: int | None = None
+    page_expires_at: datetime | None = None
+    page_ended_at: datetime | None = None
+
+    @property
+    def is_page(self) -> bool:
+        """Return whether a payer may hold its link: it was answered with one, or the CMS's old code was."""
+        return self.open and self.status is Status.PENDING and (self.redirect_url is not None or self.kind == "adopt")
+
+    @property
+    def has_ended(self) -> bool:
+        """Return whether it is a page that was found to have ended, of which nothing has come since."""
+        return self.status is Status.FAILED and self.error == PAGE_ENDED
+
+    def shown(self, now: datetime) -> ShownPage | None:
+        """Return what is shown of its page at a moment of the database's clock; None when it has none."""
+        if not self.is_page:
+            return None
+        is_over = self.page_expires_at is not None and now >= self.page_expires_at
+        return ShownPage(None if is_over else self.redirect_url, self.page_expires_at, is_over)
 
     @property
     def cart_id(self) -> str | None:
@@ -102,10 +130,13 @@ def new_cart_id() -> str:
 class OperationsLedger:
     """Reads and writes `payment_operations`."""
 
-    def __init__(self, database: Database[Document], *, lease: timedelta) -> None:
-        """Use a database whose writes are acknowledged by a majority."""
+    def __init__(
+        self, database: Database[Document], *, lease: timedelta, now: Callable[[], datetime] | None = None
+    ) -> None:
+        """Use a database whose writes are acknowledged by a majority; `now` is its clock, unless a test has another."""
         self.rows = database.get_collection("payment_operations", read_preference=ReadPreference.PRIMARY)
         self.lease = lease
+        self.now = now or DatabaseClock(database)
 
     def ensure_indexes(self) -> None:
         """Create the indexes the promises lean on; harmless when they are there."""
@@ -129,11 +160,11 @@ class OperationsLedger:
         found = self.rows.find_one({"payment_id": ObjectId(payment_id), "open": True}, session=session)
         return _read(found) if found else None
 
-    def open_pages(self, payment_ids: Sequence[ObjectId]) -> dict[ObjectId, str | None]:
-        """Return where the open operations of some payments lead a payer to."""
+    def open_pages(self, payment_ids: Sequence[ObjectId]) -> dict[ObjectId, ShownPage | None]:
+        """Return what is shown now of the pages that the open operations of some payments lead to."""
         wanted = {"payment_id": {"$in": list(payment_ids)}, "open": True}
-        found = self.rows.find(wanted, {"payment_id": 1, "result.redirect_url": 1}) if payment_ids else ()
-        return {row["payment_id"]: row["result"]["redirect_url"] for row in found}
+        found = self.rows.find(wanted) if payment_ids else ()
+        return {row["payment_id"]: _read(row).shown(self.now()) for row in found}
 
     def of_payment(self, payment_id: str, session: ClientSession | None = None) -> list[Operation]:
         """Return all operations of a payment, oldest first."""
@@ -163,6 +194,11 @@ class OperationsLedger:
         """Return a reference that PayTabs has given lately, if one of the last operations has one."""
         latest = self.rows.find({}, {"result.tran_ref": 1}).sort("created_at", -1).limit(_LATEST)
         return next((row["result"]["tran_ref"] for row in latest if row["result"]["tran_ref"]), None)
+
+    def in_doubt(self, kind: str) -> Iterator[Operation]:
+        """Give the operations of a kind of which nobody knows whether PayTabs executed them; each is due some time."""
+        wanted = {"due_at": {"$type": "date"}, "status": Status.UNKNOWN, "kind": kind}
+        yield from map(_read, self.rows.find(wanted))
 
     def by_cart(self, cart_id: str) -> Operation | None:
         """Return the operation that was sent under a cart."""
@@ -303,7 +339,24 @@ def _write(row: Operation) -> Document:
         "lease": None, "attempts": row.attempts, "result": {"tran_ref": row.tran_ref, "redirect_url": row.redirect_url},
         "error": row.error, "correlation_id": row.correlation_id, "requested_by": row.requested_by,
         "created_at": row.created_at, "updated_at": row.created_at, "poll_from": row.poll_from,
+        **({"page": page_member(row.cart_id, row.page_expires_at)} if row.page_expires_at else {}),
     }  # fmt: skip
+
+
+def page_member(cart_id: str | None, expires_at: datetime | None) -> Document:
+    """Return what a row keeps of the page that one of its sends was answered with."""
+    return {"cart_id": cart_id, "expires_at": expires_at}
+
+
+def _page_end(found: Document) -> datetime | None:
+    """Return when the page of a row's last send is over; of a row that an earlier version wrote, as it was sent."""
+    page, sends = found.get("page") or {}, found["sends"]
+    if "expires_at" in page and page["cart_id"] == (sends[-1]["cart_id"] if sends else None):
+        end: datetime | None = page["expires_at"]
+        return end
+    # That version told PayTabs nothing about how long the page was to live.
+    params = {name: value for name, value in found["params"].items() if name != "paypage_ttl"}
+    return end_of(found["kind"], params, sends[-1]["sent_at"] if sends else found["created_at"])
 
 
 def _read(found: Document) -> Operation:
@@ -327,4 +380,6 @@ def _read(found: Document) -> Operation:
         created_at=found["created_at"],
         poll_from=found["poll_from"],
         invoice_id=found["result"].get("invoice_id"),
+        page_expires_at=_page_end(found),
+        page_ended_at=(found.get("page") or {}).get("ended_at"),
     )

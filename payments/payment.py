@@ -68,13 +68,14 @@ class AttemptStatus(StrEnum):
     REFUSED = "refused"
     RETIRED = "retired"
     OVERRIDDEN = "overridden"
+    ENDED = "ended"
 
 
 #: A send that PayTabs may have executed without our knowing.
 IN_DOUBT = frozenset({AttemptStatus.STARTED, AttemptStatus.UNKNOWN})
 
 #: What was given up stays so, however late its answer comes.
-_GIVEN_UP = frozenset({AttemptStatus.RETIRED, AttemptStatus.OVERRIDDEN})
+_GIVEN_UP = frozenset({AttemptStatus.RETIRED, AttemptStatus.OVERRIDDEN, AttemptStatus.ENDED})
 
 #: Facts that say how the sending of an attempt or a follow-up ended.
 _Sending = facts.AttemptNotSent | facts.AttemptRefused | facts.OutcomeUnknown | facts.CartRetired | facts.InvoiceOpened
@@ -219,11 +220,15 @@ class _Draft:
         refusal = fact if isinstance(fact, facts.AttemptRefused) else None
         self._update(fact.cart_id, _SENDING_STATUS[type(fact)], refusal=refusal)
 
+    def retire(self, fact: facts.CartRetired) -> None:
+        """Give a cart up; a page that has ended is no cart that nobody held."""
+        if fact.reason == facts.PAGE_ENDED:
+            self._leave(fact.operation_id, fact.cart_id or None, AttemptStatus.ENDED)
+        else:
+            self.end_sending(fact)
+
     def override(self, fact: facts.PageOverridden) -> None:
-        """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
-        for place, attempt in enumerate(self.attempts):
-            if (attempt.operation_id, attempt.cart_id) == (fact.operation_id, fact.cart_id):
-                self.attempts[place] = replace(attempt, status=AttemptStatus.OVERRIDDEN)
+        self._leave(fact.operation_id, fact.cart_id, AttemptStatus.OVERRIDDEN)
 
     def observe(self, fact: facts.TransactionObserved) -> None:
         self.observations.add(fact)
@@ -239,6 +244,12 @@ class _Draft:
             about = fact.operation_id and send.operation_id == fact.operation_id
             if about and send.status in IN_DOUBT and send.cart_id:
                 self._update(send.cart_id, AttemptStatus.RETIRED)
+
+    def _leave(self, operation_id: str, cart_id: str | None, status: AttemptStatus) -> None:
+        """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
+        for place, attempt in enumerate(self.attempts):
+            if (attempt.operation_id, attempt.cart_id) == (operation_id, cart_id):
+                self.attempts[place] = replace(attempt, status=status)
 
     def _update(
         self, cart_id: str, status: AttemptStatus, tran_ref: str | None = None,
@@ -264,6 +275,7 @@ _APPLY: dict[type[Fact], Callable[[_Draft, Any], None]] = {
     facts.FollowUpStarted: _Draft.start_follow_up,
     facts.PageOpened: _Draft.open_page,
     **dict.fromkeys(_SENDING_STATUS, _Draft.end_sending),
+    facts.CartRetired: _Draft.retire,
     facts.PageOverridden: _Draft.override,
     facts.TransactionObserved: _Draft.observe,
     facts.ReviewRaised: _Draft.claim,

@@ -16,7 +16,7 @@ from paytabs.responses import Answer
 _CART_TELLS_MORE = frozenset({State.PENDING_OFFLINE, State.ON_HOLD, State.AUTHORISED, State.PART_CAPTURED})
 
 #: Attempts whose page PayTabs named no reference for.
-_ASKED_BY_CART = IN_DOUBT | {AttemptStatus.OPEN, AttemptStatus.OVERRIDDEN}
+_ASKED_BY_CART = IN_DOUBT | {AttemptStatus.OPEN, AttemptStatus.OVERRIDDEN, AttemptStatus.ENDED}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from payments.gateway import Gateway
 from payments.ladder import LADDERS, POLLING, SETTLING, is_overdue, may_resend, next_look, next_step, next_try
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
+from payments.page_ends import PageDesk
 from payments.payment import State
 from payments.projections import RaiseAlert
 from payments.questions import Question, questions, what_undid
@@ -38,9 +39,10 @@ class Reconciler:
 
     def __init__(
         self, store: PaymentStore, ledger: OperationsLedger, gateway: Gateway, *, clock: Clock, lease: timedelta,
-        alert: RaiseAlert,
+        alert: RaiseAlert, pages: PageDesk,
     ) -> None:  # fmt: skip
         """Keep what asking needs."""
+        self._pages = pages
         self._store, self._ledger, self._gateway = store, ledger, gateway
         self._clock, self._lease, self._alert = clock, lease, alert
 
@@ -60,13 +62,24 @@ class Reconciler:
             if row.lease_until and now < row.lease_until:
                 return False
             row = self._give_up_lease(row, context)
-        asked_at = self._clock()
-        answers = self.ask(row, context)
-        if not all(is_conclusive(answer) for answer in answers):
-            self._apply_what_is_said(row, answers, context)
+        if not all(is_conclusive(answer) for answer in self.look(row, context)):
             return row.status is Status.NEW
-        self._store.change(row.payment_id, context, lambda change: self._settle(change, row, answers, asked_at))
         return self._look_again(operation_id)
+
+    def look(self, row: Operation, context: Context) -> list[Answer]:
+        """Ask everything that is open about an operation, apply what is said, and return the answers."""
+        asked_at, by_database = self._clock(), self._ledger.now()
+        answers = self.ask(row, context)
+
+        def work(change: Change) -> None:
+            self._settle(change, row, answers, asked_at)
+            self._end_page(change, row, answers, by_database)
+
+        if all(is_conclusive(answer) for answer in answers):
+            self._store.change(row.payment_id, context, work)
+        else:
+            self._apply_what_is_said(row, answers, context)
+        return answers
 
     def ask(self, row: Operation, context: Context, *, also: str | None = None) -> list[Answer]:
         """Ask PayTabs everything that is open about an operation, and about one more transaction if it is named."""
@@ -87,10 +100,35 @@ class Reconciler:
         """Ask PayTabs which transactions a cart has."""
         return self._query(Question("cart_id", cart_id), context)
 
-    def apply(self, payment_id: str, answers: list[Answer], context: Context) -> None:
-        """Apply what answers say of a payment."""
+    def apply(
+        self, payment_id: str, answers: list[Answer], context: Context, *, about: Sequence[Operation] = (),
+        asked_at: datetime | None = None,
+    ) -> None:  # fmt: skip
+        """Apply what answers say of a payment.
+
+        Args:
+            payment_id: 24 hexadecimal digits.
+            answers: what PayTabs said.
+            context: who asked.
+            about: operations about which everything that is open was asked: their pages may have ended.
+            asked_at: when, by the database's clock.
+        """
         seen = [fact for answer in answers for fact in observations(answer)]
-        self._store.change(payment_id, context, lambda change: change.record(*with_cards(change, seen, told(answers))))
+        heard = all(is_conclusive(answer) for answer in answers)
+
+        def work(change: Change) -> None:
+            change.record(*with_cards(change, seen, told(answers)))
+            if heard and asked_at:
+                for row in about:
+                    self._end_page(change, row, answers, asked_at)
+
+        self._store.change(payment_id, context, work)
+
+    def _end_page(self, change: Change, row: Operation, answers: list[Answer], asked_at: datetime) -> None:
+        """End the page of an operation that was asked about, unless it has moved on since."""
+        stored = self._ledger.get(row.operation_id, change.session) if row.is_page else None
+        if stored and stored.cart_id == row.cart_id:
+            self._pages.end(change, stored, answers, asked_at)
 
     def _whole(self, question: Question, known: Iterable[facts.TransactionObserved], context: Context) -> list[Answer]:
         """Ask a question, and what undid a transaction where nobody has told: both are answered, or neither is."""
@@ -117,12 +155,13 @@ class Reconciler:
         if is_overdue(stored, now - SILENCE):
             # Silence proves nothing, so it ends nothing either: operators are told, and PayTabs is asked on.
             unheard = f"{stored.kind} of payment {row.payment_id}: no query about cart {stored.cart_id} was answered"
-            self._alert("operation_unanswered", row.operation_id, unheard)
+            self._alert("operation_unanswered", row.kind, unheard, subject=row.operation_id)
         if stored.due_at and (parked := parked_seconds(answers)):
             self._ledger.reschedule(stored, now + timedelta(seconds=parked))
         elif stored.due_at:
             in_doubt = stored.status is Status.UNKNOWN
             step = next_step(stored.poll_from, now, LADDERS[stored.kind] if in_doubt else POLLING)
+            step = self._before_its_page_ends(stored, step) or step
             soon = in_doubt and may_resend(stored) and self._settling_end(stored) is None
             self._ledger.reschedule(stored, next_try(min(step, now + UNANSWERED) if soon else step, now))
 
@@ -183,8 +222,16 @@ class Reconciler:
         if row is None or row.status is Status.NEW:
             return row is not None
         verdict = assess(self._store.payment(row.payment_id))
-        self._ledger.reschedule(row, self._settling_end(row) or next_look(row, verdict, self._clock()))
+        look = next_look(row, verdict, self._clock())
+        self._ledger.reschedule(row, self._settling_end(row) or self._before_its_page_ends(row, look))
         return False
+
+    def _before_its_page_ends(self, row: Operation, look: datetime | None) -> datetime | None:
+        """Return when to look again, at the end of the row's page at the latest; it is the database that says when."""
+        if look is None or not row.is_page:
+            return look
+        payment, now = self._store.payment(row.payment_id), self._clock()
+        return min([look, *(now + wait for wait in self._pages.looks_after(row, payment, assess(payment)))])
 
     def _settling_end(self, row: Operation) -> datetime | None:
         """Return the moment from which "nothing found" counts, when that is the next thing to happen."""

@@ -15,6 +15,7 @@ from payments.assessment import Assessment, assess
 from payments.cms_fields import ADDED, cms_fields
 from payments.events import fact_of
 from payments.facts import Fact, Milestone
+from payments.page_times import ShownPage
 from payments.paid_with import card_of
 from payments.payment import Payment, fold
 
@@ -50,14 +51,14 @@ class Replayed:
         """Return the stored card that the payment is about."""
         return card_of(self.payment, self.verdict)
 
-    def fields(self, redirect_url: str | None, card: Document | None = None) -> Document:
+    def fields(self, page: ShownPage | None, card: Document | None = None) -> Document:
         """Return the CMS's fields, `updatedAt` apart.
 
         Args:
-            redirect_url: Where the payment's open operation leads a payer to, if it leads one anywhere.
+            page: What is shown of the page that the payment's open operation leads to, if it leads a payer anywhere.
             card: What everybody may know of the stored card that the payment is about, if it is about one.
         """
-        fields = cms_fields(self.payment, self.verdict, self.version, redirect_url, card)
+        fields = cms_fields(self.payment, self.verdict, self.version, page, card)
         return fields | ({"transR": self.tran_ref} if self.tran_ref else {})
 
 

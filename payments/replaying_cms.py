@@ -15,6 +15,7 @@ from pymongo.client_session import ClientSession
 from pymongo.read_preferences import ReadPreference
 
 from payments.cms_fields import shows_page
+from payments.page_times import ShownPage
 from payments.replay import Replayed, differences, is_outdated, replayed
 from payments.replay_pieces import Difference, Found, Piece, ReplayParts, Survey, looked_at
 from payments.replay_scan import EventScan, Span
@@ -82,11 +83,11 @@ class CmsPayments:
             return told(Found.OUTDATED)
         return told((Found.DIFFERING if dry_run else Found.MENDED) if fields else Found.SAME, fields)
 
-    def _page(self, known: Replayed, session: ClientSession) -> str | None:
+    def _page(self, known: Replayed, session: ClientSession) -> ShownPage | None:
         if not shows_page(known.verdict):
             return None
         row = self._parts.ledger.open_of(str(known.payment_id), session)
-        return row.redirect_url if row else None
+        return row.shown(self._parts.ledger.now()) if row else None
 
     def _mend(self, known: Replayed, expected: Document, session: ClientSession) -> None:
         unless_newer = {"_id": known.payment_id, "gateway.version": {"$not": {"$gt": known.version}}}

@@ -80,6 +80,7 @@ def _page(params: Document, common: Document) -> Request:
         payment_methods=tuple(params["methods"]),
         tokenise=None if params.get("agreement") else params.get("tokenise"),
         token_info=_agreed(params),
+        paypage_ttl=params.get("paypage_ttl"),
     )
 
 
@@ -112,7 +113,7 @@ def _form(params: Document, common: Document) -> Request:
 
 
 def _invoice(params: Document, common: Document) -> Request:
-    return InvoiceRequest(**common, invoice=params["invoice"])
+    return InvoiceRequest(**common, invoice=params["invoice"], paypage_ttl=params.get("paypage_ttl"))
 
 
 _BUILDERS: Mapping[str, Callable[[Document, Document], Request]] = MappingProxyType(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from payments import facts
 from payments.allowance import order
@@ -23,10 +24,11 @@ from payments.errors import InvalidArgument, NotYet, Refusal
 from payments.events import Context
 from payments.gateway import Gateway, Permit
 from payments.key_doubt import Fault, KeyDoubt, never
-from payments.operations import Operation, OperationsLedger, Status, new_cart_id
+from payments.operations import Operation, OperationsLedger, Status, new_cart_id, page_member
+from payments.page_times import end_of
 from payments.payment import CONFIRMED, OPEN
 from payments.quoting import quoted
-from payments.requesting import CHARGE_KINDS, FOLLOW_UP_KINDS, Request, build_request
+from payments.requesting import FOLLOW_UP_KINDS, Request, build_request
 from payments.store import Change, Clock, PaymentStore
 from payments.unexplained import Unexplained
 from paytabs.breaker_errors import Parked
@@ -222,8 +224,16 @@ class Sender:
 
     def _book(self, change: Change, row: Operation, cart_id: str, answer: Answer) -> None:
         booking = book(row, cart_id, answer, change.now, self._parts.policy)
-        self._parts.ledger.settle(row, cart_id, change.now, booking.changes, change.session)
+        changes = booking.changes | self._page(row, cart_id, booking.changes)
+        self._parts.ledger.settle(row, cart_id, change.now, changes, change.session)
         change.record(*with_cards(change, booking.facts, told([answer])))
+
+    def _page(self, row: Operation, cart_id: str, changes: dict[str, Any]) -> dict[str, Any]:
+        """Return when the page is over that a send was answered with; nothing when there is no link to one."""
+        if not changes.get("result", {}).get("redirect_url"):
+            return {}
+        # Counted from the answer, which is somewhat later than PayTabs counts: no page is taken for over too early.
+        return {"page": page_member(cart_id, end_of(row.kind, row.params, self._parts.ledger.now()))}
 
 
 def _obstacle(change: Change, row: Operation) -> str | None:
@@ -241,9 +251,9 @@ def _obstacle(change: Change, row: Operation) -> str | None:
 
 
 def _other_page(change: Change, row: Operation) -> str | None:
-    """Return which other attempt may still be paid; a charge beside it could take the money twice."""
+    """Return which other attempt may still be paid; one beside it could take the money twice."""
     others = [leg for leg in change.before.legs if leg.operation_id != row.operation_id and leg.state in OPEN]
-    return f"{others[0].tran_ref} may still be paid" if others and row.kind in CHARGE_KINDS else None
+    return f"{others[0].tran_ref} may still be paid" if others else None
 
 
 def _started(row: Operation, cart_id: str) -> facts.Fact:

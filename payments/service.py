@@ -5,17 +5,20 @@ from typing import Any
 
 from payments.accepting import Acceptor, PageTerms
 from payments.adoption import ASK_AGAIN_SECONDS, Adopter
+from payments.assessment import assess
 from payments.card_rules import CardRules
 from payments.cms import CmsReader
 from payments.errors import GatewaySilent, InvalidArgument, NotYet
 from payments.events import Context
 from payments.ladder import next_step
 from payments.operations import Operation, OperationsLedger, Status
+from payments.page_ends import PageDesk, PageState
 from payments.reconcile import Reconciler, is_conclusive, parked_seconds
 from payments.requesting import FOLLOW_UP_KINDS
 from payments.sending import Sender
 from payments.store import Clock, PaymentStore
 from payments.views import PaymentView, view_history, view_payment, view_untouched
+from paytabs.responses import Answer
 
 __all__ = ["PageTerms", "PaymentService", "ServiceParts"]
 
@@ -37,6 +40,7 @@ class ServiceParts:
     profile_id: int
     callback_url: str | None
     return_url: str | None
+    pages: PageDesk
     gateway_url: str = ""
 
 
@@ -49,7 +53,7 @@ class PaymentService:
         self._adopter = Adopter(parts.store, parts.ledger, parts.cms, parts.reconciler, parts.profile_id)
         self._acceptor = Acceptor(
             parts.store, parts.ledger, parts.cms, parts.cards, parts.profile_id, parts.callback_url, parts.return_url,
-            parts.gateway_url,
+            parts.pages, parts.gateway_url,
         )  # fmt: skip
 
     def create_page(
@@ -57,25 +61,47 @@ class PaymentService:
     ) -> PaymentView:
         """Open a hosted page for a payment of the CMS; while one is open, give the same one.
 
+        One whose time is over leads nobody anywhere; once it has ended, the next one is made.
+
         Args:
             payment_id: 24 hexadecimal digits.
             terms: what the caller chose.
             context: who asks.
-            operation_id: the caller's idempotency key; without one, the page that is open or the next one.
+            operation_id: the caller's idempotency key, which stands for one page for ever; without one, the page that
+                is open or the next one.
 
         Raises:
             InvalidArgument: there is no such payment, or it cannot be paid as asked.
             OperationConflict: the operation id stands for something else.
-            NotYet: the page is being made, or what became of the request is being found out.
+            NotYet: the page is being made, or what became of the request, or of an earlier page, is being found out.
         """
         cms = self._parts.cms.payment(payment_id)
         self._adopter.take_over(payment_id, cms, context)
+        self.end_page(payment_id, operation_id, context)
         row = self._acceptor.accept(cms, terms, operation_id, context)
         self.require_unparked(row)
         if row.status is Status.NEW:
             row = self._parts.sender.send(row.operation_id, replace(context, operation_id=row.operation_id))
         self.require_answered(row)
         return self._view(payment_id, row)
+
+    def end_page(self, payment_id: str, operation_id: str | None, context: Context) -> None:
+        """Ask PayTabs whether the page that is in the way of another attempt has ended, once it may have.
+
+        Args:
+            payment_id: 24 hexadecimal digits.
+            operation_id: under which the other attempt is asked for; nothing is asked when it stands for one already.
+            context: who asks.
+
+        Raises:
+            NotYet: PayTabs does not say.
+        """
+        row = self._parts.ledger.open_of(payment_id)
+        if row is None or not row.is_page or (operation_id and self._parts.ledger.get(operation_id)):
+            return
+        payment = self._parts.store.payment(payment_id)
+        if self._parts.pages.may_have_ended(row, payment, assess(payment)):
+            _require_conclusive(payment_id, self._parts.reconciler.look(row, context))
 
     def verify(self, payment_id: str, context: Context, *, tran_ref: str | None = None) -> PaymentView:
         """Ask PayTabs about a payment and apply the answer.
@@ -94,12 +120,10 @@ class PaymentService:
             adopted = self._adopter.take_over(payment_id, cms, context)
             # Another worker may have begun or adopted it between the two looks.
             return self._view(payment_id) if adopted or self._parts.store.load(payment_id) else view_untouched(cms)
-        answers = self._parts.reconciler.ask_all(self._asked_about(payment_id), context, also=tran_ref)
-        self._parts.reconciler.apply(payment_id, answers, context)
-        silent = [answer.detail for answer in answers if not is_conclusive(answer)]
-        if silent:
-            wait = parked_seconds(answers) or ASK_AGAIN_SECONDS
-            raise NotYet(payment_id, wait, f"gateway_{silent[0]}")
+        rows, asked_at = self._asked_about(payment_id), self._parts.ledger.now()
+        answers = self._parts.reconciler.ask_all(rows, context, also=tran_ref)
+        self._parts.reconciler.apply(payment_id, answers, context, about=rows, asked_at=asked_at)
+        _require_conclusive(payment_id, answers)
         return self._view(payment_id)
 
     def take_over(self, payment_id: str, context: Context) -> None:
@@ -127,11 +151,11 @@ class PaymentService:
         return found
 
     def payer_returned(self, payment_id: str) -> None:
-        """Start the ladder of queries anew, because something has just happened on the page."""
+        """Start the ladder of queries anew, because something has just happened on a page, be it one that has ended."""
         now = self._parts.clock()
-        row = self._parts.ledger.open_of(payment_id)
-        if row and row.status is Status.PENDING:
-            self._parts.ledger.reschedule(row, next_step(now, now), poll_from=now)
+        for row in self._parts.ledger.of_payment(payment_id):
+            if row.has_ended or (row.open and row.status is Status.PENDING):
+                self._parts.ledger.reschedule(row, next_step(now, now), poll_from=now)
 
     def get(self, payment_id: str) -> PaymentView:
         """Return a payment's view.
@@ -142,6 +166,10 @@ class PaymentService:
         if not self._parts.store.load(payment_id):
             return view_untouched(self._parts.cms.payment(payment_id))
         return self._view(payment_id)
+
+    def answer(self, row: Operation) -> PaymentView:
+        """Return the view of an operation's payment; of an operation whose page has ended, that page's."""
+        return self._own_end(row) or self.get(row.payment_id)
 
     def history(self, payment_id: str) -> list[dict[str, Any]]:
         """Return a payment's events, oldest first, as plain JSON; empty when nothing has happened yet.
@@ -179,9 +207,21 @@ class PaymentService:
         return [row for row in rows if row.open or row.due_at or row in attempts[-1:]]
 
     def _view(self, payment_id: str, row: Operation | None = None) -> PaymentView:
+        if row and (own := self._own_end(row)):
+            return own
         rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.kind not in FOLLOW_UP_KINDS]
         current = self._parts.ledger.open_of(payment_id) or row or (rows[-1] if rows else None)
-        return view_payment(payment_id, self._parts.store.load(payment_id), current, self._parts.cards.store)
+        return self._view_of(payment_id, current)
+
+    def _own_end(self, row: Operation) -> PaymentView | None:
+        """Return the view of a page that has ended and was asked for by name, whatever attempt stands by now."""
+        view = None if row.open else self._view_of(row.payment_id, row)
+        return replace(view, tran_ref=row.tran_ref) if view and view.page_state == PageState.ENDED else None
+
+    def _view_of(self, payment_id: str, row: Operation | None) -> PaymentView:
+        return view_payment(
+            payment_id, self._parts.store.load(payment_id), row, self._parts.pages, self._parts.cards.store
+        )
 
     def require_unparked(self, row: Operation) -> None:
         """Raise NotYet while a row that was sent before waits for its next turn."""
@@ -196,3 +236,10 @@ class PaymentService:
         if row.status in (Status.NEW, Status.UNKNOWN):
             wait = (row.due_at - self._parts.clock()).total_seconds() if row.due_at else 1.0
             raise NotYet(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, f"{row.status}: {row.error}")
+
+
+def _require_conclusive(payment_id: str, answers: list[Answer]) -> None:
+    """Raise NotYet when PayTabs did not answer a question."""
+    silent = [answer.detail for answer in answers if not is_conclusive(answer)]
+    if silent:
+        raise NotYet(payment_id, parked_seconds(answers) or ASK_AGAIN_SECONDS, f"gateway_{silent[0]}")

@@ -1,15 +1,16 @@
 """What callers are told about a payment: ids, decimal text and ISO times, ready for JSON."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from payments.assessment import Assessment, assess
+from payments.assessment import assess
 from payments.cms import CmsPayment
 from payments.declines import decline_of
-from payments.events import Event, envelope
+from payments.events import Event, envelope, timestamp
 from payments.operations import Operation, Status
+from payments.page_ends import PageDesk, PageLook
 from payments.paid_with import card_of
-from payments.payment import Payment, State, fold
+from payments.payment import State, fold
 from payments.reason_kinds import all_words
 from payments.stored_cards import CardStore
 
@@ -19,7 +20,12 @@ _UNSENT = frozenset({Status.REFUSED, Status.FAILED})
 
 @dataclass(frozen=True)
 class PaymentView:
-    """A payment as callers see it; amounts are decimal text in major units."""
+    """A payment as callers see it; amounts are decimal text in major units, times ISO-8601.
+
+    `page_state` is `open` while a payer can be led to `redirect_url`, `over` once its time has passed, and `ended` when
+    PayTabs has said that nobody pays it; `new_page_at` is from when on another attempt may be made, None when PayTabs
+    has to say.
+    """
 
     payment_id: str
     state: str
@@ -28,6 +34,9 @@ class PaymentView:
     currency: str
     tran_ref: str | None
     redirect_url: str | None
+    page_state: str | None
+    page_expires_at: str | None
+    new_page_at: str | None
     operation_id: str | None
     authorised: str
     captured: str
@@ -82,7 +91,11 @@ def view_operation(row: Operation, history: list[Event]) -> OperationView:
 
 
 def view_payment(
-    payment_id: str, history: list[Event], row: Operation | None, cards: CardStore | None = None
+    payment_id: str,
+    history: list[Event],
+    row: Operation | None,
+    pages: PageDesk | None = None,
+    cards: CardStore | None = None,
 ) -> PaymentView:
     """Return the view of a payment that has a history.
 
@@ -90,32 +103,14 @@ def view_payment(
         payment_id: 24 hexadecimal digits.
         history: its events in order, at least one.
         row: its open operation, else its last one.
-        cards: tells of the stored card that it is about.
+        pages: judges the page that the row leads to; None to tell of none.
+        cards: tells of the stored card that it is about; None to tell of none.
     """
     payment = fold(event.fact for event in history)
     verdict = assess(payment)
-    view = _view(payment_id, payment, verdict, row, history[-1].version)
+    page = pages.look(row, payment, verdict) if pages and row else PageLook()
     card_id = card_of(payment, verdict)
-    return replace(view, card=cards.shown([card_id]).get(card_id)) if cards and card_id else view
-
-
-def view_untouched(cms: CmsPayment) -> PaymentView:
-    """Return the view of a payment of the CMS that nobody has asked us for yet."""
-    return PaymentView(
-        payment_id=cms.payment_id, state=State.NEW, status="pending", amount=str(cms.amount), currency=cms.currency,
-        tran_ref=cms.tran_ref, redirect_url=None, operation_id=None, authorised="0", captured="0", released="0",
-        refunded="0", refund_pending="0", flags=(), review=(), review_codes=(), error=None, version=0,
-    )  # fmt: skip
-
-
-def view_history(history: list[Event]) -> list[dict[str, Any]]:
-    """Return a payment's events as plain JSON, oldest first."""
-    return [{"event_id": event.event_id, **envelope(event), "hash": event.hash} for event in history]
-
-
-def _view(payment_id: str, payment: Payment, verdict: Assessment, row: Operation | None, version: int) -> PaymentView:
     terms = payment.snapshot
-    waiting = verdict.state is State.AWAITING_PAYER
     return PaymentView(
         payment_id=payment_id,
         state=verdict.state,
@@ -123,7 +118,10 @@ def _view(payment_id: str, payment: Payment, verdict: Assessment, row: Operation
         amount=str(terms.amount) if terms else "0",
         currency=terms.currency if terms else "",
         tran_ref=verdict.tran_ref,
-        redirect_url=row.redirect_url if row and waiting else None,
+        redirect_url=page.redirect_url,
+        page_state=page.state,
+        page_expires_at=timestamp(page.expires_at) if page.expires_at else None,
+        new_page_at=timestamp(page.new_page_at) if page.new_page_at else None,
         operation_id=row.operation_id if row else None,
         authorised=str(verdict.authorised),
         captured=str(verdict.captured),
@@ -134,6 +132,22 @@ def _view(payment_id: str, payment: Payment, verdict: Assessment, row: Operation
         review=tuple(all_words(verdict.review)),
         review_codes=tuple(reason.code for reason in verdict.review),
         error=row.error if row and row.status in _UNSENT else None,
-        version=version,
+        version=history[-1].version,
         decline=decline_of(payment, verdict),
+        card=cards.shown([card_id]).get(card_id) if cards and card_id else None,
     )
+
+
+def view_untouched(cms: CmsPayment) -> PaymentView:
+    """Return the view of a payment of the CMS that nobody has asked us for yet."""
+    return PaymentView(
+        payment_id=cms.payment_id, state=State.NEW, status="pending", amount=str(cms.amount), currency=cms.currency,
+        tran_ref=cms.tran_ref, redirect_url=None, page_state=None, page_expires_at=None, new_page_at=None,
+        operation_id=None, authorised="0", captured="0", released="0", refunded="0", refund_pending="0", flags=(),
+        review=(), review_codes=(), error=None, version=0,
+    )  # fmt: skip
+
+
+def view_history(history: list[Event]) -> list[dict[str, Any]]:
+    """Return a payment's events as plain JSON, oldest first."""
+    return [{"event_id": event.event_id, **envelope(event), "hash": event.hash} for event in history]

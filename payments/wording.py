@@ -3,7 +3,7 @@
 from collections import defaultdict
 from typing import Any
 
-from payments.facts import FACTS, Milestone
+from payments.facts import FACTS, PAGE_ENDED, Milestone
 
 #: A sentence per fact; names in braces are the fact's members.
 WORDS = {
@@ -34,10 +34,22 @@ STATUSES = {
 }  # fmt: skip
 
 
+#: What the end of a page says.
+PAGE_OVER = "the page {tran_ref} had ended, {why}: the payment could be asked for again"
+
+
+def _special(event_type: str, data: dict[str, Any]) -> str | None:
+    return PAGE_OVER if event_type == "CartRetired" and data.get("reason") == PAGE_ENDED else None
+
+
 def words_for(event_type: str, data: dict[str, Any]) -> str:
     """Say what a fact says; of a type that has no sentence here, its members."""
     kind = FACTS.get(event_type)
-    sentence = WORDS.get(event_type) or (MILESTONE if kind and issubclass(kind, Milestone) else None)
+    sentence = (
+        _special(event_type, data)
+        or WORDS.get(event_type)
+        or (MILESTONE if kind and issubclass(kind, Milestone) else None)
+    )
     if sentence is None:
         return " ".join(f"{name}={value}" for name, value in data.items())
     members = defaultdict(lambda: "?", data)

@@ -23,7 +23,7 @@ from pydantic import (
 from paytabs.errors import InvalidRequest
 from paytabs.money import minor_digits, parse_amount
 from paytabs.parties import phone_number
-from paytabs.shapes import ExactNumber, GatewayRequest, Nested, PartyDetails, PayerRequest, Url
+from paytabs.shapes import ExactNumber, GatewayRequest, Nested, PageLife, PartyDetails, PayerRequest, Url
 from paytabs.texts import cleaned
 
 #: Characters of a line's texts that are sent; the contract states no length.
@@ -117,6 +117,7 @@ class InvoiceRequest(PayerRequest):
     tran_type: Literal["sale", "auth"] = "sale"
     tran_class: Literal["ecom"] = "ecom"
     hide_shipping: StrictBool | None = None
+    paypage_ttl: PageLife | None = None
     invoice: Annotated[InvoiceTerms, Nested]
 
     @model_validator(mode="after")

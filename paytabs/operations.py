@@ -11,7 +11,7 @@ from pydantic import Field, StrictBool, StringConstraints, ValidationInfo, field
 from paytabs.card_data import refuse_card_number
 from paytabs.errors import InvalidRequest
 from paytabs.money import parse_amount
-from paytabs.shapes import CartRequest, Nested, PartyDetails, PayerRequest, Reference, Url
+from paytabs.shapes import CartRequest, Nested, PageLife, PartyDetails, PayerRequest, Reference, Url
 from paytabs.token_info import InstalmentInfo, TokenInfo
 from paytabs.writing import write_json
 
@@ -45,6 +45,7 @@ class PageRequest(PayerRequest):
     token_info: Annotated[TokenInfo | None, Nested] = None
     show_save_card: StrictBool | None = None
     hide_shipping: StrictBool | None = None
+    paypage_ttl: PageLife | None = None
 
     @model_validator(mode="after")
     def _amounts_of_one_currency(self) -> Self:

@@ -14,6 +14,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     ModelWrapValidatorHandler,
     StrictBool,
     StringConstraints,
@@ -47,6 +48,9 @@ Url = Annotated[str, StringConstraints(max_length=_URL_MAX, pattern=r"^https?://
 
 #: PayTabs' references and tokens are opaque to us; only what could not be one is refused.
 Reference = Annotated[str, StringConstraints(max_length=128, pattern=r"^[!-~]+$")]
+
+#: For how many minutes a hosted page lives; PayTabs takes whole ones.
+PageLife = Annotated[int, Field(ge=1, strict=True)]
 
 _UserField = Annotated[str, StringConstraints(pattern=r"^udf[1-9]$")]
 

@@ -8,6 +8,7 @@ import structlog
 from payments.errors import SealsDiffer
 from payments.events import Context
 from payments.unexplained import ALERT as UNEXPLAINED
+from tasks.alert_tending import tell_of_the_breaker, tend
 from tasks.arguments import Arguments, Decided
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
@@ -68,6 +69,14 @@ def seal_events(world: World, asked: Arguments, context: Context) -> dict[str, A
         world.alerts.raise_alert("seals_differ", "audit_seals", str(error))
         return {"sealed": 0, "stopped": str(error)}
     return {"sealed": sum(seal.count for seal in made), "seals": len(made), "last": made[-1].n if made else None}
+
+
+@domain_task("maintenance.tend_alerts", Arguments)
+def tend_alerts(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Close the alerts whose cause is gone, raise the one that nobody has raised, and forget those of long ago."""
+    del asked, context
+    tell_of_the_breaker(world)
+    return {**tend(world), "forgotten": world.alerts.forget()}
 
 
 @domain_task("maintenance.redact", Decided)

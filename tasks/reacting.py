@@ -63,7 +63,7 @@ def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, sen
 
     def give_up(owed: Owed, reason: str) -> None:
         letters.keep(_letter(owed, reason, clock))
-        alerts.raise_alert("reaction_given_up", owed.handler, f"{owed.event_id}: {reason}")
+        alerts.raise_alert("reaction_given_up", owed.handler, f"{owed.event_id}: {reason}", subject=owed.event_id)
 
     return Reactor(ReactionParts(db.client, store, outbox, known, clock, PARKED_WORK, give_up))
 

@@ -83,7 +83,7 @@ def _due(world: World) -> list[str]:
         how = "does not run" if behind is None else f"is {behind:.0f} s behind"
         world.alerts.raise_alert(WATCHER_BEHIND, WATCHER, f"the watcher {how}: reads go past the views")
     else:
-        world.alerts.resolve(WATCHER_BEHIND, WATCHER)
+        world.alerts.resolve(WATCHER_BEHIND, WATCHER, why="the watcher follows")
     _tell_standing(world)
     return world.views.due()
 
@@ -94,11 +94,11 @@ def _tell_standing(world: World) -> None:
     for name, why in stuck.items():
         world.alerts.raise_alert(STUCK, name, why)
     for name in {*world.alerts.open_keys(STUCK)} - stuck.keys():
-        world.alerts.resolve(STUCK, name)
+        world.alerts.resolve(STUCK, name, why="the view gets on")
     since = world.views.rebuilt_since()
     if since is not None:
         for name in CURED:
-            world.alerts.resolve_before(name, since)
+            world.alerts.resolve_before(name, since, why="every view was built anew")
 
 
 def _show(world: World, behind: float | None) -> None:

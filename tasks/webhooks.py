@@ -13,11 +13,15 @@ from payments.notices import Verdict
 from paytabs.resilience import PARKED_WORK, spread
 from paytabs.responses import parse_notification
 from paytabs.unlisted import note_transaction
+from tasks.alert_tending import tend
 from tasks.arguments import OfDelivery
 from tasks.base import domain_task, longest_countdown_seconds, may_pass
 from tasks.wiring import World
 
 log = structlog.get_logger(__name__)
+
+#: The alert about deliveries that an error of ours keeps from being applied; its key is the sort of error.
+FAILS = "delivery_fails"
 
 
 @domain_task("webhooks.process", OfDelivery)
@@ -47,7 +51,8 @@ def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
         if isinstance(error, NotYet) or may_pass(error):
             log.warning("delivery_put_back", reason=type(error).__name__)
             return {"delivery_id": delivery.delivery_id, "result": "waiting"}
-        world.alerts.raise_alert("delivery_fails", delivery.delivery_id, f"{type(error).__name__} while it was applied")
+        told = f"{type(error).__name__} while it was applied"
+        world.alerts.raise_alert(FAILS, type(error).__name__, told, subject=delivery.delivery_id)
         raise
     return settle(world, delivery, verdict, context, world.card_sweep.fate(notice))
 
@@ -63,7 +68,7 @@ def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context,
     else:
         world.inbox.finish(delivery, {**answer, "reason": verdict.reason}, token=token)
         if delivery.attempts > 1:
-            world.alerts.resolve("delivery_fails", delivery.delivery_id)
+            tend(world, [FAILS])
     return answer
 
 

@@ -40,6 +40,8 @@ from payments.notices import NoticeParts, Notices
 from payments.operations import OperationsLedger
 from payments.ordering import FollowUpAcceptor
 from payments.outbox import Outbox
+from payments.page_ends import PageDesk
+from payments.page_times import PageTimes
 from payments.projections import ProjectToCms
 from payments.reactions import Reactor
 from payments.reconcile import Reconciler
@@ -128,6 +130,7 @@ def build_world(
     settings: Settings,
     *,
     clock: Clock = utc_now,
+    database_clock: Clock | None = None,
     gateway: PayTabsClient | None = None,
     breaker: BreakerRules | None = None,
     send: SendTask = send_task,
@@ -137,6 +140,7 @@ def build_world(
     Args:
         settings: with the addresses of servers that answer.
         clock: aware UTC time.
+        database_clock: the database's, in place of the one that it is asked for.
         gateway: makes the calls to PayTabs.
         breaker: when to stop making them.
         send: enqueues tasks.
@@ -148,8 +152,12 @@ def build_world(
     alerts = Alerts(db, clock=clock)
     hot = make_hot(settings, clock)
     watch = SettingsWatch(db, alerts, clock, breaker_name(settings))
-    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker, hears=watch)
-    ledger = OperationsLedger(db, lease=lease)
+    door = gated(
+        settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker,
+        hears=watch,
+    )  # fmt: skip
+    ledger = OperationsLedger(db, lease=lease, now=database_clock)
+    pages = PageDesk(ledger, page_times(settings))
     outbox = make_outbox(db, send, lease)
     stored, vault = CardStore(db), CardVault(settings.card_key_list)
     card_rules = CardRules(stored, vault, ledger)
@@ -172,16 +180,18 @@ def build_world(
             seconds_left=seconds_left, key_refused_since=watch.refused_since,
         )
     )  # fmt: skip
-    reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert)
+    reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert, pages=pages)
     service = PaymentService(
         ServiceParts(
             store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, cards=card_rules, clock=clock,
             profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
-            return_url=settings.paytabs_return_url, gateway_url=gateway_url(settings),
+            return_url=settings.paytabs_return_url, pages=pages, gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
     callback, back = callback_url(settings), settings.paytabs_return_url
-    attempts = Acceptor(store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, gateway_url(settings))
+    attempts = Acceptor(
+        store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, pages, gateway_url(settings)
+    )
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
@@ -197,7 +207,13 @@ def build_world(
     )  # fmt: skip
     notices = Notices(
         NoticeParts(
-            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
+            store=store,
+            ledger=ledger,
+            reconciler=reconciler,
+            service=service,
+            clock=clock,
+            alert=alerts.raise_alert,
+            profile_id=settings.paytabs_profile,
         )
     )
     inbox = Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds)
@@ -227,6 +243,15 @@ def build_world(
         replicas=replicas,
         owner=owner, send=send,
     )  # fmt: skip
+
+
+def page_times(settings: Settings) -> PageTimes:
+    """Return the times of pages that are set."""
+    return PageTimes(
+        settings.paypage_ttl_minutes,
+        timedelta(seconds=settings.page_margin_seconds),
+        timedelta(seconds=settings.page_margin_other_seconds),
+    )
 
 
 def ensure_indexes(built: World) -> None:

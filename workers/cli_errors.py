@@ -99,6 +99,16 @@ class AlertUnusable(WorkersError):
         self.alert = alert
 
 
+class AlertUnknown(WorkersError):
+    """Raised when there is no alert of a name and key."""
+
+    def __init__(self, alert: str) -> None:
+        super().__init__(
+            f"there is no alert {alert}: expected NAME:KEY as 'nestcms-workers alerts list --all' shows it"
+        )
+        self.alert = alert
+
+
 class CaseUnusable(WorkersError):
     """Raised when a case cannot be found or settled."""
 

@@ -32,6 +32,9 @@ STATE_ROWS = {
     "tran_ref": "PayTabs reference",
     "card": "stored card",
     "redirect_url": "open page",
+    "page_state": "its page is",
+    "page_expires_at": "its page's end",
+    "new_page_at": "another from",
     "authorised": "authorised",
     "captured": "captured",
     "released": "released",
@@ -94,7 +97,7 @@ def read_payment_at(
     with reading(settings, payment_id) as world:
         world.service.get(payment_id)
         history = [event for event in world.store.load(payment_id) if event.recorded_at <= moment]
-        view = view_payment(payment_id, history, None, world.cards.store).to_json() if history else None
+        view = view_payment(payment_id, history, None, cards=world.cards.store).to_json() if history else None
         return view, view_history(history)
 
 

@@ -16,7 +16,7 @@ from config.settings import Settings
 from payments.ladder import SETTLING
 from workers.cli_enqueue import to_text
 from workers.cli_payment import wide
-from workers.cli_policy_rows import Row, error_codes, ladders, policies, response_codes, times
+from workers.cli_policy_rows import Row, error_codes, ladders, pages, policies, response_codes, times
 from workers.cli_settings import client_settings
 
 
@@ -41,6 +41,11 @@ TABLES = (
         "ladders",
         ladders,
         f"Counted from the send. That nothing is found counts once the lease and {SETTLING.seconds} s have passed.",
+    ),
+    Printed(
+        "pages",
+        pages,
+        "By the database's clock. A voucher, a hold and a page on which somebody has chosen how to pay outlive them.",
     ),
     Printed(
         "error codes",

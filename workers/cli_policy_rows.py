@@ -61,6 +61,21 @@ def asked_after(ladder: Ladder) -> str:
     return f"{', '.join(told)}, then {_OFTEN.get(ladder.every, f'every {ladder.every}')}"
 
 
+def pages(settings: Settings) -> list[Row]:
+    """List how long pages live, and for how long a payer in the middle of one is waited for."""
+    then = {
+        "paypage_ttl_minutes": "the link is shown to nobody any more",
+        "page_margin_seconds": "PayTabs is asked, and another attempt may begin unless somebody may still pay",
+        "page_margin_other_seconds": "the same, where another method than a card was named",
+    }
+    minutes = {
+        "paypage_ttl_minutes": settings.paypage_ttl_minutes,
+        "page_margin_seconds": settings.page_margin_seconds / 60,
+        "page_margin_other_seconds": settings.page_margin_other_seconds / 60,
+    }
+    return [{"setting": name.upper(), "minutes": minutes[name], "then": words} for name, words in then.items()]
+
+
 def error_codes(_settings: Settings) -> list[Row]:
     """List the codes that come in the place of an answer, with what each proves of each kind of call."""
     return [*(_error_code(one) for one in LISTED_CODES.values()), _error_code(_ANY_OTHER)]

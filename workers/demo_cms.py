@@ -90,6 +90,14 @@ class CmsEyes:
         """Give a payment's document."""
         return self._db["payments"].find_one({"_id": payment_id}) or {}
 
+    def add_payment(self, like: ObjectId, title: str) -> ObjectId:
+        """Add a payment of the same client as another one's, of nobody's contract."""
+        old = self.payment(like)
+        kept = {name: old[name] for name in ("content", "date", "amount", "currency", "client")}
+        new = _mongoose(title=title, status="pending", **kept)
+        self._db["payments"].insert_one(new)
+        return ObjectId(str(new["_id"]))
+
     def others(self, payment_id: ObjectId) -> Document:
         """Give the fields of a payment that nobody but the CMS may write."""
         return {name: value for name, value in self.payment(payment_id).items() if name not in OURS}

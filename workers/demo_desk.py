@@ -45,6 +45,11 @@ class SandboxDesk:
         """Give the tokens of every card that was kept."""
         return {str(one["token"]) for one in self._get("ledger")["transactions"] if one.get("token")}
 
+    def pass_time(self, tran_ref: str, minutes: float) -> None:
+        """Let time pass for one page."""
+        order = {"tran_ref": tran_ref, "minutes": minutes}
+        requests.post(f"{self._url}/sandbox/time", json=order, timeout=DESK_SECONDS).raise_for_status()
+
     def _get(self, name: str, **only: str) -> Json:
         answer = requests.get(f"{self._url}/sandbox/{name}", params=only, timeout=DESK_SECONDS)
         answer.raise_for_status()

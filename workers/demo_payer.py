@@ -88,6 +88,10 @@ class Payer:
             raise PageSurprise(f"{url} gave {page.status} and no form for a card")
         return page
 
+    def finds_dead(self, url: str) -> bool:
+        """Follow a link, and tell whether no card can be typed in there any more."""
+        return CARD_FORM not in self._read(self._session.get(url, timeout=PAGE_SECONDS)).forms
+
     def pay(self, page: Page) -> Page:
         """Fill the card in, press Pay, and come to the page after the way back."""
         typed = {"card-number": self._card, "expiry": "12/39", "cvv": "123"}

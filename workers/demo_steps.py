@@ -24,6 +24,9 @@ CORRELATION_ID = "demo-first-payment"
 #: A key that is not the profile's.
 STRANGERS_KEY = "SSTRANGER1-AAAA2222BB-CCCC3333DD"
 
+#: When every page of the sandbox is dead, those included whose payer was in the middle of it.
+LATE_MINUTES = 31
+
 #: How long the receiver may take to answer a notice, in seconds.
 NOTICE_SECONDS = 10.0
 
@@ -63,6 +66,24 @@ def cancelled(scene: Scene) -> None:
     payment = scene.seeded.payments[2]
     page = scene.open_page(payment)
     scene.visit(page["redirect_url"], GOOD_CARD, Payer.cancel)
+    scene.await_status(payment, "failed", "CANCELLED")
+
+
+def dead_page(scene: Scene) -> None:
+    """Let a page die unpaid, and have it made anew."""
+    report = scene.report
+    payment = scene.cms.add_payment(scene.seeded.payments[2], "A page that nobody follows in time")
+    first = scene.open_page(payment)
+    report.check(f"it says until when: {first['page_expires_at']}", first["page_state"] == "open", first)
+    scene.desk.pass_time(first["tran_ref"], minutes=LATE_MINUTES)
+    with Payer(GOOD_CARD) as payer:
+        report.check("half an hour later the link is dead", payer.finds_dead(first["redirect_url"]))
+    seen = scene.ask("payments.verify", payment_id=str(payment))
+    ended = (seen["page_state"], seen["redirect_url"]) == ("ended", None)
+    report.check("asked, PayTabs says so, and the answer leads nobody there any more", ended, seen)
+    second = scene.open_page(payment)
+    report.check("asked again, it gives another page", second["tran_ref"] != first["tran_ref"], second)
+    scene.visit(second["redirect_url"], GOOD_CARD, Payer.cancel)
     scene.await_status(payment, "failed", "CANCELLED")
 
 
@@ -163,6 +184,7 @@ STEPS: Mapping[str, Callable[[Scene], None]] = MappingProxyType(
         "A payment of the CMS, from enqueue to paid": first_payment,
         "A declined card, paid at the second attempt": second_attempt,
         "A payment that the payer cancels": cancelled,
+        "A page that dies, and is made anew": dead_page,
         "Forged callbacks": forged,
         "The aggregation aggregations.contract_employees": aggregation,
         "Every aggregation over seeded data, and again from the cache": heavy_reads,

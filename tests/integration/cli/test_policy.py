@@ -52,6 +52,19 @@ class TestPolicy:
         }  # fmt: skip
         assert rows["adopt"]["when_nothing_is_found"] == "never sent again"
 
+    def test_pages(self, command: Command) -> None:
+        """How long a page lives, and for how long a payer in the middle of it is waited for, as it is set here."""
+        done = command("policy", "--json", PAYPAGE_TTL_MINUTES="35", PAGE_MARGIN_SECONDS="90")
+        rows = {row["setting"]: row["minutes"] for row in json.loads(done.stdout)["pages"]}
+        assert rows == {"PAYPAGE_TTL_MINUTES": 35, "PAGE_MARGIN_SECONDS": 1.5, "PAGE_MARGIN_OTHER_SECONDS": 180}
+
+    @pytest.mark.parametrize("minutes", ["0", "-1", "1.5", "twenty"])
+    def test_page_life(self, command: Command, minutes: str) -> None:
+        """A page lives for whole minutes, one at least."""
+        done = command("policy", PAYPAGE_TTL_MINUTES=minutes)
+        assert done.exit_code == 2
+        assert "PAYPAGE_TTL_MINUTES: expected whole minutes" in done.stderr
+
     def test_codes(self, printed: dict[str, list[dict[str, Any]]]) -> None:
         """Every listed code with its meaning and where that is known from; none is sent again by itself."""
         errors = {row["code"]: row for row in printed["error_codes"]}
@@ -86,7 +99,15 @@ class TestPolicy:
         """For people the same as tables, with nothing cut off."""
         done = command("policy")
         assert done.exit_code == 0, done.output
-        for expected in ("Retry policies", "Ladders", "Error codes", "Response codes", "Time chain", "0.2 0.4"):
+        for expected in (
+            "Retry policies",
+            "Ladders",
+            "Pages",
+            "Error codes",
+            "Response codes",
+            "Time chain",
+            "0.2 0.4",
+        ):
             assert expected in done.stdout
         assert "…" not in done.stdout
 

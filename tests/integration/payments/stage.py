@@ -107,7 +107,9 @@ class Stage:
         """Build one more world, as another worker process has it; settings differ as given."""
         changed = self.settings.model_copy(update=settings)
         gateway = BetweenAnswerAndBooking(changed, happening) if happening else None
-        built = build_world(changed, clock=self.clock, gateway=gateway, breaker=breaker, send=self._send)
+        built = build_world(
+            changed, clock=self.clock, database_clock=self.clock, gateway=gateway, breaker=breaker, send=self._send
+        )
         self._worlds.append(built)
         return built
 

@@ -12,20 +12,20 @@ class TestLadder:
     """Open payments are asked about at growing intervals, settled ones are left alone; no notice is needed."""
 
     def test_abandoned(self, stage: Stage, seeded: SeededPayment) -> None:
-        """A page nobody pays is asked about at most nine times in a day, then daily, and stays open."""
+        """A page nobody pays ends half an hour later, and is asked about eleven times, for a day after that."""
         stage.open_page(seeded)
         stage.live(DAY)
-        assert 8 <= len(stage.queries()) <= 9
+        assert len(stage.queries()) == 10
         stage.live(7 * DAY)
-        assert len(stage.queries()) <= 9 + 7
-        assert (stage.state(seeded), stage.row(seeded).open) == ("AWAITING_PAYER", True)
+        assert len(stage.queries()) == 11
+        assert (stage.state(seeded), stage.row(seeded).open) == ("AWAITING_PAYER", False)
         assert len(stage.sent()) == 1
         assert len(stage.facts(seeded)) <= 4
 
     def test_first_steps(self, stage: Stage, seeded: SeededPayment) -> None:
-        """The first looks come after 5, 15, 60, 130 and 300 s, then 1 h, 6 h and 24 h."""
+        """Looks come after 5, 15, 60, 130 and 300 s, at the page's end and margin, then after 1 h, 6 h and 24 h."""
         stage.open_page(seeded)
-        for seconds in (5, 10, 45, 70, 170, 3_300, 18_000, 64_800):
+        for seconds in (5, 10, 45, 70, 170, 900, 600, 1_800, 18_000, 64_800):
             asked = len(stage.queries())
             stage.live(seconds - 1)
             assert len(stage.queries()) == asked

@@ -78,7 +78,8 @@ class TestFields:
         assert row["counts"] == {"payments": 2, "events": looked["counts"]["events"], "outdated": 1}
         assert stage.cms(lost)["gateway"]["decline"] == decline
         assert "decline" not in stage.cms(sold)["gateway"]
-        database["payments"].update_one({"_id": sold.payment}, {"$set": {"gateway.decline": None}})
+        for name, nothing in (("review_codes", []), ("decline", None)):
+            database["payments"].update_one({"_id": sold.payment}, {"$set": {f"gateway.{name}": nothing}})
         assert ours(database) == before
         assert set(replay(replayer)["counts"]) == {"payments", "events"}
 

@@ -13,8 +13,8 @@ from payments.milestones import MILESTONES
 ALLOWED = {
     "action", "amount", "by", "card_id", "cart_id", "client_id", "code", "contract_id", "currency", "delivery_id",
     "detail", "evidence", "invoice_id", "message", "note", "occurred_at", "operation_id", "original_tran_type",
-    "params", "previous_tran_ref", "profile_id", "reason", "state", "status", "subject", "trace", "tran_ref",
-    "tran_type", "transaction",
+    "params", "payment_method", "previous_tran_ref", "profile_id", "reason", "state", "status", "subject", "trace",
+    "tran_ref", "tran_type", "transaction", "why",
 }  # fmt: skip
 
 #: Names under which PayTabs and the CMS keep personal data.

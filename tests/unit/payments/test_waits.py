@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from math import inf
 
 import pytest
@@ -65,19 +65,21 @@ def booked(answer: Answer) -> Callable[[], float]:
     return draw
 
 
-def parked_by_breaker() -> Callable[[], float]:
-    """Ask an open breaker for a call."""
+@cache
+def opened() -> Breaker:
+    """A breaker that opened at its first use."""
     breaker = Breaker(Away(), "b", outages=(RedisError,), rules=BreakerRules(open_seconds=3_600))
     for _ in range(5):
         breaker.admit("send", "o").record(ok=False)
-    return lambda: turned_away(lambda: breaker.admit("query", "o"))
+    return breaker
 
 
-def parked_by_limiter() -> Callable[[], float]:
-    """Ask a limiter whose next hour is spoken for."""
+@cache
+def spoken_for() -> Limiter:
+    """A limiter whose next quarter of an hour is spoken for."""
     limiter = Limiter(Away(), "l", outages=(RedisError,), rules=LimiterRules(calls_per_second=0.001, at_once=1))
     limiter.reserve()
-    return lambda: turned_away(limiter.reserve)
+    return limiter
 
 
 def turned_away(ask: Callable[[], object]) -> float:
@@ -133,8 +135,8 @@ REASONS: dict[str, tuple[Callable[[], float], float, float]] = {
     "outcome unknown": (booked(SILENT), 5.0, 1.25),
     "query unanswered, next step": (tried_again(300), 300.0, 60.0),
     "query unanswered, a payer waits": (tried_again(UNANSWERED.total_seconds()), 60.0, 15.0),
-    "parked by the breaker": (parked_by_breaker(), 3_600.0, 5.0),
-    "parked by the limiter": (parked_by_limiter(), 1_000.0, 5.0),
+    "parked by the breaker": (lambda: turned_away(lambda: opened().admit("query", "o")), 3_600.0, 5.0),
+    "parked by the limiter": (lambda: turned_away(lambda: spoken_for().reserve()), 1_000.0, 5.0),
     "comparison parked": (compared(Answer(Outcome.DID_NOT_HAPPEN, PARKED, retry_after_seconds=40.0)), 40.0, 10.0),
     "comparison parked, nobody says for how long": (
         compared(Answer(Outcome.DID_NOT_HAPPEN, PARKED)), USUAL_WAIT_SECONDS, USUAL_WAIT_SECONDS / 4,

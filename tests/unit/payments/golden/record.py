@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[4]))
 from payments.assessment import Assessment, assess
 from payments.events import Context, Event, seal
 from payments.facts import (
+    PAGE_ENDED,
     AttemptNotSent,
     AttemptRefused,
     AttemptStarted,
@@ -89,6 +90,12 @@ def followed(number: int, action: str, amount: str) -> Story:
     )  # fmt: skip
     on = {"previous_tran_ref": "TST260000000001", "original_tran_type": "sale"}
     return [[send], [seen(number, "A", action, amount, **on)]]
+
+
+def ended(number: int, why: str) -> CartRetired:
+    """Tell that its page had ended."""
+    named = {"operation_id": f"op-{number}", "cart_id": f"nw-{number}", "tran_ref": f"TST26{number:010d}"}
+    return CartRetired(**named, reason=PAGE_ENDED, why=why)
 
 
 DOUBT = members(Reason(ReasonCode.NOTICE_AMOUNT))
@@ -185,6 +192,20 @@ STORIES: dict[str, Story] = {
         *followed(2, "refund", "15.00")[:1],
         [ReviewRaised(**NOTHING, evidence="PayTabs shows nothing under cart nw-2")],
         [ReviewSettled(**NOTHING, note="not there", by="omar", operation_id="op-2")],
+    ],
+    "a page that ended unvisited": [*page(), [seen(1, "P", code="600")], [ended(1, "never_visited")]],
+    "a page that ended, then another one paid": [
+        *page(), [ended(1, "not_found")], [started(2)], [opened(2)], [seen(2, "A")],
+    ],
+    "a page that ended, and a voucher that outlived it": [
+        *page(), [seen(1, "P", code="600", payment_method="stcpay")], [ended(1, "not_found")],
+        [seen(1, "P", "payment request", code="4411223", payment_method="sadad")],
+    ],
+    "a page of the CMS's old code that ended": [
+        [PaymentAdopted(
+            amount="99.950", currency="KWD", profile_id=987654, tran_ref="TST260000000001", operation_id="adopt-1")],
+        [CartRetired(
+            operation_id="adopt-1", cart_id="", reason=PAGE_ENDED, why="not_found", tran_ref="TST260000000001")],
     ],
     "a card registered, called voided": [
         *page(1, "register"),
