@@ -24,6 +24,7 @@ ROUTES: dict[str, str] = {
     "maintenance.sweep_documents": "reconcile",
     "payments.*": "payments",
     "tokens.*": "payments",
+    "cards.*": "payments",
     "invoices.*": "payments",
     "webhooks.*": "webhooks",
     "events.*": "events",

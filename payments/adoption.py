@@ -10,6 +10,7 @@ from datetime import datetime
 
 from payments import facts
 from payments.accepting import new_row, record_terms
+from payments.card_keeping import told, with_cards
 from payments.cms import CmsPayment, CmsReader, readable_status
 from payments.cms_word import SETTLED
 from payments.errors import NotYet
@@ -75,9 +76,9 @@ class Adopter:
             facts.PaymentAdopted(
                 amount=str(cms.amount), currency=cms.currency, profile_id=self.profile_id, tran_ref=cms.tran_ref,
                 operation_id=row.operation_id, client_id=cms.client_id, contract_id=cms.contract_id,
-            ),
-            *observations(answer),
+            )
         )  # fmt: skip
+        change.record(*with_cards(change, observations(answer), told([answer])))
         self._judge(change, cms.tran_ref, known=answer.transaction is not None)
         self.ledger.accept(row, change.session)
 

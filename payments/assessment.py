@@ -17,7 +17,8 @@ from payments.payment import CONFIRMED, LIVE, OPEN, Attempt, Payment, Snapshot, 
 from payments.reasons import BESIDE, LEAVES, Reason, ReasonCode, in_order
 from payments.values import value
 
-#: What the CMS reads in `payments.status`; every state not named is "pending".
+#: What the CMS reads in `payments.status`; every state not named is "pending". A registered card is among those, which
+#: leaves the status as the page that registered it had set it: nothing has failed, nothing is paid.
 CMS_STATUS = {
     State.PAID: "paid", State.PART_REFUNDED: "paid", State.PART_CAPTURED: "paid", State.REFUNDED: "refunded",
     State.VOIDED: "failed", State.DECLINED: "failed", State.ERROR: "failed", State.CANCELLED: "failed",
@@ -26,6 +27,9 @@ CMS_STATUS = {
 
 #: Legs that decide the payment's state when none holds or took money, the latest of them.
 _ENDED = OPEN | {State.REFUNDED, State.VOIDED}
+
+#: States that an unconfirmed claim does not take away.
+_STANDS = CONFIRMED | {State.REGISTERED}
 
 #: Of what an amount may differ: the payment's, else a follow-up's of that name.
 _PAYMENT = ("payment",)
@@ -145,7 +149,7 @@ def _verdict(
     legs = [leg for leg in judged if not leg.set_aside]
     base, current = _together(legs, judged)
     claimed = any(reason.code not in BESIDE for reason in claims)
-    doubtful = any(reason.code not in BESIDE for reason in review) or (claimed and base not in CONFIRMED)
+    doubtful = any(reason.code not in BESIDE for reason in review) or (claimed and base not in _STANDS)
     return Assessment(
         state=State.REVIEW if doubtful else base,
         base_state=base,

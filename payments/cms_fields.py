@@ -16,13 +16,15 @@ Document = dict[str, Any]
 OURS = ("status", "transR", "gateway")
 
 #: Members of `gateway` that earlier versions did not write.
-ADDED = frozenset({"decline", "page_expires_at", "refusal", "review_codes"})
+ADDED = frozenset({"card", "decline", "page_expires_at", "refusal", "review_codes"})
 
 #: What is shown where no payer is awaited.
 NO_PAGE = ShownPage(None, None)
 
 
-def cms_fields(payment: Payment, verdict: Assessment, version: int, page: ShownPage | None) -> Document:
+def cms_fields(
+    payment: Payment, verdict: Assessment, version: int, page: ShownPage | None, card: Document | None = None
+) -> Document:
     """Return the fields of the CMS's document, `updatedAt` apart; without a reference, `transR` stays as it is.
 
     What stands for a person to settle is none of them.
@@ -32,6 +34,7 @@ def cms_fields(payment: Payment, verdict: Assessment, version: int, page: ShownP
         verdict: its assessment.
         version: the stream's.
         page: what is shown of the page that the payment's open operation leads a payer to, if it leads one anywhere.
+        card: what everybody may know of the stored card that the payment is about, if it is about one.
     """
     terms, shown = payment.snapshot, page if page and shows_page(verdict) else NO_PAGE
     gateway: Document = {
@@ -52,6 +55,8 @@ def cms_fields(payment: Payment, verdict: Assessment, version: int, page: ShownP
         "review_codes": [reason.code for reason in verdict.review],
         "decline": decline_of(payment, verdict),
     }
+    if card is not None:
+        gateway["card"] = card
     if refusal := _refusal(payment, verdict):
         gateway["refusal"] = refusal
     fields: Document = {"status": verdict.cms_status, "gateway": gateway}

@@ -226,7 +226,7 @@ class TransactionObserved(Fact):
     PayTabs' words the `tran_ref`, `tran_type` and `status`; what it moves, `amount` and `currency`; the response
     `code`; the transaction it acts upon, `previous_tran_ref` and `original_tran_type`; what it belongs to, `cart_id`
     and `profile_id`; when it was, `occurred_at`; and by what its payer is paying, while it is not paid:
-    `payment_method`.
+    `payment_method`. Ours is `card_id`: the stored card whose token came with it.
     """
 
     tran_ref: str
@@ -241,6 +241,7 @@ class TransactionObserved(Fact):
     profile_id: int | None = None
     occurred_at: str | None = None
     payment_method: str | None = None
+    card_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,7 +368,10 @@ class PaymentRefunded(Milestone):
 
 
 class PaymentVoided(Milestone):
-    """What was authorised was freed, or a paid sale undone: `VOIDED`; as every `Milestone`."""
+    """What was authorised was freed, or a paid sale undone: `VOIDED`; as every `Milestone`.
+
+    Also of a card that was registered, which PayTabs verifies and frees at once: then its state is `REGISTERED`.
+    """
 
 
 class PaymentDeclined(Milestone):

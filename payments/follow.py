@@ -17,9 +17,9 @@ from payments.reasons import Reason
 from payments.requesting import CHARGE_KINDS, FOLLOW_UP_KINDS
 from payments.store import Change
 
-#: Legs whose money is PayTabs' to move and not ours to ask for again.
+#: Legs that have come to what was asked for; their money is PayTabs' to move and not ours to ask for again.
 _DONE = frozenset({State.AUTHORISED, State.PART_CAPTURED, State.PAID, State.PART_REFUNDED, State.REFUNDED,
-                   State.VOIDED})  # fmt: skip
+                   State.VOIDED, State.REGISTERED})  # fmt: skip
 
 #: Rows that a final answer ends; a `new` one waits to be sent under another cart.
 _ANSWERABLE = frozenset({Status.SENDING, Status.PENDING, Status.UNKNOWN, Status.REVIEW})

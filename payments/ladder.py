@@ -71,7 +71,7 @@ FREEING = Ladder((5, 15, 60, 130, 300), timedelta(hours=1), resends=1, review_af
 LADDERS: Mapping[str, Ladder] = MappingProxyType(
     {
         "create_page": POLLING, "adopt": ADOPTED, "create_invoice": POLLING,
-        "charge_token": MONEY, "managed_form": MONEY, "capture": MONEY, "refund": MONEY,
+        "charge_token": MONEY, "charge_card": MONEY, "managed_form": MONEY, "capture": MONEY, "refund": MONEY,
         "void": FREEING, "release": FREEING,
     }
 )  # fmt: skip

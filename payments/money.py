@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from payments.accepting import Acceptor, ChargeTerms, InvoiceTerms
 from payments.audit_trail import Trail
+from payments.card_terms import CardTerms
 from payments.cms import CmsReader
 from payments.events import Context
 from payments.operations import Operation, OperationsLedger, Status
@@ -67,7 +68,7 @@ class MoneyService:
         return self.view(self._sent(row, context))
 
     def charge(
-        self, payment_id: str, terms: ChargeTerms | InvoiceTerms, operation_id: str, context: Context
+        self, payment_id: str, terms: ChargeTerms | CardTerms | InvoiceTerms, operation_id: str, context: Context
     ) -> PaymentView:
         """Charge a stored card, or what was typed into PayTabs' fields on our page, or bill the payer.
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from payments import facts
+from payments.card_keeping import told, with_cards
 from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.movements import RANK
@@ -100,7 +101,7 @@ class Notices:
         if mismatch:
             return self._review(payment_id, mismatch, notice, delivery_id, context)
         if not self._needs_query(notice):
-            self._record(payment_id, [observe(notice)], context)
+            self._record(payment_id, [observe(notice)], [], context)
             return Verdict("applied", payment_id)
         return self._confirm(payment_id, notice, delivery_id, wait_seconds, context)
 
@@ -152,7 +153,9 @@ class Notices:
         if notice.response_status == "P" and notice.previous_tran_ref is None and confirms(answer, notice):
             # How its payer pays, and a voucher's number, decide how long a page is waited for; queries may omit them.
             said.append(observe(notice))
-        self._record(payment_id, said, context)
+        # A notice may tell of a card's token that the query leaves out; it is believed where the query confirms it.
+        seen = [*([notice] if confirms(answer, notice) else []), *told(answers)]
+        self._record(payment_id, said, seen, context)
         silent = [one.detail for one in answers if not is_conclusive(one)]
         if silent:
             return Verdict("waiting", payment_id, reason=f"gateway_{silent[0]}")
@@ -171,8 +174,10 @@ class Notices:
             return []
         return [self._parts.reconciler.ask_ref(page, context)]
 
-    def _record(self, payment_id: str, seen: list[facts.TransactionObserved], context: Context) -> None:
-        self._parts.store.change(payment_id, context, lambda change: change.record(*seen))
+    def _record(
+        self, payment_id: str, found: list[facts.TransactionObserved], seen: list[Transaction], context: Context
+    ) -> None:
+        self._parts.store.change(payment_id, context, lambda change: change.record(*with_cards(change, found, seen)))
 
     def _review(
         self, payment_id: str, code: ReasonCode, notice: Transaction, delivery_id: str, context: Context

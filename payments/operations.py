@@ -147,6 +147,7 @@ class OperationsLedger:
         self.rows.create_index("acts.id", sparse=True)
         self.rows.create_index("updated_at", partialFilterExpression=IN_REVIEW, name="in_review")
         self.rows.create_index("created_at")
+        self.rows.create_index("params.card_id", sparse=True, name="card")
         self.rows.create_index("created_at", partialFilterExpression={"params.title": {"$exists": True}}, name="words")
 
     def get(self, operation_id: str, session: ClientSession | None = None) -> Operation | None:
@@ -169,6 +170,11 @@ class OperationsLedger:
         """Return all operations of a payment, oldest first."""
         found = self.rows.find({"payment_id": ObjectId(payment_id)}, session=session).sort("created_at", 1)
         return [_read(row) for row in found]
+
+    def instalments(self, card_id: str, session: ClientSession | None = None) -> list[Operation]:
+        """Return the charges of a card that were accepted as instalments of its agreement."""
+        counted = {"params.card_id": card_id, "params.counter": {"$exists": True}}
+        return [_read(row) for row in self.rows.find(counted, session=session)]
 
     def note_unexplained(self, row: Operation, code: int) -> None:
         """Note with which code PayTabs refused an operation that is in doubt since."""

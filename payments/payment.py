@@ -36,6 +36,7 @@ class State(StrEnum):
     ERROR = "ERROR"
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
+    REGISTERED = "REGISTERED"
     SETTLED_OUTSIDE = "SETTLED_OUTSIDE"
     REVIEW = "REVIEW"
 
@@ -48,6 +49,9 @@ OPEN = frozenset({State.SENT, State.AWAITING_PAYER, State.PENDING_OFFLINE})
 
 #: States in which a new page may be made.
 FAILED_STATES = frozenset({State.DECLINED, State.ERROR, State.CANCELLED, State.EXPIRED})
+
+#: States in which a payment may be asked for (again): nothing is taken, held or under way.
+PAYABLE = FAILED_STATES | {State.NEW, State.REGISTERED}
 
 #: States worth asking PayTabs about; a paid one is not polled.
 POLLED = OPEN | {State.ON_HOLD, State.AUTHORISED}

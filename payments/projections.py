@@ -20,9 +20,11 @@ from payments.cms_standing import news
 from payments.cms_word import SETTLED
 from payments.operations import OperationsLedger
 from payments.page_times import ShownPage
+from payments.paid_with import card_of
 from payments.payment import LIVE, State
 from payments.reason_kinds import all_words
 from payments.store import Change
+from payments.stored_cards import CardStore
 
 Document = dict[str, Any]
 
@@ -72,6 +74,7 @@ class ProjectToCms:
         self._payments = database["payments"]
         self._rows = CmsRows(database)
         self._ledger = ledger
+        self._cards = CardStore(database)
         self._alert = alert
         self._announce = announce
         self._resolve = resolve
@@ -101,7 +104,7 @@ class ProjectToCms:
 
     def _write(self, change: Change, standing: Standing, version: int) -> bool:
         """Write document and row; False when the document knows of later events."""
-        fields = cms_fields(change.payment, change.after, version, self._page(change))
+        fields = cms_fields(change.payment, change.after, version, self._page(change), self._card(change))
         fields = unless_same_text(fields, standing.document)
         known = version_of(standing.document)
         if known is not None and known >= version + (not change.new_facts):
@@ -157,6 +160,10 @@ class ProjectToCms:
         told = f"{subject}: {detail}" if subject else detail
         self._alert(name, key, told, change.session, subject=subject)
         change.after_commit.append(partial(self._announce, name, key, told))
+
+    def _card(self, change: Change) -> Document | None:
+        card_id = card_of(change.payment, change.after)
+        return self._cards.shown([card_id], change.session).get(card_id) if card_id else None
 
     def _page(self, change: Change) -> ShownPage | None:
         if not shows_page(change.after):

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from payments import facts
 from payments.assessment import assess
+from payments.card_keeping import told, with_cards
 from payments.cases import in_doubt
 from payments.events import Context
 from payments.gateway import Gateway
@@ -113,11 +114,11 @@ class Reconciler:
             asked_at: when, by the database's clock.
         """
         seen = [fact for answer in answers for fact in observations(answer)]
-        told = all(is_conclusive(answer) for answer in answers)
+        heard = all(is_conclusive(answer) for answer in answers)
 
         def work(change: Change) -> None:
-            change.record(*seen)
-            if told and asked_at:
+            change.record(*with_cards(change, seen, told(answers)))
+            if heard and asked_at:
                 for row in about:
                     self._end_page(change, row, answers, asked_at)
 
@@ -177,7 +178,8 @@ class Reconciler:
         return self._ledger.get(row.operation_id) or row
 
     def _settle(self, change: Change, row: Operation, answers: list[Answer], asked_at: datetime) -> None:
-        change.record(*(fact for answer in answers for fact in observations(answer)))
+        seen = [fact for answer in answers for fact in observations(answer)]
+        change.record(*with_cards(change, seen, told(answers)))
         stored = self._ledger.get(row.operation_id, change.session)
         if stored is None or stored.status is not Status.UNKNOWN or stored.cart_id is None:
             return

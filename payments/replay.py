@@ -17,6 +17,7 @@ from payments.cms_fields import ADDED, cms_fields
 from payments.events import fact_of
 from payments.facts import Milestone
 from payments.page_times import ShownPage
+from payments.paid_with import card_of
 from payments.payment import Payment, fold
 
 Document = dict[str, Any]
@@ -46,13 +47,19 @@ class Replayed:
     verdict: Assessment
     tran_ref: str | None
 
-    def fields(self, page: ShownPage | None) -> Document:
+    @property
+    def card_id(self) -> str | None:
+        """Return the stored card that the payment is about."""
+        return card_of(self.payment, self.verdict)
+
+    def fields(self, page: ShownPage | None, card: Document | None = None) -> Document:
         """Return the CMS's fields, `updatedAt` apart.
 
         Args:
             page: What is shown of the page that the payment's open operation leads to, if it leads a payer anywhere.
+            card: What everybody may know of the stored card that the payment is about, if it is about one.
         """
-        fields = cms_fields(self.payment, self.verdict, self.version, page)
+        fields = cms_fields(self.payment, self.verdict, self.version, page, card)
         shown = self.tran_ref and "transR" not in self.verdict.left
         return fields | ({"transR": self.tran_ref} if shown else {})
 

@@ -23,6 +23,7 @@ from payments.replay import Replayed, differences, is_outdated, replayed
 from payments.replay_pieces import Difference, Found, Piece, ReplayParts, Survey, looked_at
 from payments.replay_scan import EventScan, History, Span
 from payments.replay_survey import READ, Surveyor
+from payments.stored_cards import CardStore
 
 Document = dict[str, Any]
 
@@ -33,6 +34,7 @@ class CmsPayments:
     def __init__(self, parts: ReplayParts) -> None:
         """Work on the CMS's database."""
         self._parts, self._scan, self._surveyor = parts, EventScan(parts.database), Surveyor(parts)
+        self._cards = CardStore(parts.database)
         self._payments = parts.database.get_collection("payments", read_preference=ReadPreference.PRIMARY)
         self._rows = CmsRows(parts.database)
 
@@ -77,7 +79,8 @@ class CmsPayments:
             return told(Found.UNREADABLE)
         if (version_of(document) or 0) > known.version:
             return told(Found.NEWER)
-        expected = unless_same_text(known.fields(self._page(known, session)), document)
+        card = self._cards.shown([known.card_id], session).get(known.card_id or "")
+        expected = unless_same_text(known.fields(self._page(known, session), card), document)
         left = self._foreign(document, known, history, session)
         fields = differences({name: value for name, value in expected.items() if name not in left}, document)
         if fields and not dry_run:

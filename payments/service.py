@@ -6,6 +6,7 @@ from typing import Any
 from payments.accepting import Acceptor, PageTerms
 from payments.adoption import ASK_AGAIN_SECONDS, Adopter
 from payments.assessment import assess
+from payments.card_rules import CardRules
 from payments.cms import CmsReader
 from payments.cms_refusals import settled_outside
 from payments.errors import GatewaySilent, InvalidArgument, NotYet
@@ -35,6 +36,7 @@ class ServiceParts:
     cms: CmsReader
     sender: Sender
     reconciler: Reconciler
+    cards: CardRules
     clock: Clock
     profile_id: int
     callback_url: str | None
@@ -51,7 +53,7 @@ class PaymentService:
         self._parts = parts
         self._adopter = Adopter(parts.store, parts.ledger, parts.cms, parts.reconciler, parts.profile_id)
         self._acceptor = Acceptor(
-            parts.store, parts.ledger, parts.cms, parts.profile_id, parts.callback_url, parts.return_url,
+            parts.store, parts.ledger, parts.cms, parts.cards, parts.profile_id, parts.callback_url, parts.return_url,
             parts.pages, parts.gateway_url,
         )  # fmt: skip
 
@@ -221,7 +223,9 @@ class PaymentService:
         return replace(view, tran_ref=row.tran_ref) if view and view.page_state == PageState.ENDED else None
 
     def _view_of(self, payment_id: str, row: Operation | None) -> PaymentView:
-        return view_payment(payment_id, self._parts.store.load(payment_id), row, self._parts.pages)
+        return view_payment(
+            payment_id, self._parts.store.load(payment_id), row, self._parts.pages, self._parts.cards.store
+        )
 
     def require_unparked(self, row: Operation) -> None:
         """Raise NotYet while a row that was sent before waits for its next turn."""

@@ -34,6 +34,7 @@ from payments.milestones import milestone
 from payments.operations import Operation
 from payments.payment import Payment, fold
 from payments.remembered import NOTHING, Known, Reading, Remembered
+from paytabs.transactions import Transaction
 
 Document = dict[str, Any]
 Clock = Callable[[], datetime]
@@ -67,6 +68,8 @@ class Change:
         self.appended: list[Event] = []
         #: What is told to others once the transaction has committed; forgotten when it has not.
         self.after_commit: list[Callable[[], None]] = []
+        #: Cards that PayTabs has told of, by their ids, with the transactions that hold their tokens; never stored so.
+        self.cards_seen: list[tuple[str, Transaction]] = []
         self.payment: Payment = known.payment
         self.before: Assessment = known.verdict
         #: Whether somebody has asked for the session, and may have written with it.

@@ -9,8 +9,10 @@ from payments.declines import decline_of
 from payments.events import Event, envelope, timestamp
 from payments.operations import Operation, Status
 from payments.page_ends import PageDesk, PageLook
+from payments.paid_with import card_of
 from payments.payment import State, fold
 from payments.reason_kinds import all_words
+from payments.stored_cards import CardStore
 
 #: Rows whose error says why PayTabs never made the page; what a payer's bank said is the state's to tell.
 _UNSENT = frozenset({Status.REFUSED, Status.FAILED})
@@ -47,6 +49,7 @@ class PaymentView:
     error: str | None
     version: int
     decline: dict[str, Any] | None = None
+    card: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -88,7 +91,11 @@ def view_operation(row: Operation, history: list[Event]) -> OperationView:
 
 
 def view_payment(
-    payment_id: str, history: list[Event], row: Operation | None, pages: PageDesk | None = None
+    payment_id: str,
+    history: list[Event],
+    row: Operation | None,
+    pages: PageDesk | None = None,
+    cards: CardStore | None = None,
 ) -> PaymentView:
     """Return the view of a payment that has a history.
 
@@ -97,10 +104,12 @@ def view_payment(
         history: its events in order, at least one.
         row: its open operation, else its last one.
         pages: judges the page that the row leads to; None to tell of none.
+        cards: tells of the stored card that it is about; None to tell of none.
     """
     payment = fold(event.fact for event in history)
     verdict = assess(payment)
     page = pages.look(row, payment, verdict) if pages and row else PageLook()
+    card_id = card_of(payment, verdict)
     terms = payment.snapshot
     return PaymentView(
         payment_id=payment_id,
@@ -125,6 +134,7 @@ def view_payment(
         error=row.error if row and row.status in _UNSENT else None,
         version=history[-1].version,
         decline=decline_of(payment, verdict),
+        card=cards.shown([card_id]).get(card_id) if cards and card_id else None,
     )
 
 

@@ -10,6 +10,7 @@ from aggregations.tokens import cluster_time
 from aggregations.views import VIEWS
 from paytabs.card_data import refuse_card_data
 from paytabs.errors import InvalidRequest
+from tasks.arguments_agreement import Agreement
 
 
 def _hex_id(value: object) -> object:
@@ -109,6 +110,7 @@ class CreatePage(OfPayment):
     language: Literal["ar", "en", "tr"] = "ar"
     methods: Annotated[list[Annotated[str, StringConstraints(pattern=r"^-?[a-z]+$")]], Field(min_length=1)] = ["all"]
     tokenise: Annotated[int, Field(ge=2, le=6)] | None = None
+    agreement: Agreement | None = None
     operation_id: OperationId | None = None
 
 

@@ -20,6 +20,9 @@ from tasks.wiring import World
 
 log = structlog.get_logger(__name__)
 
+#: Seconds after which a look for tokens leaves the rest to the next one.
+TOKEN_SECONDS = 3.0
+
 #: Seconds after which a run of `maintenance.redact` leaves the rest to the next one.
 REDACT_SECONDS = 20.0
 
@@ -47,13 +50,16 @@ def sweep_documents(world: World, asked: Arguments, context: Context) -> dict[st
 
 @domain_task("maintenance.sweep_inbox", Arguments)
 def sweep_inbox(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Enqueue every delivery that is due or whose worker is gone."""
+    """Enqueue every delivery that is due or whose worker is gone; fetch tokens of cards that could not be kept."""
     del asked
     due = world.inbox.due(SWEEP_LIMIT)
-    return enqueued(
+    sent = enqueued(
         world.send("webhooks.process", delivery_id=delivery_id, correlation_id=context.correlation_id)
         for delivery_id in due
     )
+    ends_at = time.monotonic() + TOKEN_SECONDS
+    looked_at = world.card_sweep.run(SWEEP_LIMIT, context, lambda: time.monotonic() > ends_at)
+    return sent | ({"tokens": looked_at} if looked_at else {})
 
 
 @domain_task("maintenance.sweep_quarantine", Arguments)

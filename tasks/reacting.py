@@ -20,6 +20,7 @@ from payments.outbox import Outbox, Owed
 from payments.reactions import ReactionParts, Reactor
 from payments.showing import owed_besides
 from payments.store import Clock, PaymentStore
+from payments.stored_cards import CardStore
 from paytabs.resilience import PARKED_WORK
 from tasks.publishing import SendTask
 
@@ -55,7 +56,7 @@ def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, sen
             contracts=Contracts(db),
             clock=clock,
             email_client=ConfirmToClient(db, mail_server(settings)),
-            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings)),
+            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings), CardStore(db)),
             invalidate=invalidate,
         )
     )

@@ -8,7 +8,7 @@ from structlog.contextvars import bind_contextvars
 
 from payments.errors import DeliveryLost, NotYet
 from payments.events import Context
-from payments.inbox import Delivery
+from payments.inbox import Delivery, Kept
 from payments.notices import Verdict
 from paytabs.resilience import PARKED_WORK, spread
 from paytabs.responses import parse_notification
@@ -54,11 +54,11 @@ def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
         told = f"{type(error).__name__} while it was applied"
         world.alerts.raise_alert(FAILS, type(error).__name__, told, subject=delivery.delivery_id)
         raise
-    return settle(world, delivery, verdict, context)
+    return settle(world, delivery, verdict, context, world.card_sweep.fate(notice))
 
 
-def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context) -> dict[str, Any]:
-    """Finish a delivery, or put it back when its verdict is to wait."""
+def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context, token: Kept) -> dict[str, Any]:
+    """Finish a delivery, or put it back when its verdict is to wait; `token` says what becomes of the one in it."""
     answer = {"delivery_id": delivery.delivery_id, "result": verdict.result, "payment_id": verdict.payment_id}
     if verdict.result == "waiting":
         lagging = verdict.retry_in_seconds is not None
@@ -66,7 +66,7 @@ def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context)
             world, delivery, wait_of(verdict, delivery.attempts), verdict.reason or "waiting", context, counts=lagging
         )
     else:
-        world.inbox.finish(delivery, {**answer, "reason": verdict.reason})
+        world.inbox.finish(delivery, {**answer, "reason": verdict.reason}, token=token)
         if delivery.attempts > 1:
             tend(world, [FAILS])
     return answer

@@ -26,6 +26,10 @@ from observability.dead_letters import DeadLetters
 from payments.accepting import Acceptor
 from payments.audit_entries import AuditEntries
 from payments.audit_trail import Trail
+from payments.card_keeping import KeepCards
+from payments.card_rules import CardRules
+from payments.card_sweep import CardSweep, CardSweepParts
+from payments.card_vault import CardVault
 from payments.cards import CardService
 from payments.cms import CmsReader
 from payments.contracts import Contracts
@@ -52,6 +56,7 @@ from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
 from payments.settling import WordDesk
 from payments.store import PaymentStore
+from payments.stored_cards import CardStore
 from payments.unexplained import Unexplained
 from paytabs.breaker_gate import this_process
 from paytabs.breaker_rules import BreakerRules
@@ -97,6 +102,7 @@ class World:
     word: WordDesk
     documents: Documents
     cards: CardService
+    card_sweep: CardSweep
     trail: Trail
     invoices: InvoiceService
     notices: Notices
@@ -159,8 +165,11 @@ def build_world(
     ledger = OperationsLedger(db, lease=lease, now=database_clock)
     pages = PageDesk(ledger, page_times(settings))
     outbox = make_outbox(db, send, lease)
+    stored, vault = CardStore(db), CardVault(settings.card_key_list)
+    card_rules = CardRules(stored, vault, ledger)
     companions = (
         FollowOperations(ledger),
+        KeepCards(stored, vault, ledger),
         ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce, alerts.resolve),
         outbox,
     )
@@ -170,7 +179,8 @@ def build_world(
     unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
     sender = Sender(
         Senders(
-            store=store, ledger=ledger, gateway=door, cms=cms, clock=clock, owner=owner, unexplained=unexplained,
+            store=store, ledger=ledger, gateway=door, cms=cms, cards=card_rules, clock=clock, owner=owner,
+            unexplained=unexplained,
             give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
             seconds_left=seconds_left, key_refused_since=watch.refused_since,
@@ -179,13 +189,15 @@ def build_world(
     reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert, pages=pages)
     service = PaymentService(
         ServiceParts(
-            store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, clock=clock,
+            store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, cards=card_rules, clock=clock,
             profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
             return_url=settings.paytabs_return_url, pages=pages, gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
     callback, back = callback_url(settings), settings.paytabs_return_url
-    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back, pages, gateway_url(settings))
+    attempts = Acceptor(
+        store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, pages, gateway_url(settings)
+    )
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
@@ -216,15 +228,23 @@ def build_world(
             alert=alerts.raise_alert,
         )
     )  # fmt: skip
+    inbox = Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds)
+    cards = CardService(door, stored, vault, trail, clock, settings.paytabs_profile)
+    card_sweep = CardSweep(
+        CardSweepParts(
+            cards=stored, vault=vault, inbox=inbox, store=store, ledger=ledger, reconciler=reconciler, clock=clock,
+            profile_id=settings.paytabs_profile, alert=alerts.raise_alert, resolve=alerts.resolve,
+        )
+    )  # fmt: skip
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
-        inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
+        inbox=inbox,
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
-        documents=documents, cards=CardService(door, trail), trail=trail, invoices=invoices, notices=notices,
+        documents=documents, cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
@@ -251,6 +271,7 @@ def ensure_indexes(built: World) -> None:
     built.store.ensure_indexes()
     built.ledger.ensure_indexes()
     built.inbox.ensure_indexes()
+    built.cards.store.ensure_indexes()
     built.alerts.ensure_indexes()
     built.outbox.ensure_indexes()
     built.documents.ensure_indexes()

@@ -10,6 +10,7 @@ from workers.cli_aggregations import aggregations
 from workers.cli_alerts import alerts
 from workers.cli_audit import audit
 from workers.cli_audit_entry import by_option, reason_option
+from workers.cli_cards import cards
 from workers.cli_dead_letters import dead_letters
 from workers.cli_enqueue import answer, caller, forms_of, read_arguments, require_known, send, to_text
 from workers.cli_enqueue_acts import NO_REASON, acts, recorded, signed
@@ -163,6 +164,7 @@ def explain(*, payment_id: str, as_json: bool) -> None:
 cli.add_command(alerts)
 cli.add_command(aggregations)
 cli.add_command(audit)
+cli.add_command(cards)
 cli.add_command(dead_letters)
 cli.add_command(events)
 cli.add_command(indexes)

@@ -19,6 +19,7 @@ LOOKING = (
     "payments.get",
     "payments.history",
     "tokens.query",
+    "cards.list",
     "invoices.status",
     "aggregations.*",
     "maintenance.sweep_*",

@@ -117,6 +117,14 @@ class CaseUnusable(WorkersError):
         self.case_id = case_id
 
 
+class CardUnusable(WorkersError):
+    """Raised when a stored card cannot be forgotten, or its token not be encrypted anew."""
+
+    def __init__(self, card_id: str, reason: str) -> None:
+        super().__init__(f"card {card_id}: {reason}")
+        self.card_id = card_id
+
+
 class PageStands(WorkersError):
     """Raised when a payment's page is not overridden."""
 

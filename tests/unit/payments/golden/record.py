@@ -25,6 +25,7 @@ from payments.facts import (
     Fact,
     FollowUpStarted,
     InvoiceOpened,
+    Milestone,
     OutcomeUnknown,
     PageOpened,
     PageOverridden,
@@ -32,6 +33,7 @@ from payments.facts import (
     PaymentAmended,
     PaymentCreated,
     PaymentSettledOutside,
+    PaymentVoided,
     ReviewRaised,
     ReviewSettled,
     TransactionObserved,
@@ -229,18 +231,30 @@ STORIES: dict[str, Story] = {
         *page(), [ReviewRaised(**CHANGED, evidence=SEEN)],
         [PaymentSettledOutside(status="paid", by="omar", note="a receipt")], [seen(1, "A")],
     ],
+    "a card registered, called voided": [
+        *page(1, "register"),
+        [seen(1, "A", "register", "1.00"),
+         PaymentVoided(state="VOIDED", amount="115.00", currency="SAR", tran_ref="TST260000000001")],
+    ],
+    "a card registered, then charged": [
+        *page(1, "register"), [seen(1, "A", "register", "1.00", card_id="c0ffee" * 4)],
+        [started(2)], [seen(2, "A", previous_tran_ref="TST260000000001", card_id="c0ffee" * 4)],
+    ],
 }  # fmt: skip
 
 
 def sealed(story: Story, payment_id: str) -> Iterator[Event]:
-    """Seal a story as the store does, each change with its milestone."""
+    """Seal a story as the store does, each change with its milestone; an older program's own stands in the story."""
     previous, history = None, fold([])
     for number, told in enumerate(story):
         before, history = assess(history), fold(told, history)
         now = datetime(2026, 8, 6, 10, 15, 30, 123_000, tzinfo=UTC) + timedelta(seconds=number)
         asked = {"operation_id": f"op-{number}", "requested_by": "employee/7"} if number % 2 else {}
         context = Context(correlation_id=f"c-{number}", source="task", causation_id=f"m-{number}", **asked)
-        for fact in [*told, *milestone(before, assess(history), history)]:
+        announced = (
+            [] if any(isinstance(fact, Milestone) for fact in told) else milestone(before, assess(history), history)
+        )
+        for fact in [*told, *announced]:
             previous = seal(payment_id, previous, fact, now, context)
             yield previous
 
