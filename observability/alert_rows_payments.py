@@ -47,6 +47,14 @@ PAYMENTS: Final = (
         to_do="mend what the sentence names; of an unknown event run the version that wrote it",
     ),
     AlertKind(
+        name="card_key_missing",
+        means="stored cards wait for their token, and no key is set: their payments are booked, the cards cannot be "
+        "charged",
+        key="one",
+        closes="when no card waits, or a key is set",
+        to_do="set `CARD_KEYS` (`nestcms-workers cards new-key` prints one): the tokens are picked up by themselves",
+    ),
+    AlertKind(
         name="operation_given_up",
         means="an operation ended unsent: it could not be sent within its time, or not at all",
         key="kind of operation, with the last ones in it",
