@@ -4,6 +4,7 @@ One collection's indexes are built together, in one pass over its documents. Whe
 tried one by one, so that a single bad one costs only itself.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -52,6 +53,7 @@ class SyncReport:
         building: those that the server is building already.
         waiting: those whose collection does not exist yet.
         refused: those that could not be built, with a sentence each.
+        left: those that were not begun, for want of time.
     """
 
     built: dict[str, float] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class SyncReport:
     building: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
 
 
 class IndexBuilder:
@@ -70,11 +73,27 @@ class IndexBuilder:
         *,
         on_progress: Callable[[Progress], None] = lambda _: None,
         look_seconds: float = LOOK_SECONDS,
+        seconds: float = math.inf,
     ) -> None:
-        """Build in a database, through a client that is patient enough for the longest build."""
+        """Build in a database, through a client that is patient enough for the longest build.
+
+        After `seconds` nothing further is begun or watched; the server goes on with what it has begun.
+        """
         self._db = database
         self._tell = on_progress
         self._look_seconds = look_seconds
+        self._ends_at = time.monotonic() + seconds
+        self._unwatched: set[str] = set()
+
+    @property
+    def under_way(self) -> bool:
+        """Return whether a build goes on that is not watched any more."""
+        return bool(self._unwatched)
+
+    @property
+    def database_name(self) -> str:
+        """Return where it builds."""
+        return self._db.name
 
     def sync(self, plan: IndexPlan, *, create_collections: bool = False, drop_undeclared: bool = False) -> SyncReport:
         """Build what is missing.
@@ -113,9 +132,14 @@ class IndexBuilder:
         report.dropped.append(index.name)
 
     def _build(self, collection: str, together: Sequence[Index], report: SyncReport) -> None:
-        began = time.monotonic()
+        began, names = time.monotonic(), [index.name for index in together]
+        if self.under_way or began >= self._ends_at:
+            report.left += names
+            return
         error = self._create(collection, together)
-        if error is None:
+        if collection in self._unwatched:
+            report.building = [*report.building, *names]
+        elif error is None:
             report.built |= dict.fromkeys((index.name for index in together), time.monotonic() - began)
         elif len(together) == 1:
             report.refused[together[0].name] = why(error, collection, together[0].name, together[0].keys)
@@ -124,7 +148,7 @@ class IndexBuilder:
                 self._build(collection, [index], report)
 
     def _create(self, collection: str, together: Sequence[Index]) -> OperationFailure | None:
-        """Have the server build, and watch it meanwhile; give its refusal, if it refuses."""
+        """Have the server build, and watch it meanwhile, as long as there is time; give its refusal, if it refuses."""
         models = [IndexModel(list(index.keys), name=index.name) for index in together]
         ended: list[PyMongoError | None] = []
 
@@ -143,6 +167,9 @@ class IndexBuilder:
             building.join(self._look_seconds)
             if building.is_alive():
                 self._look(collection)
+                if time.monotonic() >= self._ends_at:
+                    self._unwatched.add(collection)
+                    return None
         [error] = ended
         if error is not None and not isinstance(error, OperationFailure):
             raise error

@@ -22,12 +22,13 @@ from aggregations.view_groups import GroupReader
 from aggregations.view_keys import NO_DAYS, Group, is_day
 from aggregations.view_marks import Marks
 from aggregations.view_members import Members
-from aggregations.view_refresh import JUDGE_SECONDS, Alert, Outcome, Refresher
+from aggregations.view_refresh import JUDGE_SECONDS, Outcome, Refresher
 from aggregations.view_standing import rebuilt_since, stuck
 from aggregations.view_state import WATCHER, Position, ViewState, seconds_behind
 from aggregations.view_store import ViewStore
 from aggregations.view_turn import Turn, turn_of
 from aggregations.views import VIEWS, View
+from observability.alerts import RaiseAlert, ResolveAlert
 from observability.metrics import VIEW_DRIFT, VIEW_GROUPS
 
 log = structlog.get_logger(__name__)
@@ -76,8 +77,8 @@ class ViewDesk:
         *,
         holder: str,
         clock: Callable[[], datetime],
-        alert: Alert,
-        resolve: Callable[[str, str], None],
+        alert: RaiseAlert,
+        resolve: ResolveAlert,
         judge_seconds: float = JUDGE_SECONDS,
     ) -> None:
         self._db, self._clock, self._alert, self._resolve = database, clock, alert, resolve
@@ -215,7 +216,7 @@ class ViewDesk:
             told = f"{rebuild['count']} groups had changed without a mark, such as {', '.join(rebuild['drift'][:3])}"
             self._alert("view_drift", view.name, f"{told}; they are mended")
         else:
-            self._resolve("view_drift", view.name)
+            self._resolve("view_drift", view.name, why="the last rebuild found none")
 
 
 def _with_drift(rebuild: Mapping[str, Any], drifted: Sequence[str]) -> dict[str, Any]:

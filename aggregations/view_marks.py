@@ -107,6 +107,10 @@ class Marks:
         if writes:
             self.rows.bulk_write(writes, ordered=False, session=session)
 
+    def told(self, view: str) -> list[Group]:
+        """Return the groups of a view that cannot be read and of which operators were told."""
+        return [row["_id"]["g"] for row in self.rows.find({"view": view, "changed": True, "told": True}, {"_id": 1})]
+
     def waiting(self) -> list[str]:
         """Return the views that have marks."""
         return [str(name) for name in self.rows.distinct("view")]

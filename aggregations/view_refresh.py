@@ -31,6 +31,7 @@ from aggregations.view_state import ViewState
 from aggregations.view_store import ViewStore
 from aggregations.view_turn import Turn
 from aggregations.views import View
+from observability.alerts import RaiseAlert, ResolveAlert
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +47,8 @@ LOOK_SECONDS = 0.05
 #: The alert about a group that the database cannot read or store.
 UNREADABLE = "view_group_unreadable"
 
-#: Raises an alert: a name, what it is about, a sentence.
-Alert = Callable[[str, str, str], None]
+#: Why it closes.
+READABLE = "each of the view's groups could be read"
 
 
 @dataclass
@@ -89,8 +90,8 @@ class Refresher:
         state: ViewState,
         *,
         clock: Callable[[], datetime],
-        alert: Alert,
-        resolve: Callable[[str, str], None],
+        alert: RaiseAlert,
+        resolve: ResolveAlert,
         judge_seconds: float = JUDGE_SECONDS,
     ) -> None:
         self._db, self._state, self._clock, self._alert, self._resolve = database, state, clock, alert, resolve
@@ -141,9 +142,8 @@ class Refresher:
             return [name for name, group in differing if group is None or group in same]
 
         drifted = self._transaction(write)
-        for mark in marks:
-            if mark.told:
-                self._resolve(UNREADABLE, f"{view.name}:{mark.group}")
+        if any(mark.told for mark in marks) and not self._marks.told(view.name):
+            self._resolve(UNREADABLE, view.name, why=READABLE)
         outcome.groups += len(marks)
         if known:
             outcome.drifted += drifted
@@ -188,7 +188,7 @@ class Refresher:
         log.warning("view_group_not_read", view=view.name, group=str(group), reason=type(error).__name__, code=code)
         if lasting:
             said = f"the database says code {code}" if code else f"it cannot be stored: {type(error).__name__}"
-            self._alert(UNREADABLE, f"{view.name}:{group}", said)
+            self._alert(UNREADABLE, view.name, f"{group}: {said}", subject=str(group))
 
     def _transaction(self, body: Callable[[ClientSession], list[str]]) -> list[str]:
         with self._db.client.start_session() as session:

@@ -65,6 +65,8 @@ _SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"(?i)((?:password|passwd|secret|server_?key?)['\"\\]*\s*[:=]\s*[\"'\\]*)[^\s\"'\\,;&}\])]+"),
         rf"\1{REDACTED}",
     ),
+    # A card's token, as a member of that name: elsewhere the word means other things.
+    (re.compile(r"(?i)(\b(?:payment_)?token['\"\\]*\s*[:=]\s*[\"'\\]*)[A-Za-z0-9/+_-]{8,}"), rf"\1{REDACTED}"),
     (re.compile(r"(://)[^/\s@\"']+@"), rf"\1{REDACTED}@"),
 )
 

@@ -45,6 +45,9 @@ MONGO_MARGIN_MS = 2_000
 #: The shortest secret that the Standard Webhooks scheme signs with, in bytes.
 SECRET_BYTES = 24
 
+#: How long a key for stored cards is, in bytes.
+CARD_KEY_BYTES = 32
+
 #: The longest URL that PayTabs takes for callback and return.
 MAX_GATEWAY_URL_LENGTH = 255
 
@@ -92,6 +95,11 @@ class Settings(BaseSettings):
     return_allowed_urls: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="comma-separated http(s) addresses where a payer may be sent; the first is the default",
+    )
+
+    # Stored cards: tokens are encrypted under the first key and read under any.
+    card_keys: SecretStr | None = Field(
+        None, description="comma-separated keys for stored cards, each 32 bytes in URL-safe base64, newest first"
     )
 
     # How hard PayTabs is pressed, over all processes.
@@ -295,6 +303,13 @@ class Settings(BaseSettings):
             raise _expected("cms_webhook_secret")
         return value
 
+    @field_validator("card_keys")
+    @classmethod
+    def _check_card_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not all(map(_is_card_key, split_keys(value))):
+            raise _expected("card_keys")
+        return value
+
     @field_validator("return_allowed_urls", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:  # noqa: ANN401 - text from the environment, or a tuple from a caller
@@ -359,6 +374,11 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def card_key_list(self) -> tuple[str, ...]:
+        """Return the keys for stored cards, newest first."""
+        return split_keys(self.card_keys) if self.card_keys else ()
+
+    @property
     def seal_file(self) -> Path | None:
         """Return the file that seals are appended to; None when they are only posted."""
         if self.audit_seal_file is None and self.audit_seal_url is not None:
@@ -396,6 +416,19 @@ def require(value: str | None, variable: str) -> str:
     if value is None:
         raise SettingsError([f"{variable}: missing; expected {Settings.model_fields[variable.lower()].description}"])
     return value
+
+
+def split_keys(keys: SecretStr) -> tuple[str, ...]:
+    """Return comma-separated keys one by one."""
+    return tuple(key.strip() for key in keys.get_secret_value().split(","))
+
+
+def _is_card_key(key: str) -> bool:
+    """Tell whether a text is a key that Fernet takes."""
+    try:
+        return len(base64.b64decode(key, altchars=b"-_", validate=True)) == CARD_KEY_BYTES
+    except (binascii.Error, ValueError):
+        return False
 
 
 def _is_shared_secret(value: SecretStr) -> bool:

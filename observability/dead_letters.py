@@ -130,14 +130,14 @@ class DeadLetters:
         change = {
             "$setOnInsert": {"first_at": letter.at, "replays": []},
             "$set": {**members, "kind": letter.kind.value, "status": "waiting", "written_at": written_at},
-            "$unset": {"redacted_at": ""},
+            "$unset": {"redacted_at": "", "closed": ""},
             "$inc": {"seen": 1},
         }
         with suppress(DuplicateKeyError):
             self.rows.update_one(another, change, upsert=True)
 
     def newest(self, *, replayed: bool = False, limit: int = 50) -> list[Document]:
-        """List rows, newest first: those that wait for a person, or with `replayed` all."""
+        """List rows, newest first: those that wait for a person, or with `replayed` those that were dealt with too."""
         wanted: Document = {} if replayed else {"status": "waiting"}
         return list(self.rows.find(wanted).sort("at", DESCENDING).limit(limit))
 
@@ -151,6 +151,12 @@ class DeadLetters:
         unchanged = {"_id": row["_id"], "status": row["status"], "replays": {"$size": len(row["replays"])}}
         change = {"$set": {"status": "replayed"}, "$push": {"replays": replay}}
         return self.rows.update_one(unchanged, change).modified_count == 1
+
+    def close(self, row: Mapping[str, Any], *, by: str, reason: str) -> bool:
+        """Note that nothing more is to be done about a row; False when it does not wait, or has changed since."""
+        unchanged = {"_id": row["_id"], "status": "waiting", "written_at": row.get("written_at")}
+        closed = {"by": by, "reason": reason, "at": self._clock()}
+        return self.rows.update_one(unchanged, {"$set": {"status": "closed", "closed": closed}}).modified_count == 1
 
     def unmark_replayed(self, row: Mapping[str, Any], *, task_id: str) -> None:
         """Take a note back whose task could not be enqueued."""

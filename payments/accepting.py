@@ -10,19 +10,19 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from payments import facts
+from payments.card_rules import CardRules
+from payments.card_terms import CardTerms
 from payments.cms import CmsPayment, CmsReader
+from payments.cms_refusals import new_charge_refused
 from payments.errors import InvalidArgument, PaymentBusy, Refusal
 from payments.events import Context, timestamp
 from payments.operations import Operation, OperationsLedger, Status, check_same, new_cart_id
 from payments.page_ends import PageDesk, PageLook, PageState
-from payments.payment import FAILED_STATES, State
+from payments.payment import PAYABLE
 from payments.requesting import build_request
 from payments.store import Change, PaymentStore
 from paytabs.callbacks import takes_callback
 from paytabs.errors import InvalidRequest
-
-#: States in which a payment may be charged (again).
-PAYABLE = FAILED_STATES | {State.NEW}
 
 #: Who accepts a row also sends it; the sweep takes it up when that has not happened after so long.
 SWEPT_AFTER = timedelta(seconds=10)
@@ -39,7 +39,10 @@ _FIELD_NAMES = {
 
 @dataclass(frozen=True)
 class PageTerms:
-    """What the caller of `payments.create_page` may choose; `None` takes the system's own."""
+    """What the caller of `payments.create_page` may choose; `None` takes the system's own.
+
+    `agreement` has PayTabs' members of `token_info`: what the card that the page makes may be charged later.
+    """
 
     transaction: Literal["sale", "auth", "register"] = "sale"
     callback_url: str | None = None
@@ -47,6 +50,7 @@ class PageTerms:
     language: str = "ar"
     methods: tuple[str, ...] = ("all",)
     tokenise: int | None = None
+    agreement: dict[str, Any] | None = None
 
     @property
     def kind(self) -> str:
@@ -108,7 +112,10 @@ class InvoiceTerms:
 
 
 #: What begins an attempt.
-Terms = PageTerms | ChargeTerms | InvoiceTerms
+Terms = PageTerms | ChargeTerms | CardTerms | InvoiceTerms
+
+#: Stands for the token of a stored card where a request is only checked.
+_SOME_TOKEN = "token"  # noqa: S105 - no token
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,7 @@ class Acceptor:
     store: PaymentStore
     ledger: OperationsLedger
     cms: CmsReader
+    cards: CardRules
     profile_id: int
     callback_url: str | None
     return_url: str | None
@@ -132,9 +140,12 @@ class Acceptor:
             OperationConflict: the operation id stands for something else.
             PaymentBusy: another operation of the payment is in hand.
         """
-        return self.store.change(
+        accepted = self.store.change(
             cms.payment_id, context, lambda change: self._accept(change, cms, terms, operation_id, context)
         )
+        if isinstance(accepted, InvalidArgument):
+            raise accepted
+        return accepted
 
     def _accept(
         self,
@@ -143,10 +154,12 @@ class Acceptor:
         terms: Terms,
         operation_id: str | None,
         context: Context,
-    ) -> Operation:
+    ) -> Operation | InvalidArgument:
         known = self.ledger.get(operation_id, change.session) if operation_id else None
         if known:
             return same_operation(known, terms.kind, cms.payment_id, terms.to_document())
+        if refused := new_charge_refused(change):
+            return refused
         standing = self.ledger.open_of(cms.payment_id, change.session)
         if standing and isinstance(terms, PageTerms) and standing.kind in _PAGES:
             return _same_transaction(standing, terms, self.pages.look(standing, change.payment, change.before))
@@ -154,9 +167,10 @@ class Acceptor:
             refuse_beside(standing, self.pages.look(standing, change.payment, change.before))
         if change.before.state not in PAYABLE and not change.before.page_has_ended:
             raise InvalidArgument("payment_id", f"a payment that can be paid; this one is {change.before.state}")
-        _record_terms(change, cms, self.profile_id)
+        self.cards.require_key(terms.to_document())
+        record_terms(change, cms, self.profile_id)
         name = operation_id or self._free_id(change)
-        params = self._params(cms, terms)
+        params = self._params(cms, terms) | self._of_its_card(cms, terms, change)
         row = new_row(name, cms.payment_id, kind=terms.kind, params=params, context=context, now=change.now)
         self._check_request(row, change)
         self.ledger.accept(row, change.session)
@@ -187,12 +201,19 @@ class Acceptor:
             "asked": terms.to_document(),
         }
 
+    def _of_its_card(self, cms: CmsPayment, terms: Terms, change: Change) -> dict[str, Any]:
+        if not isinstance(terms, CardTerms):
+            return {}
+        return self.cards.admit(terms.card_id, cms, change, payer_present=terms.payer_present)
+
     def _check_request(self, row: Operation, change: Change) -> None:
         """Refuse now what could not be sent later."""
+        token = _SOME_TOKEN if "card_id" in row.params else None
         try:
-            build_request(row, new_cart_id(), self.cms, change.payment.snapshot)
+            build_request(row, new_cart_id(), self.cms, change.payment.snapshot, token)
         except InvalidRequest as error:
-            raise InvalidArgument(_FIELD_NAMES.get(error.field, error.field), error.expected) from error
+            field = _FIELD_NAMES.get(error.field, error.field.replace("token_info.", "agreement.", 1))
+            raise InvalidArgument(field, error.expected) from error
 
 
 def new_row(
@@ -260,7 +281,7 @@ def _same_transaction(standing: Operation, terms: PageTerms, page: PageLook) -> 
     return standing
 
 
-def _record_terms(change: Change, cms: CmsPayment, profile_id: int) -> None:
+def record_terms(change: Change, cms: CmsPayment, profile_id: int) -> None:
     """Record the payment's terms at its first attempt, and a change of them at a later one."""
     known = change.payment.snapshot
     if known is None:

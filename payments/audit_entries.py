@@ -39,8 +39,9 @@ class AuditEntries:
         self.rows = database.get_collection(COLLECTION, read_preference=ReadPreference.PRIMARY)
 
     def ensure_indexes(self) -> None:
-        """Create the index by which a payment's entries are found; harmless when it is there."""
+        """Create the indexes by which a payment's entries and an act's are found; harmless when they are there."""
         self.rows.create_index("arguments.payment_id", sparse=True)
+        self.rows.create_index("act_id", sparse=True)
 
     def append(self, members: Document, now: datetime) -> int:
         """Write the next entry and return its number.
@@ -62,6 +63,11 @@ class AuditEntries:
             else:
                 return number + 1
         raise StreamContended(COLLECTION)
+
+    def open_act(self, act_id: str) -> int | None:
+        """Return the number of the entry with which an act began that has not ended; None when there is none."""
+        found = self.rows.find_one({"act_id": act_id}, {"phase": True}, sort=[("_id", -1)])
+        return int(found["_id"]) if found and found.get("phase") == "begun" else None
 
     def newest(self, session: ClientSession | None = None) -> tuple[int, str]:
         """Return the number and the hash of the newest entry; 0 and the genesis hash when there is none."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from payments import facts
 from payments.facts import Fact
-from payments.ladder import next_step
+from payments.ladder import next_step, next_try
 from payments.observing import observations
 from payments.operations import Operation, Status
 from payments.reason_kinds import members, words
@@ -84,7 +84,8 @@ def _waiting(result: dict[str, Any], now: datetime) -> dict[str, Any]:
 
 def _unknown(row: Operation, cart_id: str, answer: Answer, now: datetime) -> Booking:
     """Return how a row waits of which nobody knows whether PayTabs executed it."""
-    waiting: dict[str, Any] = {"status": Status.UNKNOWN, "due_at": next_step(now, now), "error": answer.detail}
+    due_at = next_try(next_step(now, now), now)
+    waiting: dict[str, Any] = {"status": Status.UNKNOWN, "due_at": due_at, "error": answer.detail}
     unknown = facts.OutcomeUnknown(
         operation_id=row.operation_id, cart_id=cart_id, detail=answer.detail, code=answer.error_code,
         message=answer.message if answer.error_code else None, trace=answer.trace if answer.error_code else None,
@@ -140,7 +141,7 @@ def _again(row: Operation, answer: Answer, now: datetime, policy: BackoffPolicy)
     attempt = row.attempts + 1
     if not policy.allows(attempt, (now - row.created_at).total_seconds()):
         return closed(Status.FAILED, answer.detail, row, now)
-    delay = max(policy.delay(attempt), answer.retry_after_seconds or 0.0)
+    delay = policy.delay(attempt, at_least=answer.retry_after_seconds or 0.0)
     return _to_be_sent(row, now + timedelta(seconds=delay), answer.detail)
 
 

@@ -13,13 +13,24 @@ import requests
 from standardwebhooks import Webhook
 
 from payments.assessment import assess
+from payments.declines import decline_of
 from payments.errors import NeverAgain, NotDelivered
-from payments.events import timestamp
+from payments.events import Event, timestamp
+from payments.facts import Milestone
+from payments.paid_with import card_of
+from payments.payment import State
 from payments.reactions import Occasion
+from payments.stored_cards import CardStore
 from paytabs.headers import retry_after_seconds
 
 #: Seconds to connect to the CMS, and for each pause within its answer.
 TIMEOUT_SECONDS = (3.0, 10.0)
+
+#: What the type of a webhook says where status or sums have changed and no milestone was reached.
+CHANGED = "changed"
+
+#: The sums that a webhook tells.
+SUMS = ("authorised", "captured", "released", "refunded", "refund_pending")
 
 _OK, _REDIRECTS, _GONE = 200, 300, 410
 
@@ -31,10 +42,12 @@ class NotifyCms:
     Attributes:
         url: Where the CMS takes webhooks.
         secret: The shared secret, base64, with or without `whsec_` before it.
+        cards: Tells of the stored card that a payment is about.
     """
 
     url: str | None
     secret: str
+    cards: CardStore
 
     def __call__(self, occasion: Occasion) -> str | None:
         """Post what has happened.
@@ -45,7 +58,7 @@ class NotifyCms:
         """
         if self.url is None:
             return "no webhook of the CMS is set"
-        body = json.dumps(payload(occasion), separators=(",", ":"), ensure_ascii=False)
+        body = json.dumps(payload(occasion, self.cards), separators=(",", ":"), ensure_ascii=False)
         headers = signed_headers(webhook_id(occasion), body, self.secret, datetime.now(UTC))
         try:
             answer = requests.post(
@@ -72,22 +85,26 @@ def webhook_id(occasion: Occasion) -> str:
     return f"evt_{occasion.event.event_id}"
 
 
-def payload(occasion: Occasion) -> dict[str, Any]:
+def payload(occasion: Occasion, cards: CardStore) -> dict[str, Any]:
     """Return the webhook's body: what happened, and how the payment stood then; nothing about people.
 
     A copy that comes late tells the same as the first one did, byte for byte.
     """
-    event, terms = occasion.event, occasion.payment.snapshot
-    data = event.fact.to_data()
-    verdict = assess(occasion.at_event)
+    event, then = occasion.event, occasion.at_event
+    verdict, terms = assess(then), then.snapshot
+    card_id = card_of(then, verdict)
+    card = cards.shown([card_id]).get(card_id or "")
     return {
-        "type": f"payment.{_dotted(event.type)}",
+        "type": f"payment.{_kind(event) if isinstance(event.fact, Milestone) else CHANGED}",
         "timestamp": timestamp(event.recorded_at),
         "data": {
-            "payment_id": event.payment_id, "version": event.version, "state": data["state"],
-            "status": verdict.cms_status, "amount": data["amount"], "currency": data["currency"],
-            "tran_ref": data.get("tran_ref"), "captured": str(verdict.captured), "refunded": str(verdict.refunded),
+            "payment_id": event.payment_id, "version": event.version, "state": verdict.state,
+            "status": verdict.cms_status, "amount": str(terms.amount) if terms else None,
+            "currency": terms.currency if terms else None, "tran_ref": verdict.tran_ref,
+            **{name: str(getattr(verdict, name)) for name in SUMS},
             "contract_id": terms.contract_id if terms else None, "correlation_id": event.context.correlation_id,
+            "decline": decline_of(occasion.at_event, verdict),
+            **({"card": card} if card else {}),
         },
     }  # fmt: skip
 
@@ -100,6 +117,12 @@ def signed_headers(message_id: str, body: str, secret: str, now: datetime) -> di
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": Webhook(secret).sign(message_id, now, body),
     }
+
+
+def _kind(event: Event) -> str:
+    """Say what has happened: a card that was registered has the type of what is freed, and a state of its own."""
+    data: dict[str, Any] = event.fact.to_data()
+    return "registered" if data["state"] == State.REGISTERED else _dotted(event.type)
 
 
 def _dotted(event_type: str) -> str:

@@ -47,8 +47,29 @@ class Refusal(StrEnum):
     """Why a request is refused, for programs: `InvalidArgument.code`; a code keeps its meaning for ever."""
 
     PAYMENT_UNKNOWN = "payment_unknown"
+    # Stored cards.
+    CARD_KEY_MISSING = "card_key_missing"
+    CARD_UNKNOWN = "card_unknown"
+    CARD_FORGOTTEN = "card_forgotten"
+    CARD_EXPIRED = "card_expired"
+    CARD_WAITING = "card_waiting"
+    CARD_UNREADABLE = "card_unreadable"
+    CARD_OF_ANOTHER_CLIENT = "card_of_another_client"
+    # Agreements upon which instalments are charged.
+    AGREEMENT_FULL = "agreement_full"
+    AGREEMENT_AMOUNT = "agreement_amount"
+    AGREEMENT_CURRENCY = "agreement_currency"
+    AGREEMENT_NOT_BEGUN = "agreement_not_begun"
+    AGREEMENT_ENDED = "agreement_ended"
+    AGREEMENT_TOO_SOON = "agreement_too_soon"
+    INSTALMENT_UNDER_WAY = "instalment_under_way"
     PAGE_OPEN = "page_open"
     CALLBACK_NOT_PUBLIC = "callback_not_public"
+    # The CMS's word about its own payment stands in the way.
+    STATUS_UNREADABLE = "cms_status_unreadable"
+    SETTLED_OUTSIDE = "settled_outside"
+    NOT_SETTLED_OUTSIDE = "not_settled_outside"
+    CMS_WORD_OPEN = "cms_word_open"
 
 
 class InvalidArgument(PaymentsError, ValueError):

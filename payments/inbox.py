@@ -6,9 +6,10 @@ checked against the fence that it was given.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 import pymongo
@@ -20,13 +21,22 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from payments.delivery import POSTPONE_SECONDS, Delivery, Recorded, delivery_of, harmless
 from payments.errors import DeliveryLost, InboxUnavailable
+from payments.token_cut import has_token, without_token
 
-__all__ = ["COLLECTION", "POSTPONE_SECONDS", "Delivery", "Inbox", "Recorded"]
+__all__ = ["COLLECTION", "POSTPONE_SECONDS", "Delivery", "Inbox", "Kept", "Recorded"]
 
 Document = dict[str, Any]
 
 #: The collection that deliveries are kept in.
 COLLECTION = "webhook_inbox"
+
+
+class Kept(StrEnum):
+    """What has become of the card's token in a body: nothing of it is left, or it waits for a key; see `token_cut`."""
+
+    CUT = "cut"
+    WAITING = "waiting"
+
 
 #: Seconds after which the sweep asks again for a delivery that nobody took.
 UNCLAIMED_SECONDS = 10
@@ -43,12 +53,13 @@ def utc_now() -> datetime:
 class Inbox:
     """Keeps deliveries in one collection, whose writes wait for a majority's journal."""
 
-    #: The sweep's query: what is open, longest due first; what was told of a payment; and what retention has not
-    #: redacted yet, oldest first.
+    #: The sweep's query: what is open, longest due first; what was told of a payment; what retention has not redacted
+    #: yet, oldest first; and what may still hold a card's token.
     INDEXES: Final = (
         IndexModel([("status", ASCENDING), ("sweep_at", ASCENDING)], name="status_sweep_at"),
         IndexModel([("result.payment_id", ASCENDING)], name="result_payment_id", sparse=True),
         IndexModel([("redacted_at", ASCENDING), ("received_at", ASCENDING)], name="redacted_at_received_at"),
+        IndexModel([("token", ASCENDING), ("status", ASCENDING)], name="token_status"),
     )
 
     def __init__(
@@ -87,7 +98,7 @@ class Inbox:
             InboxUnavailable: As for record.
         """
         fresh = self._fresh_row(body, headers, correlation_id)
-        return self._upsert({**fresh, "status": "rejected", "reason": reason})
+        return self._upsert({**fresh, "status": "rejected", "reason": reason, **_kept(body, Kept.CUT)})
 
     def claim(self, delivery_id: str, owner: str) -> Delivery | None:
         """Take a delivery that is due, or that its last owner let go of by not finishing in time.
@@ -113,18 +124,26 @@ class Inbox:
         )
         return None if row is None else delivery_of(row)
 
-    def finish(self, delivery: Delivery, result: Mapping[str, Any], *, session: ClientSession | None = None) -> None:
-        """Mark a delivery as done.
+    def finish(
+        self,
+        delivery: Delivery,
+        result: Mapping[str, Any],
+        *,
+        token: Kept = Kept.CUT,
+        session: ClientSession | None = None,
+    ) -> None:
+        """Mark a delivery as done; a card's token is taken out of its body, unless that still waits for a key.
 
         Args:
             delivery: What claim returned.
             result: What became of it, for operators.
+            token: What is to become of the token in its body.
             session: A session in a transaction, to finish together with the effect.
 
         Raises:
             DeliveryLost: Another worker has taken it over.
         """
-        done = {"status": "done", "done_at": self._clock(), "result": dict(result)}
+        done = {"status": "done", "done_at": self._clock(), "result": dict(result), **_kept(delivery.body, token)}
         self._let_go(delivery, {"$set": done}, session)
 
     def postpone(self, delivery: Delivery, delay_seconds: float, reason: str, *, counts: bool = True) -> None:
@@ -157,6 +176,31 @@ class Inbox:
             for row in found
             if self._rows.update_one({"_id": row["_id"], "sweep_at": row["sweep_at"]}, later).modified_count
         ]
+
+    def waits_over(self, reason: str) -> bool:
+        """Tell whether a delivery that is not done was last put back for a reason."""
+        open_rows = {"status": {"$in": ["received", "processing"]}, "reason": reason}
+        return self._rows.find_one(open_rows, {"_id": True}) is not None
+
+    def with_tokens(self, limit: int, *, waiting: bool) -> Iterator[tuple[str, bytes, str | None]]:
+        """Give applied deliveries whose body may hold a card's token, each with its payment.
+
+        Args:
+            limit: How many at most.
+            waiting: Whether those count whose token is known to wait for a key.
+        """
+        looked_for = [None, Kept.WAITING] if waiting else [None]
+        wanted = {"token": {"$in": looked_for}, "status": {"$in": ["done", "rejected"]}}
+        for row in list(self._rows.find(wanted, {"body": 1, "result.payment_id": 1}).limit(limit)):
+            yield row["_id"], bytes(row["body"]), (row.get("result") or {}).get("payment_id")
+
+    def cut(self, delivery_id: str, token: Kept) -> None:
+        """Take a card's token out of an applied delivery's body, or note that it waits for a key."""
+        settled = {"_id": delivery_id, "status": {"$in": ["done", "rejected"]}}
+        row = self._rows.find_one(settled, {"body": 1})
+        if row is not None:
+            changes = _kept(bytes(row["body"]), token)
+            self._rows.update_one({**settled, "body": row["body"]}, {"$set": changes})
 
     def _fresh_row(self, body: bytes, headers: Mapping[str, str], correlation_id: str) -> Document:
         now = self._clock()
@@ -197,7 +241,8 @@ class Inbox:
         opened = {name: fresh[name] for name in ("status", "due_at", "sweep_at", "body", "headers")}
         try:
             self._rows.update_one(
-                {"_id": delivery_id, "status": "rejected"}, {"$set": opened, "$unset": {"redacted_at": ""}}
+                {"_id": delivery_id, "status": "rejected"},
+                {"$set": opened, "$unset": {"redacted_at": "", "token": "", "was_cut": ""}},
             )
         except PyMongoError as error:
             raise InboxUnavailable(delivery_id, type(error).__name__) from error
@@ -207,3 +252,12 @@ class Inbox:
         released = {**change, "$unset": {"owner": "", "lease_until": ""}}
         if not self._rows.update_one(held, released, session=session).matched_count:
             raise DeliveryLost(delivery.delivery_id, delivery.fence)
+
+
+def _kept(body: bytes, token: Kept) -> Document:
+    """Return the changes to a row after which its body holds a card's token only if that waits."""
+    if token is Kept.WAITING:
+        return {"token": token}
+    if not has_token(body):
+        return {"token": Kept.CUT}
+    return {"token": Kept.CUT, "body": Binary(without_token(body)), "was_cut": True}

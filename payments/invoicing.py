@@ -7,12 +7,14 @@ invoice was paid is, once PayTabs would show it: it refuses the second time.
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from payments import facts
 from payments.accepting import InvoiceTerms
 from payments.acts import Acts, ActState, Asked, Document
+from payments.audit_trail import Act, Trail
 from payments.errors import InvalidArgument, NotYet, no_answer
 from payments.events import Context
 from payments.gateway import InvoiceGateway
@@ -46,6 +48,7 @@ class InvoiceParts:
     gateway: InvoiceGateway
     fence_seconds: float
     clock: Clock
+    trail: Trail
     monotonic: Callable[[], float] = time.monotonic
 
 
@@ -86,8 +89,8 @@ class InvoiceService:
             "invoice_status": answer.invoice_status, "state": self._apply(row, answer, context),
         }  # fmt: skip
 
-    def cancel(self, payment_id: str, context: Context) -> dict[str, Any]:
-        """Cancel a payment's invoice, so that the payment can be asked for in another way.
+    def cancel(self, payment_id: str, context: Context, why: str | None = None) -> dict[str, Any]:
+        """Cancel a payment's invoice, so that the payment can be asked for in another way; an act in the audit trail.
 
         Raises:
             InvalidArgument: the payment has no invoice, or PayTabs does not cancel it: a paid one, for example.
@@ -98,6 +101,13 @@ class InvoiceService:
         done = {"payment_id": payment_id, "invoice_id": row.invoice_id, "state": CANCELLED}
         if row.error == CANCELLED:
             return done
+        with self._act("cancel", row, context.operation_id or payment_id, context, why) as act:
+            self._cancel(row, context)
+            act.outcome = CANCELLED
+        return done
+
+    def _cancel(self, row: Operation, context: Context) -> None:
+        payment_id = row.payment_id
         answer = self._parts.gateway.cancel_invoice(_number(row), correlation_id=context.correlation_id)
         if answer.outcome is Outcome.DID_NOT_HAPPEN and answer.error_code:
             status = self._asked(row, context)
@@ -109,9 +119,10 @@ class InvoiceService:
         elif answer.outcome is not Outcome.SUCCEEDED:
             raise no_answer(answer, payment_id)
         self._parts.store.change(payment_id, context, lambda change: self._retire(change, row))
-        return done
 
-    def send_sms(self, payment_id: str, phone: str, act_id: str, context: Context) -> dict[str, Any]:
+    def send_sms(
+        self, payment_id: str, phone: str, act_id: str, context: Context, why: str | None = None
+    ) -> dict[str, Any]:
         """Send the link of a payment's invoice to a telephone, once per id; the number is not kept.
 
         Returns:
@@ -126,16 +137,21 @@ class InvoiceService:
         asked = Asked(act_id, "send_sms", {"invoice_id": row.invoice_id, "phone": phone}, context.requested_by)
         told = {"payment_id": payment_id, "invoice_id": row.invoice_id}
         act = self._acts.find(row, asked, self._parts.clock())
-        if not self._claim(row, asked, act):
-            done = act is not None and act["state"] == ActState.DONE
+        if act is not None and act["state"] != ActState.REFUSED:
+            done = act["state"] == ActState.DONE
             return {**told, "state": "asked before" if done else ActState.UNKNOWN.value}
-        answer = self._parts.gateway.send_invoice_sms(_number(row), phone, correlation_id=context.correlation_id)
-        if self._book(row, act_id, answer) is ActState.REFUSED:
-            raise _refused(answer)
-        return {**told, "state": "sent" if answer.outcome is Outcome.SUCCEEDED else "unknown"}
+        with self._act("send_sms", row, act_id, context, why) as noted:
+            if not self._claim(row, asked, act):
+                noted.outcome = "in other hands"
+                return {**told, "state": ActState.UNKNOWN.value}
+            answer = self._parts.gateway.send_invoice_sms(_number(row), phone, correlation_id=context.correlation_id)
+            if self._book(row, act_id, answer) is ActState.REFUSED:
+                raise _refused(answer)
+            noted.outcome = "sent" if answer.outcome is Outcome.SUCCEEDED else ActState.UNKNOWN.value
+        return {**told, "state": noted.outcome}
 
     def mark_paid(
-        self, payment_id: str, method: str, description: str, act_id: str, context: Context
+        self, payment_id: str, method: str, description: str, act_id: str, context: Context, *, why: str | None = None
     ) -> dict[str, Any]:
         """Say that a payment's invoice was paid outside PayTabs, once.
 
@@ -155,12 +171,17 @@ class InvoiceService:
         params = {"invoice_id": row.invoice_id, "pay_method": method, "pay_description": description}
         asked = Asked(act_id, "mark_paid", params, context.requested_by)
         act = self._acts.find(row, asked, self._parts.clock())
-        before = self._asked(row, context)
-        if before.invoice_status == PAID:
-            self._note_done(row, asked)
-        elif self._claim_when_settled(row, asked, act):
-            self._mark(row, request, act_id, context)
-        return self._marked(row, asked, context)
+        if act and act["state"] == ActState.DONE:
+            return self._marked(row, asked, context)
+        with self._act("mark_paid", row, act_id, context, why) as noted:
+            before = self._asked(row, context)
+            if before.invoice_status == PAID:
+                self._note_done(row, asked)
+            elif self._claim_when_settled(row, asked, act):
+                self._mark(row, request, act_id, context)
+            told = self._marked(row, asked, context)
+            noted.outcome = told["act"]
+        return told
 
     def _mark(self, row: Operation, request: InvoicePaidRequest, act_id: str, context: Context) -> None:
         """Tell PayTabs, and note what came of it.
@@ -184,9 +205,15 @@ class InvoiceService:
         act = self._acts.find(row, asked, now)
         state = act["state"] if act else ActState.UNKNOWN.value
         if act and state in _IN_DOUBT:
-            wait = max(self._acts.seconds_in_doubt(act, now), 1.0)
+            wait = self._acts.seconds_in_doubt(act, now) or 1.0
             raise NotYet(row.payment_id, wait, ActState.UNKNOWN.value)
         return {**told, "act": state}
+
+    def _act(
+        self, verb: str, row: Operation, act_id: str, context: Context, why: str | None
+    ) -> AbstractContextManager[Act]:
+        about = {"payment_id": row.payment_id, "operation_id": act_id, "invoice_id": row.invoice_id}
+        return self._parts.trail.act(f"invoices.{verb}", context, reason=why, arguments=about, key=act_id)
 
     def _claim(self, row: Operation, asked: Asked, act: Document | None) -> bool:
         """Note an act that was not asked before, or of which PayTabs said that it did not do it."""

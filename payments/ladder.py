@@ -5,7 +5,8 @@ a capture or a refund is only ever found, or handed to a human; a void or a rele
 refuses the second one. Source: section 6 of the gateway contract.
 """
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from types import MappingProxyType
 from payments.assessment import Assessment
 from payments.operations import Operation, Status
 from payments.payment import POLLED
+from paytabs.resilience import spread
 
 #: After the last step an open operation is asked about this often, for as long as it is open.
 DAILY = timedelta(days=1)
@@ -69,7 +71,7 @@ FREEING = Ladder((5, 15, 60, 130, 300), timedelta(hours=1), resends=1, review_af
 LADDERS: Mapping[str, Ladder] = MappingProxyType(
     {
         "create_page": POLLING, "adopt": ADOPTED, "create_invoice": POLLING,
-        "charge_token": MONEY, "managed_form": MONEY, "capture": MONEY, "refund": MONEY,
+        "charge_token": MONEY, "charge_card": MONEY, "managed_form": MONEY, "capture": MONEY, "refund": MONEY,
         "void": FREEING, "release": FREEING,
     }
 )  # fmt: skip
@@ -86,6 +88,19 @@ def next_step(start: datetime, now: datetime, ladder: Ladder = POLLING) -> datet
             return step
     times = (now - start) // ladder.every + 1
     return start + times * ladder.every
+
+
+def next_try(at: datetime, now: datetime, rng: Callable[[], float] = random.random) -> datetime:
+    """Return when to ask again after PayTabs has not answered: not before `at`, and a draw after it.
+
+    Steps that follow an answer are each operation's own; those that follow a silence are many operations' at once.
+
+    Args:
+        at: the earliest moment.
+        now: aware UTC.
+        rng: where the jitter comes from.
+    """
+    return now + timedelta(seconds=spread((at - now).total_seconds(), rng))
 
 
 def next_look(row: Operation, verdict: Assessment, now: datetime) -> datetime | None:

@@ -102,7 +102,8 @@ def judge(root: Movement, below: Sequence[Movement]) -> Leg:
     """
     lapsed = root.lapsed and not any(child.kind in ("capture", "sale") and child.succeeded for child in below)
     if root.kind == "register" and root.status in ("A", "V"):
-        return Leg(State.VOIDED, root.tran_ref)
+        # PayTabs verifies the card and frees it in one request: a V of it is what an A of it comes to.
+        return Leg(State.REGISTERED, root.tran_ref)
     if root.status in ("A", "H", "V") and not lapsed:
         return _money(root, below)
     if root.status == "P":

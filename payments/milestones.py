@@ -19,6 +19,9 @@ MILESTONES: dict[State, type[Milestone]] = {
     State.ERROR: facts.PaymentErrored,
     State.CANCELLED: facts.PaymentCancelled,
     State.EXPIRED: facts.PaymentExpired,
+    # The type that versions before wrote of a registration, so that their workers can read it: the state tells the two
+    # apart, also in the webhook to the CMS.
+    State.REGISTERED: facts.PaymentVoided,
     State.REVIEW: facts.PaymentFlagged,
 }
 

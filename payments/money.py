@@ -6,6 +6,8 @@ Accept, send, tell: the row is committed first; whoever finds it there under the
 from dataclasses import dataclass, replace
 
 from payments.accepting import Acceptor, ChargeTerms, InvoiceTerms
+from payments.audit_trail import Trail
+from payments.card_terms import CardTerms
 from payments.cms import CmsReader
 from payments.events import Context
 from payments.operations import Operation, OperationsLedger, Status
@@ -15,6 +17,9 @@ from payments.service import PaymentService
 from payments.store import PaymentStore
 from payments.views import OperationView, PaymentView, view_operation
 from paytabs.fault_points import fault_point
+
+#: Where the words are that a caller gave for PayTabs: they may be about a payer, so the trail only points to them.
+IN_THE_ROW = "its caller's words stand in the operation's row"
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class MoneyParts:
     service: PaymentService
     charges: Acceptor
     follow_ups: FollowUpAcceptor
+    trail: Trail
 
 
 class MoneyService:
@@ -37,14 +43,17 @@ class MoneyService:
         """Keep what the use cases need."""
         self._parts = parts
 
-    def follow_up(self, payment_id: str, terms: FollowUpTerms, operation_id: str, context: Context) -> OperationView:
-        """Capture, void, release or refund.
+    def follow_up(
+        self, payment_id: str, terms: FollowUpTerms, operation_id: str, context: Context, why: str | None = None
+    ) -> OperationView:
+        """Capture, void, release or refund; that it was asked for, by whom and why, stands in the audit trail.
 
         Args:
             payment_id: 24 hexadecimal digits.
             terms: what and how much.
             operation_id: the caller's idempotency key.
             context: who asks.
+            why: why, for the audit trail, which keeps it for good; the words in `terms` are forgotten in time.
 
         Raises:
             InvalidArgument: there is no such payment, or it is not allowed as asked; names the argument.
@@ -54,12 +63,12 @@ class MoneyService:
         """
         self._parts.service.take_over(payment_id, context)
         fault_point("before_row")
-        row = self._parts.follow_ups.accept(payment_id, terms, operation_id, context)
+        row = self._accepted(payment_id, terms, operation_id, context, why)
         fault_point("after_row")
         return self.view(self._sent(row, context))
 
     def charge(
-        self, payment_id: str, terms: ChargeTerms | InvoiceTerms, operation_id: str, context: Context
+        self, payment_id: str, terms: ChargeTerms | CardTerms | InvoiceTerms, operation_id: str, context: Context
     ) -> PaymentView:
         """Charge a stored card, or what was typed into PayTabs' fields on our page, or bill the payer.
 
@@ -73,6 +82,22 @@ class MoneyService:
         self._parts.service.end_page(payment_id, operation_id, context)
         row = self._parts.charges.accept(self._parts.cms.payment(payment_id), terms, operation_id, context)
         return self._parts.service.answer(self._sent(row, context))
+
+    def _accepted(
+        self, payment_id: str, terms: FollowUpTerms, operation_id: str, context: Context, why: str | None
+    ) -> Operation:
+        """Accept a follow-up, as an act of whoever asks; one that stands under this id is no new one."""
+        parts = self._parts
+        known = parts.ledger.get(operation_id)
+        command, in_the_row = f"payments.{terms.action}", IN_THE_ROW if terms.reason else None
+        if known and not parts.trail.entries.open_act(f"{command}/{operation_id}"):
+            return parts.follow_ups.accept(payment_id, terms, operation_id, context)
+        about = {"payment_id": payment_id, "operation_id": operation_id, "amount": terms.amount}
+        about |= {"tran_ref": terms.tran_ref}
+        with parts.trail.act(command, context, reason=why or in_the_row, arguments=about, key=operation_id) as act:
+            row = parts.follow_ups.accept(payment_id, terms, operation_id, context)
+            act.outcome = f"accepted: {row.kind} of {row.params['amount']} {row.params['currency']}"
+        return row
 
     def state(self, payment_id: str) -> str:
         """Return a payment's state."""

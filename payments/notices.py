@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from payments import facts
+from payments.card_keeping import told, with_cards
 from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.movements import RANK
@@ -28,6 +29,9 @@ from paytabs.responses import Answer, Transaction
 
 #: Statuses that mean money; they count only when a query says the same.
 CONFIRMED_BY_QUERY = frozenset("AV")
+
+#: The keys of the alert about transactions that nobody here asked for; it lists the last references.
+OUR_PROFILE, ANOTHER_PROFILE, NOT_TAKEN_OVER = KEYS = ("our_profile", "another_profile", "not_taken_over")
 
 #: A notice older than this is not applied directly either: whatever it says, PayTabs is asked.
 STALE_AFTER = timedelta(hours=1)
@@ -52,7 +56,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class NoticeParts:
-    """What applying notices needs."""
+    """What applying notices needs; `profile_id` tells whose transactions are our profile's."""
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -60,6 +64,7 @@ class NoticeParts:
     service: PaymentService
     clock: Clock
     alert: RaiseAlert
+    profile_id: int | None = None
 
 
 class Notices:
@@ -86,21 +91,23 @@ class Notices:
                     return _unanswered(answer, wait_seconds)
                 payment_id = self._payment_of(answer.transaction, context) if answer.transaction else None
         except InvalidArgument as error:
-            return self._unknown(notice, f"the CMS's payment cannot be taken over: {error}")
+            return self._unknown(notice, f"the CMS's payment cannot be taken over: {error}", NOT_TAKEN_OVER)
         if payment_id is None:
-            return self._unknown(notice, "no payment has this reference or cart")
+            ours = notice.profile_id in (None, self._parts.profile_id)
+            whose = OUR_PROFILE if ours else ANOTHER_PROFILE
+            return self._unknown(notice, "no payment has this reference or cart", whose)
         payment = self._parts.store.payment(payment_id)
         mismatch = contradiction(notice, payment)
         if mismatch:
             return self._review(payment_id, mismatch, notice, delivery_id, context)
         if not self._needs_query(notice):
-            self._record(payment_id, [observe(notice)], context)
+            self._record(payment_id, [observe(notice)], [], context)
             return Verdict("applied", payment_id)
         return self._confirm(payment_id, notice, delivery_id, wait_seconds, context)
 
-    def _unknown(self, notice: Transaction, reason: str) -> Verdict:
+    def _unknown(self, notice: Transaction, reason: str, key: str) -> Verdict:
         detail = f"tran_ref {notice.tran_ref}, cart {notice.cart_id}: {reason}"
-        self._parts.alert("unknown_payment", notice.tran_ref, detail)
+        self._parts.alert("unknown_payment", key, detail, subject=notice.tran_ref)
         return Verdict("unknown_payment", reason=reason)
 
     def _payment_of(self, notice: Transaction, context: Context) -> str | None:
@@ -146,7 +153,9 @@ class Notices:
         if notice.response_status == "P" and notice.previous_tran_ref is None and confirms(answer, notice):
             # How its payer pays, and a voucher's number, decide how long a page is waited for; queries may omit them.
             said.append(observe(notice))
-        self._record(payment_id, said, context)
+        # A notice may tell of a card's token that the query leaves out; it is believed where the query confirms it.
+        seen = [*([notice] if confirms(answer, notice) else []), *told(answers)]
+        self._record(payment_id, said, seen, context)
         silent = [one.detail for one in answers if not is_conclusive(one)]
         if silent:
             return Verdict("waiting", payment_id, reason=f"gateway_{silent[0]}")
@@ -165,8 +174,10 @@ class Notices:
             return []
         return [self._parts.reconciler.ask_ref(page, context)]
 
-    def _record(self, payment_id: str, seen: list[facts.TransactionObserved], context: Context) -> None:
-        self._parts.store.change(payment_id, context, lambda change: change.record(*seen))
+    def _record(
+        self, payment_id: str, found: list[facts.TransactionObserved], seen: list[Transaction], context: Context
+    ) -> None:
+        self._parts.store.change(payment_id, context, lambda change: change.record(*with_cards(change, found, seen)))
 
     def _review(
         self, payment_id: str, code: ReasonCode, notice: Transaction, delivery_id: str, context: Context

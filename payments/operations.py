@@ -6,7 +6,7 @@ nothing. `due_at` is when somebody has to look at the row again; the sweep finds
 """
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -147,6 +147,7 @@ class OperationsLedger:
         self.rows.create_index("acts.id", sparse=True)
         self.rows.create_index("updated_at", partialFilterExpression=IN_REVIEW, name="in_review")
         self.rows.create_index("created_at")
+        self.rows.create_index("params.card_id", sparse=True, name="card")
         self.rows.create_index("created_at", partialFilterExpression={"params.title": {"$exists": True}}, name="words")
 
     def get(self, operation_id: str, session: ClientSession | None = None) -> Operation | None:
@@ -170,6 +171,11 @@ class OperationsLedger:
         found = self.rows.find({"payment_id": ObjectId(payment_id)}, session=session).sort("created_at", 1)
         return [_read(row) for row in found]
 
+    def instalments(self, card_id: str, session: ClientSession | None = None) -> list[Operation]:
+        """Return the charges of a card that were accepted as instalments of its agreement."""
+        counted = {"params.card_id": card_id, "params.counter": {"$exists": True}}
+        return [_read(row) for row in self.rows.find(counted, session=session)]
+
     def note_unexplained(self, row: Operation, code: int) -> None:
         """Note with which code PayTabs refused an operation that is in doubt since."""
         self.rows.update_one({"_id": row.operation_id}, {"$set": {"unexplained": code}})
@@ -188,6 +194,11 @@ class OperationsLedger:
         """Return a reference that PayTabs has given lately, if one of the last operations has one."""
         latest = self.rows.find({}, {"result.tran_ref": 1}).sort("created_at", -1).limit(_LATEST)
         return next((row["result"]["tran_ref"] for row in latest if row["result"]["tran_ref"]), None)
+
+    def in_doubt(self, kind: str) -> Iterator[Operation]:
+        """Give the operations of a kind of which nobody knows whether PayTabs executed them; each is due some time."""
+        wanted = {"due_at": {"$type": "date"}, "status": Status.UNKNOWN, "kind": kind}
+        yield from map(_read, self.rows.find(wanted))
 
     def by_cart(self, cart_id: str) -> Operation | None:
         """Return the operation that was sent under a cart."""

@@ -4,19 +4,18 @@ A long run is throttled by the limiter and the breaker rather than failing: it s
 conclusive has been said for a whole stretch of time, or the key is refused, is there no point in going on.
 """
 
+import random
 import time
 from collections.abc import Callable
 
 from payments.reconcile import is_conclusive
 from paytabs.answers import PARKED
 from paytabs.errors import LISTED_CODES
+from paytabs.resilience import spread
 from paytabs.responses import Answer
 
-#: How long a parked question waits when nobody says how long, in seconds.
+#: How long a parked question waits at least when nobody says how long, in seconds.
 USUAL_WAIT_SECONDS = 1.0
-
-#: No question is asked again sooner, in seconds.
-SHORTEST_WAIT_SECONDS = 0.05
 
 
 class Patience:
@@ -26,6 +25,7 @@ class Patience:
         seconds: For how long PayTabs may say nothing conclusive.
         sleep: How to wait.
         monotonic: A clock in seconds.
+        rng: Where the jitter comes from.
     """
 
     def __init__(
@@ -34,8 +34,9 @@ class Patience:
         *,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        rng: Callable[[], float] = random.random,
     ) -> None:
-        self._seconds, self._sleep, self._monotonic = seconds, sleep, monotonic
+        self._seconds, self._sleep, self._monotonic, self._rng = seconds, sleep, monotonic, rng
         self._silent_since: float | None = None
         #: Whether there is no point in asking on.
         self.exhausted = False
@@ -54,7 +55,7 @@ class Patience:
             left = self._left(answer)
             if answer.detail != PARKED or left <= 0:
                 return answer
-            wait = max(answer.retry_after_seconds or USUAL_WAIT_SECONDS, SHORTEST_WAIT_SECONDS)
+            wait = spread(answer.retry_after_seconds or USUAL_WAIT_SECONDS, self._rng)
             self._sleep(min(wait, left))
 
     def _left(self, answer: Answer) -> float:

@@ -16,7 +16,15 @@ MAX_QUOTE = 200
 HIDDEN = "[…]"
 
 #: Members of a request that are about people, or are as good as a card.
-_PRIVATE = ("customer_details", "shipping_details", "token", "payment_token", "customer_ref", "user_defined")
+_PRIVATE = (
+    "customer_details",
+    "shipping_details",
+    "token",
+    "payment_token",
+    "token_info",
+    "customer_ref",
+    "user_defined",
+)
 
 #: Shorter values, a country's code for example, would take half of the sentence with them.
 _SHORTEST = 4

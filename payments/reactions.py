@@ -134,9 +134,13 @@ class Reactor:
             if self._parts.outbox.give_up(owed, reason):
                 self._parts.give_up(owed, reason)
             return "given_up"
-        wait = max(policy.delay(owed.attempts), getattr(error, "retry_after_seconds", None) or 0.0)
-        self._parts.outbox.postpone(owed, _later(now, wait), reason)
+        self._parts.outbox.postpone(owed, _later(now, wait_after(error, owed.attempts, policy)), reason)
         return "waiting"
+
+
+def wait_after(error: Exception, attempts: int, policy: BackoffPolicy) -> float:
+    """Draw how long a reaction waits after an error, in seconds: as long as who was told asked for, and a draw more."""
+    return policy.delay(attempts, at_least=getattr(error, "retry_after_seconds", None) or 0.0)
 
 
 def _told(error: Exception) -> str:

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 from payments import facts
 from payments.assessment import assess
+from payments.card_keeping import told, with_cards
 from payments.cases import in_doubt
 from payments.events import Context
 from payments.gateway import Gateway
-from payments.ladder import LADDERS, POLLING, SETTLING, is_overdue, may_resend, next_look, next_step
+from payments.ladder import LADDERS, POLLING, SETTLING, is_overdue, may_resend, next_look, next_step, next_try
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Status
 from payments.page_ends import PageDesk
@@ -113,11 +114,11 @@ class Reconciler:
             asked_at: when, by the database's clock.
         """
         seen = [fact for answer in answers for fact in observations(answer)]
-        told = all(is_conclusive(answer) for answer in answers)
+        heard = all(is_conclusive(answer) for answer in answers)
 
         def work(change: Change) -> None:
-            change.record(*seen)
-            if told and asked_at:
+            change.record(*with_cards(change, seen, told(answers)))
+            if heard and asked_at:
                 for row in about:
                     self._end_page(change, row, answers, asked_at)
 
@@ -154,7 +155,7 @@ class Reconciler:
         if is_overdue(stored, now - SILENCE):
             # Silence proves nothing, so it ends nothing either: operators are told, and PayTabs is asked on.
             unheard = f"{stored.kind} of payment {row.payment_id}: no query about cart {stored.cart_id} was answered"
-            self._alert("operation_unanswered", row.operation_id, unheard)
+            self._alert("operation_unanswered", row.kind, unheard, subject=row.operation_id)
         if stored.due_at and (parked := parked_seconds(answers)):
             self._ledger.reschedule(stored, now + timedelta(seconds=parked))
         elif stored.due_at:
@@ -162,7 +163,7 @@ class Reconciler:
             step = next_step(stored.poll_from, now, LADDERS[stored.kind] if in_doubt else POLLING)
             step = self._before_its_page_ends(stored, step) or step
             soon = in_doubt and may_resend(stored) and self._settling_end(stored) is None
-            self._ledger.reschedule(stored, min(step, now + UNANSWERED) if soon else step)
+            self._ledger.reschedule(stored, next_try(min(step, now + UNANSWERED) if soon else step, now))
 
     def _give_up_lease(self, row: Operation, context: Context) -> Operation:
         """Book a send whose worker is gone as unknown."""
@@ -177,7 +178,8 @@ class Reconciler:
         return self._ledger.get(row.operation_id) or row
 
     def _settle(self, change: Change, row: Operation, answers: list[Answer], asked_at: datetime) -> None:
-        change.record(*(fact for answer in answers for fact in observations(answer)))
+        seen = [fact for answer in answers for fact in observations(answer)]
+        change.record(*with_cards(change, seen, told(answers)))
         stored = self._ledger.get(row.operation_id, change.session)
         if stored is None or stored.status is not Status.UNKNOWN or stored.cart_id is None:
             return
@@ -240,7 +242,10 @@ class Reconciler:
 
 
 def parked_seconds(answers: Iterable[Answer]) -> float:
-    """Return how long to wait because some questions might not be asked now; 0 when all were."""
+    """Return how long to wait because some questions might not be asked now; 0 when all were.
+
+    Each of these waits ends with a draw of its own, made where the question was turned away.
+    """
     return max((answer.retry_after_seconds or 0.0 for answer in answers if answer.detail == PARKED), default=0.0)
 
 

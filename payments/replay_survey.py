@@ -13,6 +13,7 @@ from payments.cms_fields import OURS, shows_page
 from payments.replay import Replayed, is_same, replayed
 from payments.replay_pieces import ReplayParts, Survey
 from payments.replay_scan import SLICE, EventScan, History, Span, decoded, sliced
+from payments.stored_cards import CardStore
 
 Document = dict[str, Any]
 
@@ -26,6 +27,7 @@ class Surveyor:
     def __init__(self, parts: ReplayParts) -> None:
         """Read the CMS's database."""
         self._ledger, self._scan = parts.ledger, EventScan(parts.database)
+        self._cards = CardStore(parts.database)
         self._payments = parts.database.get_collection("payments", read_preference=ReadPreference.PRIMARY)
 
     def surveys(self, queries: Iterable[Document], left_out: Span) -> Iterator[Survey]:
@@ -65,8 +67,10 @@ class Surveyor:
                 suspects.append(history[0]["payment_id"])
         documents = self._documents([one.payment_id for one in known])
         pages = self._ledger.open_pages([one.payment_id for one in known if shows_page(one.verdict)])
+        cards = self._cards.shown(one.card_id for one in known)
         for one in known:
-            document, expected = documents.get(one.payment_id), one.fields(pages.get(one.payment_id))
+            document = documents.get(one.payment_id)
+            expected = one.fields(pages.get(one.payment_id), cards.get(one.card_id or ""))
             if document is None or not is_same(expected, document):
                 suspects.append(one.payment_id)
         return suspects

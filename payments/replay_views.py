@@ -10,7 +10,7 @@ from payments.replay_pieces import Found
 Json = dict[str, Any]
 
 #: Documents that a replay leaves as they are although something about them is not right.
-LEFT = (Found.NEWER, Found.UNREADABLE)
+LEFT = (Found.LEFT, Found.NEWER, Found.UNREADABLE)
 
 
 def view_replay(row: Mapping[str, Any]) -> Json:
@@ -21,6 +21,7 @@ def view_replay(row: Mapping[str, Any]) -> Json:
         **{name: row[name] for name in ("projection", "phase", "dry_run", "by", "reason")},
         **{name: _time(row[name]) for name in times},
         "counts": row["counts"] | ({Found.BUSY: len(row["busy"])} if row["busy"] else {}),
+        "differs": differs(row),
         "members": dict(row["members"]),
         "samples": [_sample(one) for one in row["samples"]],
     }

@@ -11,6 +11,7 @@ from paytabs.invoices import InvoiceRequest
 from paytabs.operations import (
     ChargeRequest,
     FollowUpRequest,
+    InstalmentInfo,
     ManagedFormRequest,
     PageRequest,
     PartyDetails,
@@ -24,6 +25,9 @@ Request = PageRequest | ChargeRequest | FollowUpRequest | InvoiceRequest
 #: PayTabs takes at most this many characters of description.
 MAX_DESCRIPTION = 128
 
+#: The format of a token unless the caller asks for another one.
+DEFAULT_FORMAT = 2
+
 #: Follow-ups act upon a transaction; everything else begins an attempt.
 FOLLOW_UP_KINDS = frozenset({"capture", "void", "release", "refund"})
 
@@ -31,10 +35,12 @@ FOLLOW_UP_KINDS = frozenset({"capture", "void", "release", "refund"})
 PAGE_KINDS = frozenset({"create_page", "create_invoice"})
 
 #: Charges without a page: money may move while the call is under way.
-CHARGE_KINDS = frozenset({"charge_token", "managed_form"})
+CHARGE_KINDS = frozenset({"charge_token", "charge_card", "managed_form"})
 
 
-def build_request(row: Operation, cart_id: str, cms: CmsReader, terms: Snapshot | None) -> Request:
+def build_request(
+    row: Operation, cart_id: str, cms: CmsReader, terms: Snapshot | None, token: str | None = None
+) -> Request:
     """Build the request for an accepted row, with the people on the payment where PayTabs asks for them.
 
     Args:
@@ -42,6 +48,7 @@ def build_request(row: Operation, cart_id: str, cms: CmsReader, terms: Snapshot 
         cart_id: a cart nobody has used.
         cms: where the people are.
         terms: whose payment it is, as it stood when it was taken over.
+        token: the stored card that is charged, where the row has only its id.
 
     Raises:
         InvalidRequest: a parameter cannot be sent; names it.
@@ -62,7 +69,8 @@ def build_request(row: Operation, cart_id: str, cms: CmsReader, terms: Snapshot 
         "customer_details": PartyDetails(**customer) if customer else None,
         "shipping_details": PartyDetails(**shipping) if shipping else None,
     }
-    return _BUILDERS[row.kind](row.params, cart | payer)
+    params = row.params if token is None else row.params | {"secret": token}
+    return _BUILDERS[row.kind](params, cart | payer)
 
 
 def _page(params: Document, common: Document) -> Request:
@@ -70,9 +78,29 @@ def _page(params: Document, common: Document) -> Request:
         **common,
         paypage_lang=params["language"],
         payment_methods=tuple(params["methods"]),
-        tokenise=params.get("tokenise"),
+        tokenise=None if params.get("agreement") else params.get("tokenise"),
+        token_info=_agreed(params),
         paypage_ttl=params.get("paypage_ttl"),
     )
+
+
+def _agreed(params: Document) -> Document | None:
+    """Return the agreement that a page makes; its payment is the first of those that are counted."""
+    agreed = params.get("agreement")
+    if agreed is None:
+        return None
+    counter = {} if params["transaction"] == "register" else {"counter": 1}
+    return {"tokenise": params.get("tokenise") or DEFAULT_FORMAT, **counter, **agreed}
+
+
+def _card(params: Document, common: Document) -> Request:
+    """Charge a stored card; an instalment of an agreement says which one it is."""
+    if params.get("counter") is None:
+        return _token(params, common)
+    info = InstalmentInfo(
+        token=params["secret"], counter=params["counter"], tran_ref=params["origin"], **params["instalment"]
+    )
+    return TokenChargeRequest(**common, tran_class="recurring", token_info=info)
 
 
 def _token(params: Document, common: Document) -> Request:
@@ -89,5 +117,11 @@ def _invoice(params: Document, common: Document) -> Request:
 
 
 _BUILDERS: Mapping[str, Callable[[Document, Document], Request]] = MappingProxyType(
-    {"create_page": _page, "charge_token": _token, "managed_form": _form, "create_invoice": _invoice}
+    {
+        "create_page": _page,
+        "charge_token": _token,
+        "charge_card": _card,
+        "managed_form": _form,
+        "create_invoice": _invoice,
+    }
 )

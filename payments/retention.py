@@ -15,7 +15,9 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 from pymongo.database import Database
 
+from payments.audit_trail import Trail
 from payments.errors import EventUnreadable
+from payments.events import Context
 from payments.inbox import COLLECTION as INBOX
 from payments.redacting import redacted_delivery, redacted_letter, redacted_operation
 from payments.store import Clock, PaymentStore
@@ -81,9 +83,22 @@ class Run:
 class Retention:
     """Forgets what has come of age."""
 
-    def __init__(self, database: Database[Document], rules: Sequence[Rule], *, clock: Clock) -> None:
+    def __init__(self, database: Database[Document], rules: Sequence[Rule], *, clock: Clock, trail: Trail) -> None:
         """Keep to these rules."""
-        self._db, self._rules, self._clock = database, tuple(rules), clock
+        self._db, self._rules, self._clock, self._trail = database, tuple(rules), clock, trail
+
+    def run_as_asked(self, context: Context, why: str | None, enough: Callable[[], bool] = bool) -> Run:
+        """Redact what has come of age because somebody wants it now, which stands in the audit trail.
+
+        Args:
+            context: who wants it.
+            why: why.
+            enough: as for `run`.
+        """
+        with self._trail.act("retention run", context, reason=why, arguments={}, key=context.correlation_id) as act:
+            done = self.run(enough)
+            act.outcome = f"redacted {done.redacted}, held back {done.held}"
+        return done
 
     def run(self, enough: Callable[[], bool] = bool) -> Run:
         """Redact what has come of age, the oldest first.

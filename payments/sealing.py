@@ -35,8 +35,12 @@ MARGIN = timedelta(seconds=90)
 #: How much of what is sealed already is read again for what came late.
 OVERLAP = timedelta(seconds=90)
 
-#: How many seals one run posts, how many late events it tells of one by one, how often it runs a lost race again.
-MOST_POSTED, MOST_TOLD, MOST_RACES = 100, 20, 20
+#: How many seals one run posts, how many late events it tells of one by one (one more than the alert lists, so that it
+#: knows of others), how often it runs a lost race again.
+MOST_POSTED, MOST_TOLD, MOST_RACES = 100, 21, 20
+
+#: The keys of the alerts about late events and about the file outside; they list the last events and paths.
+AUDIT_TRAIL, SEAL_FILE = "audit_trail", "AUDIT_SEAL_FILE"
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ class Sealer:
         except OSError as error:
             # What the file misses it gets another time.
             where = str(self._parts.file.path) if self._parts.file else ""
-            self._parts.alert("seal_not_written", where, f"{type(error).__name__}: {error.strerror}")
+            told = f"{where}: {type(error).__name__}: {error.strerror}"
+            self._parts.alert("seal_not_written", SEAL_FILE, told, subject=where)
             self._make(made, upto, None, ends)
         self._post(ends)
         return made
@@ -110,7 +115,8 @@ class Sealer:
             if file is not None:
                 file.append([seal])
             for mark in list(seal.late_marks.values())[:MOST_TOLD]:
-                self._parts.alert("late_event", mark.event_id, f"sealed as late by seal {seal.n}")
+                told = f"{mark.event_id} is sealed as late by seal {seal.n}"
+                self._parts.alert("late_event", AUDIT_TRAIL, told, subject=mark.event_id)
             if time.monotonic() > ends:
                 return
 

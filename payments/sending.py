@@ -17,8 +17,11 @@ from typing import Any
 from payments import facts
 from payments.allowance import order
 from payments.booking import KEY_IN_DOUBT, Booking, book, closed, refused
+from payments.card_keeping import told, with_cards
+from payments.card_rules import CardRules
 from payments.cms import CmsReader
-from payments.errors import InvalidArgument, NotYet
+from payments.cms_refusals import new_charge_refused
+from payments.errors import InvalidArgument, NotYet, Refusal
 from payments.events import Context
 from payments.gateway import Gateway, Permit
 from payments.key_doubt import Fault, KeyDoubt, never
@@ -37,6 +40,10 @@ from paytabs.invoices import InvoiceRequest
 from paytabs.operations import FollowUpRequest, PageRequest
 from paytabs.resilience import PARKED_WORK, BackoffPolicy
 from paytabs.responses import Answer, Outcome
+
+#: How long a row waits for a process that has the key of its card, and why it does.
+KEY_WAIT = timedelta(seconds=60)
+_MAY_COME = frozenset({Refusal.CARD_KEY_MISSING, Refusal.CARD_UNREADABLE, Refusal.CARD_WAITING})
 
 
 def endless() -> float:
@@ -61,6 +68,7 @@ class Senders:
     ledger: OperationsLedger
     gateway: Gateway
     cms: CmsReader
+    cards: CardRules
     clock: Clock
     give_up: Callable[[Operation, str], None]
     unexplained: Unexplained
@@ -96,8 +104,9 @@ class Sender:
             raise NotYet(row.payment_id if row else operation_id, 1.0, "in_flight")
         cart_id = new_cart_id()
         try:
-            request = build_request(row, cart_id, parts.cms, parts.store.payment(row.payment_id).snapshot)
-        except InvalidRequest as error:
+            token = self._token(row)
+            request = build_request(row, cart_id, parts.cms, parts.store.payment(row.payment_id).snapshot, token)
+        except (InvalidRequest, InvalidArgument) as error:
             return self._unsendable(row, str(error), context)
         try:
             with parts.gateway.passage() as permit:
@@ -107,6 +116,23 @@ class Sender:
             parts.ledger.reschedule(row, parts.clock() + timedelta(seconds=wait))
             raise NotYet(row.payment_id, wait, f"parked: {parked.reason}") from parked
         return self._doubted(sent, answer, context) if answer and names_wrong_settings(answer) else sent
+
+    def _token(self, row: Operation) -> str | None:
+        """Return the token of the stored card that a row charges, if it charges one.
+
+        Raises:
+            InvalidArgument: the card may not be charged any more.
+            NotYet: this process has no key; one that has may send the row.
+        """
+        parts, now = self._parts, self._parts.clock()
+        try:
+            return parts.cards.token_for(row, now)
+        except InvalidArgument as error:
+            waited = (now - row.created_at).total_seconds()
+            if error.code not in _MAY_COME or not parts.policy.allows(row.attempts + 1, waited):
+                raise
+            parts.ledger.reschedule(row, now + KEY_WAIT)
+            raise NotYet(row.payment_id, KEY_WAIT.total_seconds(), str(error.code)) from error
 
     def _pass(
         self, row: Operation, cart_id: str, request: Request, permit: Permit, context: Context
@@ -201,7 +227,7 @@ class Sender:
         booking = book(row, cart_id, answer, change.now, self._parts.policy)
         changes = booking.changes | self._page(row, cart_id, booking.changes)
         self._parts.ledger.settle(row, cart_id, change.now, changes, change.session)
-        change.record(*booking.facts)
+        change.record(*with_cards(change, booking.facts, told([answer])))
 
     def _page(self, row: Operation, cart_id: str, changes: dict[str, Any]) -> dict[str, Any]:
         """Return when the page is over that a send was answered with; nothing when there is no link to one."""
@@ -215,6 +241,8 @@ def _obstacle(change: Change, row: Operation) -> str | None:
     """Return what has happened since a row was accepted that forbids sending it, or None."""
     state = change.before.base_state
     if row.kind not in FOLLOW_UP_KINDS:
+        if refused := new_charge_refused(change):
+            return str(refused)
         # An earlier attempt succeeded late, after this one was accepted: asking again could charge twice.
         return f"the payment is {state}" if state in CONFIRMED else _other_page(change, row)
     params = row.params

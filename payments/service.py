@@ -6,7 +6,9 @@ from typing import Any
 from payments.accepting import Acceptor, PageTerms
 from payments.adoption import ASK_AGAIN_SECONDS, Adopter
 from payments.assessment import assess
+from payments.card_rules import CardRules
 from payments.cms import CmsReader
+from payments.cms_refusals import settled_outside
 from payments.errors import GatewaySilent, InvalidArgument, NotYet
 from payments.events import Context
 from payments.ladder import next_step
@@ -21,7 +23,7 @@ from paytabs.responses import Answer
 
 __all__ = ["PageTerms", "PaymentService", "ServiceParts"]
 
-#: How long who finds work in other hands waits at least, in seconds.
+#: How long who finds work in other hands that is due already waits at least, in seconds.
 SHORTEST_WAIT_SECONDS = 0.1
 
 
@@ -34,6 +36,7 @@ class ServiceParts:
     cms: CmsReader
     sender: Sender
     reconciler: Reconciler
+    cards: CardRules
     clock: Clock
     profile_id: int
     callback_url: str | None
@@ -50,7 +53,7 @@ class PaymentService:
         self._parts = parts
         self._adopter = Adopter(parts.store, parts.ledger, parts.cms, parts.reconciler, parts.profile_id)
         self._acceptor = Acceptor(
-            parts.store, parts.ledger, parts.cms, parts.profile_id, parts.callback_url, parts.return_url,
+            parts.store, parts.ledger, parts.cms, parts.cards, parts.profile_id, parts.callback_url, parts.return_url,
             parts.pages, parts.gateway_url,
         )  # fmt: skip
 
@@ -128,11 +131,14 @@ class PaymentService:
         """Adopt a payment that the CMS's old code began; nothing when it is known or there is nothing to adopt.
 
         Raises:
-            InvalidArgument: there is no such payment.
+            InvalidArgument: there is no such payment, or it was settled outside.
             NotYet: PayTabs does not answer.
         """
         if not self._parts.store.load(payment_id):
-            self._adopter.take_over(payment_id, self._parts.cms.payment(payment_id), context)
+            cms = self._parts.cms.payment(payment_id)
+            if cms.settled_outside and not self._parts.store.load(payment_id):
+                raise settled_outside(f"the CMS calls {payment_id} {cms.status}, without a transaction of PayTabs")
+            self._adopter.take_over(payment_id, cms, context)
 
     def payment_of(self, tran_ref: str, context: Context) -> str:
         """Return the payment that a transaction reference belongs to.
@@ -217,7 +223,9 @@ class PaymentService:
         return replace(view, tran_ref=row.tran_ref) if view and view.page_state == PageState.ENDED else None
 
     def _view_of(self, payment_id: str, row: Operation | None) -> PaymentView:
-        return view_payment(payment_id, self._parts.store.load(payment_id), row, self._parts.pages)
+        return view_payment(
+            payment_id, self._parts.store.load(payment_id), row, self._parts.pages, self._parts.cards.store
+        )
 
     def require_unparked(self, row: Operation) -> None:
         """Raise NotYet while a row that was sent before waits for its next turn."""
@@ -231,11 +239,11 @@ class PaymentService:
             raise NotYet(row.payment_id, 1.0, "in_flight")
         if row.status in (Status.NEW, Status.UNKNOWN):
             wait = (row.due_at - self._parts.clock()).total_seconds() if row.due_at else 1.0
-            raise NotYet(row.payment_id, max(wait, SHORTEST_WAIT_SECONDS), f"{row.status}: {row.error}")
+            raise NotYet(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, f"{row.status}: {row.error}")
 
 
 def _require_conclusive(payment_id: str, answers: list[Answer]) -> None:
     """Raise NotYet when PayTabs did not answer a question."""
     silent = [answer.detail for answer in answers if not is_conclusive(answer)]
     if silent:
-        raise NotYet(payment_id, max(ASK_AGAIN_SECONDS, parked_seconds(answers)), f"gateway_{silent[0]}")
+        raise NotYet(payment_id, parked_seconds(answers) or ASK_AGAIN_SECONDS, f"gateway_{silent[0]}")

@@ -5,11 +5,14 @@ from typing import Any
 
 from payments.assessment import assess
 from payments.cms import CmsPayment
+from payments.declines import decline_of
 from payments.events import Event, envelope, timestamp
 from payments.operations import Operation, Status
 from payments.page_ends import PageDesk, PageLook
+from payments.paid_with import card_of
 from payments.payment import State, fold
 from payments.reason_kinds import all_words
+from payments.stored_cards import CardStore
 
 #: Rows whose error says why PayTabs never made the page; what a payer's bank said is the state's to tell.
 _UNSENT = frozenset({Status.REFUSED, Status.FAILED})
@@ -45,6 +48,8 @@ class PaymentView:
     review_codes: tuple[str, ...]
     error: str | None
     version: int
+    decline: dict[str, Any] | None = None
+    card: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -86,7 +91,11 @@ def view_operation(row: Operation, history: list[Event]) -> OperationView:
 
 
 def view_payment(
-    payment_id: str, history: list[Event], row: Operation | None, pages: PageDesk | None = None
+    payment_id: str,
+    history: list[Event],
+    row: Operation | None,
+    pages: PageDesk | None = None,
+    cards: CardStore | None = None,
 ) -> PaymentView:
     """Return the view of a payment that has a history.
 
@@ -95,10 +104,12 @@ def view_payment(
         history: its events in order, at least one.
         row: its open operation, else its last one.
         pages: judges the page that the row leads to; None to tell of none.
+        cards: tells of the stored card that it is about; None to tell of none.
     """
     payment = fold(event.fact for event in history)
     verdict = assess(payment)
     page = pages.look(row, payment, verdict) if pages and row else PageLook()
+    card_id = card_of(payment, verdict)
     terms = payment.snapshot
     return PaymentView(
         payment_id=payment_id,
@@ -122,13 +133,16 @@ def view_payment(
         review_codes=tuple(reason.code for reason in verdict.review),
         error=row.error if row and row.status in _UNSENT else None,
         version=history[-1].version,
+        decline=decline_of(payment, verdict),
+        card=cards.shown([card_id]).get(card_id) if cards and card_id else None,
     )
 
 
 def view_untouched(cms: CmsPayment) -> PaymentView:
-    """Return the view of a payment of the CMS that nobody has asked us for yet."""
+    """Return the view of a payment of the CMS that nobody has asked us for yet: its status is the CMS's own word."""
+    state, status = State.SETTLED_OUTSIDE if cms.settled_outside else State.NEW, cms.status or "pending"
     return PaymentView(
-        payment_id=cms.payment_id, state=State.NEW, status="pending", amount=str(cms.amount), currency=cms.currency,
+        payment_id=cms.payment_id, state=state, status=status, amount=str(cms.amount), currency=cms.currency,
         tran_ref=cms.tran_ref, redirect_url=None, page_state=None, page_expires_at=None, new_page_at=None,
         operation_id=None, authorised="0", captured="0", released="0", refunded="0", refund_pending="0", flags=(),
         review=(), review_codes=(), error=None, version=0,

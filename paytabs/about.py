@@ -20,8 +20,7 @@ def about(answer: Answer, **asked: str) -> Answer:
         named = {getattr(transaction, member) for transaction in found if transaction is not None}
         if not named <= {value, None}:
             return _other(answer, member)
-    token = asked.get("token")
-    return replace(answer, token=token) if token is not None else answer
+    return answer
 
 
 def page_of(answer: Answer, **asked: object) -> Answer:
@@ -48,17 +47,16 @@ def invoice_of(answer: Answer, invoice_id: int) -> Answer:
     return replace(answer, invoice_id=invoice_id)
 
 
-def deleted(answer: Answer, token: str, *, in_doubt: bool) -> Answer:
+def deleted(answer: Answer, *, in_doubt: bool) -> Answer:
     """Say whether a token is gone.
 
     Args:
         answer: The last answer.
-        token: What was to be deleted.
         in_doubt: Whether an earlier copy may have deleted it: then "not found" is success.
     """
     if in_doubt and answer.detail == "not_found":
         answer = replace(answer, outcome=Outcome.SUCCEEDED, detail="already_gone")
-    return replace(_doubted(answer, in_doubt=in_doubt), token=token)
+    return _doubted(answer, in_doubt=in_doubt)
 
 
 def cancelled(answer: Answer, invoice_id: int, *, in_doubt: bool) -> Answer:
@@ -91,6 +89,5 @@ def _other(answer: Answer, member: str) -> Answer:
         transactions=(),
         invoice_id=None,
         invoice_status=None,
-        token=None,
         not_taken=member,
     )

@@ -116,10 +116,7 @@ def _weigh(invoice_status: str, tran_status: str | None) -> Answer:
 def _transaction_of(document: Mapping[str, Any]) -> Transaction | None:
     if not document.get("tran_ref"):
         return None
-    result = {
-        "response_status": document.get("tran_status"),
-        "response_message": document.get("tran_status_msg"),
-    }
+    result = {"response_status": document.get("tran_status")}
     return parse_transaction({"tran_ref": document["tran_ref"], "payment_result": result})
 
 

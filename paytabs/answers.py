@@ -69,7 +69,6 @@ class Answer:
         invoice_link: Where the payer finds a new invoice.
         invoice_status: What PayTabs says of an invoice, in lower case. It stays `paid` after the payment was voided:
             the outcome takes the transaction's status into account.
-        token: The stored card the answer is about.
         not_taken: The member for which the answer was not taken: it cannot be read, or names other terms than asked.
         key_in_doubt: Whether the call was refused for the key, or for what stood in it: a question has to tell.
     """
@@ -86,7 +85,6 @@ class Answer:
     invoice_id: int | None = None
     invoice_link: str | None = None
     invoice_status: str | None = None
-    token: str | None = None
     not_taken: str | None = None
     key_in_doubt: bool = False
 

@@ -133,7 +133,7 @@ class PayTabsClient:
         """
         members = {"token": token_reference(token)}
         answer, in_doubt = self._caller.ask("/payment/token/delete", members, Call.DELETE_TOKEN, correlation_id)
-        return deleted(answer, token, in_doubt=in_doubt)
+        return deleted(answer, in_doubt=in_doubt)
 
     def create_invoice(
         self, request: InvoiceRequest, *, not_after: float | None = None, correlation_id: str | None = None

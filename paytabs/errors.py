@@ -143,6 +143,7 @@ class ResponseCode:
         evidence: Where the row comes from.
         is_doubtful: Whether the acquirer may have moved money in spite of the status, so that the bank has to be asked.
         payer_may_retry: Whether another try by the payer, perhaps with another card, may end better.
+        same_card_may_do: Whether another try with the same card may.
         is_listed: Whether the row is in the table, rather than made up for a code that is not.
     """
 
@@ -152,6 +153,7 @@ class ResponseCode:
     evidence: str
     is_doubtful: bool = False
     payer_may_retry: bool = False
+    same_card_may_do: bool = False
     is_listed: bool = True
 
 
@@ -159,19 +161,20 @@ _CAPTURED = "captured answer in the official PHP SDK's tests"
 _ARTICLE = "PayTabs support article"
 _THIRD_PARTY = "third-party description of the API"
 _DOUBTFUL = {"is_doubtful": True}
-_RETRY = {"payer_may_retry": True}
+_RETRY = {"payer_may_retry": True, "same_card_may_do": True}
+_OTHER_CARD = {"payer_may_retry": True}
 
 _RESPONSE_ROWS = (
     ResponseCode("E", "120", "the transaction acted upon is on hold", _CAPTURED),
     ResponseCode("E", "200", "invalid card number", _THIRD_PARTY, **_RETRY),
     ResponseCode("D", "300", "not authorised, without a reason", f"{_ARTICLE}; {_THIRD_PARTY}", **_DOUBTFUL),
     ResponseCode("D", "310", "3-D Secure rejected", _THIRD_PARTY, **_RETRY),
-    ResponseCode("D", "316", "insufficient funds", _THIRD_PARTY, **_RETRY),
+    ResponseCode("D", "316", "insufficient funds", _THIRD_PARTY, **_OTHER_CARD),
     ResponseCode("C", "321", "cancelled by the payer", _CAPTURED, **_RETRY),
     ResponseCode("E", "325", "the merchant's limit per transaction exceeded", _ARTICLE),
     ResponseCode("D", "342", "the merchant's balance is too low for the refund", f"{_ARTICLE}; status inferred"),
     ResponseCode("D", "345", "3-D Secure not completed", _THIRD_PARTY, **_RETRY),
-    ResponseCode("D", "354", "the merchant does not take this card", _CAPTURED, **_RETRY),
+    ResponseCode("D", "354", "the merchant does not take this card", _CAPTURED, **_OTHER_CARD),
     ResponseCode("X", "355", "the transaction expired", _CAPTURED, **_RETRY),
     ResponseCode("E", "400", "internal error of PayTabs", _THIRD_PARTY, **_DOUBTFUL),
     ResponseCode("E", "401", "no response from the processor", _CAPTURED, **_DOUBTFUL),

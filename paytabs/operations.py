@@ -4,21 +4,26 @@ The models refuse what PayTabs would refuse, or silently misread, before anythin
 number is not among them: `paytabs.card_data` says why.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, StrictBool, StringConstraints, ValidationInfo, field_validator
+from pydantic import Field, StrictBool, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from paytabs.card_data import refuse_card_number
-from paytabs.shapes import CartRequest, PageLife, PartyDetails, PayerRequest, Reference, Url
+from paytabs.errors import InvalidRequest
+from paytabs.money import parse_amount
+from paytabs.shapes import CartRequest, Nested, PageLife, PartyDetails, PayerRequest, Reference, Url
+from paytabs.token_info import InstalmentInfo, TokenInfo
 from paytabs.writing import write_json
 
 __all__ = [
     "ChargeRequest",
     "FollowUpRequest",
+    "InstalmentInfo",
     "ManagedFormRequest",
     "PageRequest",
     "PartyDetails",
     "TokenChargeRequest",
+    "TokenInfo",
     "write_json",
 ]
 
@@ -37,16 +42,26 @@ class PageRequest(PayerRequest):
     paypage_lang: Literal["en", "ar", "tr"] | None = None
     payment_methods: tuple[Annotated[str, StringConstraints(pattern=r"^-?[a-z]+$")], ...] = ()
     tokenise: _Tokenise | None = None
+    token_info: Annotated[TokenInfo | None, Nested] = None
     show_save_card: StrictBool | None = None
     hide_shipping: StrictBool | None = None
     paypage_ttl: PageLife | None = None
+
+    @model_validator(mode="after")
+    def _amounts_of_one_currency(self) -> Self:
+        for name in ("min_amount_per_payment", "max_amount_per_payment"):
+            amount = getattr(self.token_info, name, None)
+            if amount is not None:
+                parse_amount(amount, self.cart_currency, field=f"token_info.{name}")
+        return self
 
 
 class TokenChargeRequest(PayerRequest):
     """A charge of a stored card, with its payer at hand (`ecom`) or on our own initiative (`recurring`).
 
     With the payer at hand PayTabs may answer with a page (security code, 3-D Secure) instead of a result. Some sources
-    want the reference of the transaction that created the token beside it: give it when it is known.
+    want the reference of the transaction that created the token beside it: give it when it is known. An instalment of
+    an agreement names its card in `token_info` instead.
 
     Raises:
         InvalidRequest: From the constructor, naming the first member at fault.
@@ -54,13 +69,20 @@ class TokenChargeRequest(PayerRequest):
 
     tran_type: Literal["sale", "auth"] = "sale"
     tran_class: Literal["ecom", "recurring"]
-    token: Reference
+    token: Annotated[Reference | None, Field(repr=False)] = None
     tran_ref: Reference | None = None
+    token_info: Annotated[InstalmentInfo | None, Nested] = None
 
     @field_validator("token")
     @classmethod
-    def _no_card_number(cls, value: str, info: ValidationInfo) -> str:
-        return refuse_card_number(value, field=str(info.field_name))
+    def _no_card_number(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value if value is None else refuse_card_number(value, field=str(info.field_name))
+
+    @model_validator(mode="after")
+    def _one_card(self) -> Self:
+        if (self.token is None) == (self.token_info is None):
+            raise InvalidRequest("token", "a token, or a token_info that holds one")
+        return self
 
 
 class ManagedFormRequest(PayerRequest):
@@ -72,7 +94,7 @@ class ManagedFormRequest(PayerRequest):
 
     tran_type: Literal["sale", "auth", "register"] = "sale"
     tran_class: Literal["ecom"] = "ecom"
-    payment_token: Reference
+    payment_token: Annotated[Reference, Field(repr=False)]
     tokenise: _Tokenise | None = None
     show_save_card: StrictBool | None = None
 

@@ -36,7 +36,7 @@ def read_transaction(document: Mapping[str, Any], call: Call) -> Answer:
         return UNEXPECTED
     transaction = parse_transaction(document)
     if is_page and transaction.redirect_url and not (has_result and call is Call.QUERY_TRAN):
-        return Answer(_PAGE_OUTCOMES[call], "redirect", transaction=transaction, token=transaction.token)
+        return Answer(_PAGE_OUTCOMES[call], "redirect", transaction=transaction)
     return _by_status(transaction, call)
 
 
@@ -63,12 +63,12 @@ def read_token(document: Mapping[str, Any]) -> Answer:
     if not isinstance(document.get("payment_info"), Mapping):
         return UNEXPECTED
     transaction = parse_transaction(document)
-    return Answer(Outcome.SUCCEEDED, "found", transaction=transaction, token=transaction.token)
+    return Answer(Outcome.SUCCEEDED, "found", transaction=transaction)
 
 
 def _by_status(transaction: Transaction, call: Call) -> Answer:
     outcome = OUTCOME_OF_STATUS.get(transaction.response_status or "")
     # A capture or a refund cannot say "voided" of itself, and of a void it may mean that it was carried out.
     if outcome is None or (call in _FOLLOW_UPS and transaction.response_status == "V"):
-        return Answer(Outcome.UNKNOWN, "unknown_status", transaction=transaction, token=transaction.token)
-    return Answer(outcome, "completed", transaction=transaction, token=transaction.token)
+        return Answer(Outcome.UNKNOWN, "unknown_status", transaction=transaction)
+    return Answer(outcome, "completed", transaction=transaction)

@@ -1,9 +1,13 @@
 """How often and how long to try again: one policy object for every wait in the system, with full jitter.
 
+Whatever must not be waited for less (a `Retry-After`, a breaker's end) stands before the draw and never in its place: a
+floor would have everybody who drew less come back at one moment. A fixed wait is drawn out by a share of itself.
+
 Only what provably did not happen, and queries, are ever repeated. Three places wait, each with its own policy: inside a
 call (tenacity), between two runs of a task (Celery), and in a row's `due_at` (the sweeps).
 """
 
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -46,14 +50,24 @@ class BackoffPolicy:
         except OverflowError:
             return self.cap_seconds
 
-    def delay(self, attempt: int, rng: Callable[[], float] = random.random) -> float:
+    def delay(
+        self,
+        attempt: int,
+        rng: Callable[[], float] = random.random,
+        *,
+        at_least: float = 0.0,
+        at_most: float = math.inf,
+    ) -> float:
         """Draw the wait after a failed attempt: evenly between nothing and the ceiling ("full jitter").
 
         Args:
             attempt: Which attempt failed, counted from 1.
             rng: A number from 0 up to, not including, 1.
+            at_least: What has to pass in any case, in seconds; the draw is added to it.
+            at_most: The longest sum; the draw is made over the room that `at_least` leaves.
         """
-        return rng() * self.ceiling(attempt)
+        floor = min(at_least, at_most)
+        return floor + rng() * min(self.ceiling(attempt), at_most - floor)
 
     def allows(self, attempt: int, elapsed_seconds: float) -> bool:
         """Tell whether another attempt may follow a failed one.
@@ -116,6 +130,20 @@ POLICIES: Mapping[str, BackoffPolicy] = MappingProxyType(
     }
 )
 
+#: A fixed wait is drawn out by up to this share of itself, and by no more than so many seconds.
+SPREAD_SHARE, LONGEST_SPREAD_SECONDS = 0.25, 60.0
+
+
+def spread(seconds: float, rng: Callable[[], float] = random.random) -> float:
+    """Draw a wait out, so that those who began it at one moment do not end it at one moment.
+
+    Args:
+        seconds: The shortest wait.
+        rng: A number from 0 up to, not including, 1.
+    """
+    return seconds + rng() * min(seconds * SPREAD_SHARE, LONGEST_SPREAD_SECONDS)
+
+
 #: Too many requests: the one client error that passes by itself.
 _TOO_MANY_REQUESTS = 429
 
@@ -148,7 +176,7 @@ def repeat_query(
     Args:
         ask: One query; never used for anything that moves money.
         budget_seconds: The time for all attempts and the waits between them.
-        policy: The waits; an answer's `Retry-After` lengthens them.
+        policy: The waits; an answer's `Retry-After` comes before them.
         sleep: How to wait.
         rng: Where the jitter comes from.
 
@@ -159,7 +187,7 @@ def repeat_query(
     def wait(state: tenacity.RetryCallState) -> float:
         answer: Answer | None = state.outcome.result() if state.outcome else None
         asked_for = answer.retry_after_seconds if answer else None
-        return max(policy.delay(state.attempt_number, rng), asked_for or 0.0)
+        return policy.delay(state.attempt_number, rng, at_least=asked_for or 0.0)
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_result(is_passing),

@@ -8,7 +8,7 @@ becomes None.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
@@ -35,14 +35,14 @@ class Transaction:
     tran_total: Decimal | None = None
     response_status: str | None = None
     response_code: str | None = None
-    response_message: str | None = None
     transaction_time: datetime | None = None
     profile_id: int | None = None
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     redirect_url: str | None = None
     payment_method: str | None = None
     card_scheme: str | None = None
     payment_description: str | None = None
+    card_expires: str | None = None
     #: Members of a notification that were there and could not be read.
     unreadable: tuple[str, ...] = ()
 
@@ -83,7 +83,6 @@ def parse_transaction(document: Mapping[str, Any]) -> Transaction:
         tran_total=_amount(document, "tran_total"),
         response_status=_upper(_word(result, "response_status", "payment_result.")),
         response_code=_number_or_word(result, "response_code", "payment_result."),
-        response_message=_note(result, "response_message", "payment_result."),
         transaction_time=_time(result.get("transaction_time")),
         profile_id=_profile(document),
         token=_reference(document, "token", MAX_TOKEN),
@@ -91,6 +90,7 @@ def parse_transaction(document: Mapping[str, Any]) -> Transaction:
         payment_method=_note(info, "payment_method", "payment_info."),
         card_scheme=_note(info, "card_scheme", "payment_info."),
         payment_description=_note(info, "payment_description", "payment_info."),
+        card_expires=_month(info.get("expiryMonth"), info.get("expiryYear")),
     )
 
 
@@ -211,6 +211,12 @@ def _time(value: object) -> datetime | None:
         return moment.astimezone(UTC) if moment is not None and moment.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
+
+
+def _month(month: object, year: object) -> str | None:
+    # A card's end decides only whether it is worth charging, so an unreadable one is treated as absent.
+    found = re.fullmatch(r"(0?[1-9]|1[0-2])/((?:20)?[0-9]{2})", f"{month}/{year}")
+    return f"20{found[2][-2:]}-{int(found[1]):02d}" if found else None
 
 
 def _lower(text: str | None) -> str | None:

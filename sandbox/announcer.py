@@ -87,6 +87,7 @@ class Announcer:
             ipn_trace="",
             acquirer_ref=self._mint.trace("TRAN0201"),
             decimals=self._switches.now.decimals,
+            extras=self._switches.now.notice_extras,
         )
 
     def cut(

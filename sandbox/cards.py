@@ -74,10 +74,10 @@ CARDS = (
     TestCard("three_ds", "4000000000000002", "Visa", AUTHORISED, three_ds=True),
     TestCard("declined", "4000000000009995", "Visa", Result("D", "316", "Insufficient funds")),
     TestCard("declined_doubtful", "4000000000000309", "Visa", Result("D", "300", "Not authorised")),
-    TestCard("held", "4000000000000408", "Visa", Result("H", None, "On hold")),
+    TestCard("held", "4000000000000408", "Visa", Result("H", None, "Authorised")),
     TestCard("pending", "4000000000000606", "Visa", Result("P", None, "Pending")),
     TestCard("error", "4000000000000317", "Visa", Result("E", "400", "Internal system error")),
-    TestCard("error_doubtful", "4000000000000325", "Visa", Result("E", "401", "No response from the processor")),
+    TestCard("error_doubtful", "4000000000000325", "Visa", Result("E", "401", "No response")),
     TestCard("expired", "4000000000000358", "Visa", Result("X", "355", "Transaction expired")),
 )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 
 from sandbox.announcer import Announcer
 from sandbox.cards import CANCELLED, THREE_DS_REJECTED, CardEntry, Result
@@ -70,13 +71,16 @@ class Checkout:
             self._pages.keep(page)
             return self._ledger.open(transaction)
 
-    def enter_card(self, page: Page, entry: CardEntry, *, keeps_card: bool = True) -> Transaction | None:
+    def enter_card(
+        self, page: Page, entry: CardEntry, *, keeps_card: bool = True, amount: Decimal | None = None
+    ) -> Transaction | None:
         """Carry out the Pay button.
 
         Args:
             page: The page.
             entry: A card form that was filled in properly.
             keeps_card: Whether the payer lets the card be stored, where the page asks.
+            amount: What the payer chose to give, where that is left to them.
 
         Returns:
             The transaction with its result, or None when the 3-D Secure step comes next.
@@ -88,6 +92,7 @@ class Checkout:
             self._pages.demand_open(page)
             if page.entry is not None and page.entry.card != entry.card:
                 raise PageClosed(page.tran_ref)
+            page.amount = amount
             page.keeps_card = keeps_card or not asks_to_keep(self._ledger.get(page.tran_ref).request)
             if entry.card.three_ds:
                 page.awaiting_three_ds = entry
@@ -159,7 +164,9 @@ class Checkout:
 
     def _finish(self, page: Page, result: Result, entry: CardEntry | None, method: Method | None = None) -> Transaction:
         before = self._ledger.get(page.tran_ref)
-        changes = self._charging.changes(before, result, entry, method=method, keeps_card=page.keeps_card)
+        changes = self._charging.changes(
+            before, result, entry, method=method, keeps_card=page.keeps_card, amount=page.amount
+        )
         after = self._ledger.change(page.tran_ref, **changes)
         page.awaiting_three_ds = None
         self._pages.keep(page)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.creation import NO_RETURN
+from sandbox.members import NO_RETURN
 from sandbox.tellings import return_fields
 from sandbox.transactions import Transaction
 from sandbox.world import World
@@ -21,5 +21,8 @@ def comeback(world: World, transaction: Transaction) -> dict[str, Any] | None:
     url = transaction.request.get("return")
     if not url or url == NO_RETURN:
         return None
+    if str(url).startswith("http://") and world.switches.now.url_rules == "strict":
+        # Whoever comes back over http comes without a word of what happened.
+        return {"url": url, "method": "GET", "fields": {}}
     method = "GET" if transaction.request.get("return_using_get") in (True, "true", 1) else "POST"
     return {"url": url, "method": method, "fields": return_fields(transaction, world.profile.server_key)}

@@ -15,6 +15,9 @@ from sandbox.switchboard import SwitchBoard
 #: Deliveries on their way at once; a receiver that hangs holds up one of them only.
 CARRIERS = 8
 
+#: As whom PayTabs' notices come.
+USER_AGENT = "Go-http-client/1.1"
+
 #: The only answer that ends the re-deliveries.
 ACCEPTED = 200
 
@@ -148,7 +151,7 @@ class Courier:
             answer = session.post(
                 notice.url,
                 data=notice.body,
-                headers={"Content-Type": "application/json", "Signature": notice.signature, "User-Agent": "PayTabs"},
+                headers={"Content-Type": "application/json", "Signature": notice.signature, "User-Agent": USER_AGENT},
                 timeout=self._switches.now.delivery_timeout_seconds,
                 allow_redirects=False,
             )

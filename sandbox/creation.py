@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from sandbox.agreements import read_agreement
 from sandbox.amounts import read_amount
 from sandbox.duplicates import FOLLOW_UPS
 from sandbox.errors import GatewayRefusal
+from sandbox.members import PARTIES, check_text, check_urls, read_parties
+from sandbox.offers import check_offers
 from sandbox.pages import read_life
 
 #: The kinds of payment, and how answers call them.
@@ -20,12 +21,6 @@ CLASSES = frozenset(("ecom", "moto", "recurring"))
 
 #: The longest texts the contract allows.
 LIMITS = {"cart_id": 64, "cart_description": 128}
-
-#: The longest `callback` or `return`.
-URL_LIMIT = 255
-
-#: The literal that stands for "no return".
-NO_RETURN = "none"
 
 #: The members that say with what to pay; `token_info` does where it holds a token.
 INSTRUMENTS = ("payment_token", "card_details", "apple_pay_token", "token", "token_info")
@@ -67,6 +62,7 @@ def read_page_order(raw: Mapping[str, Any], url_rules: str) -> PageOrder:
     if kind not in PAGE_TYPES:
         raise GatewayRefusal(2, "Invalid tran_type")
     _check_extras(members)
+    check_offers(members, amount)
     return PageOrder(PAGE_TYPES[kind], amount, members)
 
 
@@ -86,16 +82,18 @@ def read_common(raw: Mapping[str, Any], url_rules: str) -> tuple[dict[str, Any],
     members = {name: value for name, value in raw.items() if value not in (None, "")}
     if str(members.get("tran_type", "")).lower() not in {*PAGE_TYPES, *FOLLOW_UPS}:
         raise GatewayRefusal(2, "Invalid tran_type")
-    if members.get("tran_class") not in CLASSES:
+    if str(members.get("tran_class")) not in CLASSES:
         raise GatewayRefusal(2, "Invalid tran_class")
+    check_text(members)
     _check_texts(members)
     if not isinstance(members.get("cart_currency"), str):
         raise GatewayRefusal(206, "Invalid currency code", 400)
     amount = read_amount(members.get("cart_amount"), members["cart_currency"])
-    for name in ("callback", "return"):
-        if name in members and not (name == "return" and members[name] == NO_RETURN):
-            _check_url(name, members[name], url_rules)
-    return members, amount
+    check_urls(members, url_rules)
+    for name in (*PARTIES, "user_defined"):
+        if not isinstance(members.get(name, {}), dict):
+            raise GatewayRefusal(2, f"Invalid {name}")
+    return read_parties(members), amount
 
 
 def _check_texts(members: Mapping[str, Any]) -> None:
@@ -107,26 +105,12 @@ def _check_texts(members: Mapping[str, Any]) -> None:
         raise GatewayRefusal(2, "Invalid cart_description")
 
 
-def _check_url(name: str, value: object, rules: str) -> None:
-    refusal = GatewayRefusal(2, f"Invalid {name} URL")
-    if not isinstance(value, str) or len(value) > URL_LIMIT:
-        raise refusal
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
-        raise refusal from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise refusal
-    is_local = parts.hostname == "localhost" or parts.hostname.startswith("127.") or parts.hostname == "::1"
-    if rules == "strict" and (parts.scheme != "https" or port is not None or is_local):
-        raise refusal
-
-
 def _check_extras(members: Mapping[str, Any]) -> None:
-    for name in ("customer_details", "shipping_details", "user_defined", "token_info"):
-        if not isinstance(members.get(name, {}), dict):
-            raise GatewayRefusal(2, f"Invalid {name}")
+    if not isinstance(members.get("token_info", {}), dict):
+        raise GatewayRefusal(2, "Invalid token_info")
+    methods = members.get("payment_methods", [])
+    if not isinstance(methods, list) or not all(isinstance(name, str) for name in methods):
+        raise GatewayRefusal(2, "Invalid payment_methods")
     if "tokenise" in members and str(members["tokenise"]) not in map(str, TOKEN_FORMATS):
         raise GatewayRefusal(2, "Invalid tokenise")
     read_agreement(members.get("token_info", {}))

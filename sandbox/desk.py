@@ -15,6 +15,7 @@
 | `GET`, `POST /sandbox/time` | the clock of ages; let `seconds` or `minutes` pass, also for one page or invoice |
 | `POST /sandbox/payment_token` | fill the card form of a browser: a one-use `payment_token` |
 | `POST /sandbox/token` | keep a card, also a bad or expired one, under a `token`, with what was agreed |
+| `POST /sandbox/sale` | a sale that no page of ours made: by hand, or of another shop of the profile |
 | `POST /sandbox/notify` | one notice, genuine or altered, delivered at once |
 | `POST /sandbox/dashboard` | what the merchant's staff do by hand |
 | `POST /sandbox/reset` | forget everything |
@@ -28,7 +29,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 
 from sandbox.desk_acts import notify, pay
-from sandbox.desk_cards import fill_form, keep_card
+from sandbox.desk_cards import fill_form, keep_card, sell_by_hand
 from sandbox.desk_time import pass_time, show_pages, show_time, visit
 from sandbox.desk_views import show_invoices, show_ledger, show_transaction
 from sandbox.errors import DeskRefusal
@@ -118,7 +119,7 @@ def _add_settings(blueprint: Blueprint, world: World) -> None:
 def _add_acts(blueprint: Blueprint, world: World) -> None:
     @blueprint.post("/sandbox/pay")
     def press() -> Response:
-        return jsonify(pay(world, _members()))
+        return jsonify(pay(world, _members(parse_float=Decimal)))
 
     @blueprint.post("/sandbox/visit")
     def load() -> Response:
@@ -137,6 +138,11 @@ def _add_acts(blueprint: Blueprint, world: World) -> None:
         return jsonify(
             keep_card(world, _members("card", "expiry", "token_info", "customer_details", parse_float=Decimal))
         ), 201
+
+    @blueprint.post("/sandbox/sale")
+    def sell() -> tuple[Response, int]:
+        members = _members("amount", "currency", "cart_id", "card", "customer_details", parse_float=Decimal)
+        return jsonify(show_transaction(world.ledger, sell_by_hand(world, members))), 201
 
     @blueprint.post("/sandbox/notify")
     def send_notice() -> Response:

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sandbox.cards import CARDS, CardEntry, TestCard, find_card, usual_entry
 from sandbox.comeback import comeback
-from sandbox.errors import DeskRefusal, GatewayRefusal
+from sandbox.errors import CardFieldError, DeskRefusal, GatewayRefusal
 from sandbox.methods import METHODS, Method
+from sandbox.offers import read_donation
 from sandbox.pages import Page
 from sandbox.signing import sign_body
 from sandbox.transactions import Transaction
@@ -34,6 +36,7 @@ class PayOrder(BaseModel):
     method: str | None = None
     three_ds: str = Field("approve", pattern="^(approve|fail|leave)$")
     save_card: bool = True
+    amount: int | Decimal | str | None = None
     cancel: bool = False
 
 
@@ -59,7 +62,8 @@ def pay(world: World, members: Mapping[str, Any]) -> dict[str, Any]:
         world: The sandbox.
         members: `tran_ref` or `invoice_id`; `card` (name or number; by default the page's own, or `authorised`);
             `method` (another than a card); `three_ds` (`approve`, `fail`, or `leave` to stop there, at the bank's
-            step or the method); `save_card` (true; what the payer ticks where the page asks); `cancel`.
+            step or the method); `save_card` (true; what the payer ticks where the page asks); `amount` (what the payer
+            gives, in donation mode); `cancel`.
 
     Returns:
         The result, and under `return` how the payer's browser would come back (signed).
@@ -91,8 +95,16 @@ def _press(world: World, page: Page, order: PayOrder) -> Transaction | None:
         return done if done or order.three_ds == "leave" else checkout.answer_method(page, approved=approved)
     if page.awaiting_three_ds is not None and order.card is None:
         return None if order.three_ds == "leave" else checkout.answer_three_ds(page, approved=approved)
-    done = checkout.enter_card(page, _entry(page, order.card), keeps_card=order.save_card)
+    amount = _amount(world, page, order)
+    done = checkout.enter_card(page, _entry(page, order.card), keeps_card=order.save_card, amount=amount)
     return done if done or order.three_ds == "leave" else checkout.answer_three_ds(page, approved=approved)
+
+
+def _amount(world: World, page: Page, order: PayOrder) -> Decimal | None:
+    try:
+        return read_donation(world.ledger.get(page.tran_ref).request, order.amount)
+    except CardFieldError:
+        raise DeskRefusal(f"amount: {order.amount} is not within what the page takes") from None
 
 
 def _method(name: str) -> Method:

@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 from sandbox.agreements import Agreement, read_agreement
+from sandbox.amounts import read_amount
 from sandbox.cards import CardEntry, usual_entry
 from sandbox.charging import card_shown
 from sandbox.desk_acts import find_test_card
 from sandbox.errors import DeskRefusal, GatewayRefusal
 from sandbox.identifiers import utc_now
-from sandbox.transactions import Transaction
+from sandbox.transactions import BY_HAND, Transaction
 from sandbox.world import World
 
 
@@ -86,3 +87,46 @@ def _agreement(terms: object) -> Agreement:
         return read_agreement(terms)
     except GatewayRefusal as refusal:
         raise DeskRefusal(refusal.message) from None
+
+
+def sell_by_hand(world: World, members: Mapping[str, Any]) -> Transaction:
+    """Take a card as the merchant's staff do in the dashboard, or another shop on the same profile, and tell the IPN.
+
+    Args:
+        world: The sandbox.
+        members: `amount`; `currency` (SAR); `cart_id`, empty by default as such entries are; `card`;
+            `customer_details`.
+
+    Returns:
+        The transaction.
+
+    Raises:
+        DeskRefusal: When there is no such card, or the amount is none.
+    """
+    entry, currency = _entry({"card": members.get("card", "authorised")}), str(members.get("currency", "SAR"))
+    try:
+        amount = read_amount(members.get("amount"), currency)
+    except GatewayRefusal as refusal:
+        raise DeskRefusal(f"amount: {refusal.message}") from None
+    request = {"tran_class": "moto", "customer_details": members.get("customer_details")}
+    with world.ledger.lock:
+        result = entry.card.result
+        sold = world.ledger.open(
+            Transaction(
+                tran_ref=world.mint.tran_ref(),
+                tran_type="Sale",
+                cart_id=str(members.get("cart_id", "")),
+                currency=currency,
+                cart_amount=amount,
+                tran_total=amount,
+                at=utc_now(),
+                request=request,
+                status=result.status,
+                code=result.code or world.mint.authorisation(),
+                message=result.message,
+                payment_info=card_shown(entry),
+                channel=BY_HAND,
+            )
+        )
+        world.announcer.announce(sold)
+        return sold

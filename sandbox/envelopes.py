@@ -31,8 +31,8 @@ def compact(document: Any) -> bytes:  # noqa: ANN401 - any JSON document
 
 
 def without_empty(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what is null or empty, as the gateway does."""
-    return {name: value for name, value in document.items() if value not in (None, "", {}, [])}
+    """Leave out what is null or empty, as the gateway does; only `cart_id` may be empty."""
+    return {name: value for name, value in document.items() if name == "cart_id" or value not in (None, "", {}, [])}
 
 
 def head(transaction: Transaction, decimals: str) -> dict[str, Any]:
@@ -49,7 +49,10 @@ def head(transaction: Transaction, decimals: str) -> dict[str, Any]:
 
 
 def moved(transaction: Transaction, decimals: str) -> dict[str, Any]:
-    """Write what was moved."""
+    """Write what was moved, in the currency in which the payer paid."""
+    if transaction.alt_currency is not None and transaction.alt_total is not None:
+        total = write_amount(transaction.alt_total, transaction.alt_currency, decimals)
+        return {"tran_currency": transaction.alt_currency, "tran_total": total}
     return {
         "tran_currency": transaction.currency,
         "tran_total": write_amount(transaction.tran_total, transaction.currency, decimals),
@@ -98,6 +101,7 @@ def redirect_answer(
             "callback": request.get("callback"),
             "return": request.get("return"),
             "redirect_url": page_url,
+            "invoice_id": transaction.invoice_id,
             "customer_ref": request.get("customer_ref"),
             "customer_details": request.get("customer_details"),
             "shipping_details": request.get("shipping_details"),
@@ -120,7 +124,8 @@ def completed_answer(transaction: Transaction, *, profile_id: int, trace: str, d
             "payment_result": payment_result(transaction),
             "payment_info": dict(transaction.payment_info),
             "token": transaction.token,
-            **_tail(profile_id, trace, transaction, 1),
+            # A page's payment is the payment page's service, also when it is asked about.
+            **_tail(profile_id, trace, transaction, 2 if transaction.page_id else 1),
         }
     )
 

@@ -15,7 +15,7 @@ from sandbox.ledger import Ledger
 from sandbox.refunds import Refunds
 from sandbox.successors import OTHER_CURRENCY, UNKNOWN, UNSUPPORTED, FollowUp, demand
 from sandbox.switchboard import SwitchBoard
-from sandbox.transactions import Transaction
+from sandbox.transactions import Transaction, plugin_of
 
 #: `paymentChannel` of what is asked by API.
 BY_API = "Transaction API"
@@ -118,7 +118,7 @@ class FollowUpCalls:
                 at=self._clock(),
                 request={"customer_details": customer, **request.members},
                 payment_info=target.payment_info if target else {},
-                channel=BY_API,
+                channel=plugin_of(request.members) or BY_API,
                 status="E",
                 code=broken.code,
                 message=broken.message,

@@ -12,6 +12,7 @@ from sandbox.comeback import comeback
 from sandbox.errors import CardFieldError, PageClosed
 from sandbox.identifiers import gateway_time
 from sandbox.methods import METHODS, Method, offered
+from sandbox.offers import read_donation, takes_donations
 from sandbox.pages import Page, asks_to_keep
 from sandbox.texts import texts_for
 from sandbox.transactions import Transaction
@@ -24,6 +25,9 @@ CONTENT_SECURITY_POLICY = (
 
 #: The form's text fields.
 FIELDS = ("card-number", "expiry", "cvv")
+
+#: The fields whose text is shown again beside what was wrong.
+SHOWN_AGAIN = ("card-number", "expiry", "donation")
 
 
 def unknown_page() -> AnyResponse:
@@ -51,7 +55,9 @@ class HostedPage:
             if page.entry is not None:
                 check_cvv(request.form.get("cvv", ""))
             entry = page.entry or read_card_form(*_typed(), self._world.clock())
-            done = self._world.checkout.enter_card(page, entry, keeps_card="save-card" in request.form)
+            amount = read_donation(self._world.ledger.get(page.tran_ref).request, request.form.get("donation"))
+            keeps_card = "save-card" in request.form
+            done = self._world.checkout.enter_card(page, entry, keeps_card=keeps_card, amount=amount)
         except PageClosed:
             return self._final(page)
         except CardFieldError as error:
@@ -99,7 +105,7 @@ class HostedPage:
         return self._leave(page, done)
 
     def _form(self, page: Page, error: CardFieldError | None = None) -> AnyResponse:
-        typed = {name: request.form.get(name, "") for name in FIELDS if name != "cvv"}
+        typed = {name: request.form.get(name, "") for name in SHOWN_AGAIN}
         return self._pay(page, 422 if error else 200, error=error, typed=typed)
 
     def _pay(self, page: Page, http_status: int, **form: Any) -> AnyResponse:  # noqa: ANN401 - what the template reads
@@ -135,6 +141,7 @@ class HostedPage:
             "page": page,
             "amount": write_amount(payment.cart_amount, payment.currency),
             "status": "X" if is_dead else payment.status,
+            "takes_donations": takes_donations(payment.request),
             "asks_to_keep": asks_to_keep(payment.request),
             "ends_at": gateway_time(page.ends_at),
         }
@@ -146,7 +153,7 @@ def _typed() -> tuple[str, str, str]:
 
 
 def _with_query(url: str, fields: dict[str, str]) -> str:
-    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(fields)}"
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(fields)}" if fields else url
 
 
 def _page(http_status: int, template: str, /, **context: Any) -> Response:  # noqa: ANN401 - what templates read

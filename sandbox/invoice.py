@@ -76,5 +76,5 @@ def check_payment(invoice: Invoice, members: Mapping[str, Any]) -> None:
         raise GatewayRefusal(206, "Invalid currency code", 400)
     if read_amount(members.get("invoice_total"), currency) != invoice.order.amount:
         raise GatewayRefusal(2, "Invalid invoice_total")
-    if members.get("pay_method") not in PAY_METHODS:
+    if str(members.get("pay_method")) not in PAY_METHODS:
         raise GatewayRefusal(2, "Invalid pay_method")

@@ -59,7 +59,8 @@ class InvoiceCalls:
         echoed = ("invoice_id", "invoice_currency", "invoice_total", "pay_method", "pay_description")
         echo = {name: members[name] for name in echoed if name in members}
         echo["invoice_total"] = str(echo["invoice_total"])
-        return {**echo, "tran_ref": done.tran_ref, "trace": self._world.mint.trace()}
+        told = {"tran_ref": done.tran_ref, "profile_id": self._world.profile.profile_id}
+        return {**echo, **told, "trace": self._world.mint.trace()}
 
     def find_by_link(self, invoice_id: int, key: str) -> Invoice:
         """Find the invoice that a link leads to.
@@ -126,6 +127,10 @@ def _add_calls(blueprint: Blueprint, gateway: Gateway, calls: InvoiceCalls) -> N
 
     @blueprint.put("/payment/invoice/<invoice_id>/cancel")
     def cancel_by_path(invoice_id: str) -> Response:
+        return gateway.answer(lambda _: calls.cancel(invoice_id), has_body=False)
+
+    @blueprint.post("/payment/invoice/<invoice_id>/cancel")
+    def cancel_by_post(invoice_id: str) -> Response:
         return gateway.answer(lambda _: calls.cancel(invoice_id), has_body=False)
 
     @blueprint.post("/payment/invoice/<invoice_id>/sms")

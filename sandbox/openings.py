@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.creation import PageOrder
 from sandbox.identifiers import Mint
 from sandbox.instruments import Instrument
-from sandbox.transactions import Transaction
+from sandbox.transactions import BY_HAND, BY_PAGE, Transaction, plugin_of
 
 
 class Openings:
@@ -31,6 +31,7 @@ class Openings:
             The transaction, without a status unless given.
         """
         stored = instrument.stored if instrument else None
+        channel = members.pop("channel", BY_PAGE)
         return Transaction(
             tran_ref=self._mint.tran_ref(),
             tran_type=order.tran_type,
@@ -42,5 +43,6 @@ class Openings:
             previous_tran_ref=stored.tran_ref if stored else None,
             begins_family=True,
             token=stored.token if stored else None,
+            channel=channel if channel == BY_HAND else plugin_of(order.members) or channel,
             **members,
         )

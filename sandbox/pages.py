@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sandbox.cards import CardEntry
@@ -41,6 +42,7 @@ class Page:
         entry: The card it is for, where the payer need not type it.
         method: The method other than a card at which its payer is.
         keeps_card: Whether its payer lets the card be stored, where that is asked (`show_save_card`).
+        amount: What its payer chose to give, where that was left to them.
         is_told: Whether its death was told.
     """
 
@@ -54,6 +56,7 @@ class Page:
     entry: CardEntry | None = None
     method: str | None = None
     keeps_card: bool = True
+    amount: Decimal | None = None
     is_told: bool = False
 
     def last_moment(self, switches: Switches) -> datetime:

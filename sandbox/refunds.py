@@ -5,6 +5,7 @@ from decimal import Decimal
 from sandbox.ledger import Ledger
 from sandbox.successors import (
     BALANCE_TOO_LOW,
+    OVER_REFUND,
     REJECTED,
     TOO_MUCH,
     UNSUPPORTED,
@@ -36,7 +37,7 @@ class Refunds:
         demand(is_paid, WRONG_STATE, "Only a paid Sale or Capture can be refunded")
         earlier = self._of(target)
         left = target.tran_total - sum((one.tran_total for one in earlier), Decimal(0))
-        amount = order.within(min(left, self._ledger.balance(target.tran_ref).refundable))
+        amount = order.within(min(left, self._ledger.balance(target.tran_ref).refundable), OVER_REFUND)
         demand("R" in flags, UNSUPPORTED, "The payment method allows no refund")
         demand("P" in flags or amount == target.tran_total, TOO_MUCH, "The payment method allows full refunds only")
         demand("M" in flags or not earlier, WRONG_STATE, "The payment method allows one refund only")

@@ -9,10 +9,7 @@ from typing import Any
 from sandbox.errors import RuleBroken
 from sandbox.identifiers import Mint
 from sandbox.ledger import Ledger
-from sandbox.transactions import Transaction
-
-#: `paymentChannel` of what is done by hand.
-BY_HAND = "Dashboard"
+from sandbox.transactions import BY_HAND, Transaction, plugin_of
 
 #: `response_code` of an act upon a held transaction.
 ON_HOLD = "120"
@@ -22,6 +19,9 @@ BALANCE_TOO_LOW = "342"
 
 #: Invented code: the act is not supported, or not with this method.
 UNSUPPORTED = "990"
+
+#: `response_code` and message of a refund of more than is left.
+OVER_REFUND = ("118", "Amount greater than available balance")
 
 #: Invented code: more than remains.
 TOO_MUCH = "991"
@@ -65,14 +65,19 @@ class FollowUp:
         """Whether the merchant's staff act in the dashboard, who may do more."""
         return self.channel == BY_HAND
 
-    def within(self, remaining: Decimal) -> Decimal:
+    def within(self, remaining: Decimal, refusal: tuple[str, str] | None = None) -> Decimal:
         """Give the amount, which must not exceed what remains.
+
+        Args:
+            remaining: What remains.
+            refusal: Code and message if it does; an invented code by default.
 
         Raises:
             RuleBroken: When it does.
         """
         amount = remaining if self.amount is None else self.amount
-        demand(Decimal(0) < amount <= remaining, TOO_MUCH, f"Amount exceeds the remaining {remaining}")
+        code, message = refusal or (TOO_MUCH, f"Amount exceeds the remaining {remaining}")
+        demand(Decimal(0) < amount <= remaining, code, message)
         return amount
 
 
@@ -115,7 +120,7 @@ class Successors:
                 request={**inherited, **order.request},
                 payment_info=target.payment_info,
                 invoice_id=target.invoice_id,
-                channel=order.channel,
+                channel=plugin_of(order.request) or order.channel,
                 **members,
             )
         )

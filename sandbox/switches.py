@@ -44,6 +44,8 @@ contract knows and a test wants to choose.
 | `decimals` | `currency`, `two` | 19 |
 | `page_attempts` | `one`, `until_paid` | 20 |
 | `url_rules` | `local`, `strict` | 21 |
+| `alt_currency_rate` | 0.25, any above 0 | - |
+| `notice_extras` | true, false | - |
 | `strict_ipn` | false, true | 21 |
 | `cut_rate`, `error_rate`, `throttle_rate`, `slow_rate`, `drip_rate` | 0, up to 1, in all at most 1 | 22 |
 | `slow_seconds`, `drip_interval_seconds`, `retry_after_seconds` | 15, 0.05, null | 22 |
@@ -118,7 +120,9 @@ class AnswerSwitches(BaseModel):
     )
     decimals: Literal["currency", "two"] = Field("currency", description="Decimals of amounts in answers and notices.")
     url_rules: Literal["local", "strict"] = Field(
-        "local", description="strict refuses http, port numbers and localhost in callback and return with code 2."
+        "local",
+        description="strict refuses http, port numbers and private hosts in callback with code 2; a return may have "
+        "them, and over http its payer comes back by GET without any field.",
     )
 
 
@@ -163,6 +167,9 @@ class MoneySwitches(BaseModel):
     )
     amount_cap: float | None = Field(
         None, gt=0, description="A charge above this sum, in whatever currency, is E with code 325; null for no cap."
+    )
+    alt_currency_rate: float = Field(
+        0.25, gt=0, description="What one unit of cart_currency is worth in alt_currency, where a request has one."
     )
     merchant_balance: float | None = Field(
         None, ge=0, description="A refund above this sum, in whatever currency, is D with code 342; null for enough."

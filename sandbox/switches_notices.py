@@ -33,6 +33,9 @@ class NoticeSwitches(BaseModel):
     capture_reported_as: Literal["random", "capture", "sale"] = Field(
         "random", description="tran_type of a capture in its notification; queries always say Capture."
     )
+    notice_extras: bool = Field(
+        default=True, description="Whether notices tell of a card's issuer and its 3-D Secure step (threeDSDetails)."
+    )
     strict_ipn: bool = Field(
         default=False, description="Whether a notice to an IPN address without TLS has an empty body."
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sandbox.cards import THREE_DS_REJECTED
 from sandbox.envelopes import MERCHANT_ID, head, moved, payment_result, without_empty
 from sandbox.signing import sign_return
 from sandbox.transactions import Transaction
@@ -11,7 +12,7 @@ CLASS_NAMES = {"ecom": "ECom", "moto": "Moto", "recurring": "Recurring"}
 
 
 def notice(
-    transaction: Transaction, *, profile_id: int, ipn_trace: str, acquirer_ref: str, decimals: str
+    transaction: Transaction, *, profile_id: int, ipn_trace: str, acquirer_ref: str, decimals: str, extras: bool
 ) -> dict[str, Any]:
     """Write the body of a callback or IPN.
 
@@ -21,6 +22,7 @@ def notice(
         ipn_trace: One per copy.
         acquirer_ref: One per event.
         decimals: The switch of that name.
+        extras: Whether it tells of the card's issuer and its 3-D Secure step.
 
     Returns:
         The members in the order of the contract.
@@ -46,9 +48,10 @@ def notice(
             "customer_details": request.get("customer_details"),
             "shipping_details": request.get("shipping_details"),
             "payment_result": {**result, **acquirer, "cvv_result": " ", "avs_result": " ", "transaction_time": moment},
-            "payment_info": dict(transaction.payment_info),
+            "payment_info": {**transaction.payment_info, **(_issuer(transaction) if extras else {})},
             "token": transaction.token,
             "user_defined": request.get("user_defined"),
+            "threeDSDetails": _three_ds(transaction) if extras else None,
             "ipn_trace": ipn_trace,
             "paymentChannel": transaction.channel,
         }
@@ -77,3 +80,24 @@ def return_fields(transaction: Transaction, server_key: str) -> dict[str, str]:
         "tranRef": transaction.tran_ref,
     }
     return {**fields, "signature": sign_return(fields, server_key)}
+
+
+def _issuer(transaction: Transaction) -> dict[str, str]:
+    """Tell who issued the card; nothing is known of a wallet's or of another method."""
+    return {"issuerCountry": "SA", "issuerName": "Test Bank"} if "card_type" in transaction.payment_info else {}
+
+
+def _three_ds(transaction: Transaction) -> dict[str, Any] | None:
+    if transaction.enrolled is None:
+        return None
+    passed = transaction.code != THREE_DS_REJECTED.code
+    taken = {"paResStatus": "Y" if passed else "N", "eci": "05" if passed else "07", "threeDSVersion": "2.2.0"}
+    untaken = {"paResStatus": "", "eci": "", "threeDSVersion": "Test/Simulation"}
+    return {
+        "responseLevel": 1,
+        "responseStatus": 1,
+        "enrolled": transaction.enrolled,
+        "cavv": "",
+        "ucaf": "",
+        **(taken if transaction.enrolled == "Y" else untaken),
+    }

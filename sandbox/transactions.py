@@ -6,6 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+#: `paymentChannel` of what is done by hand.
+BY_HAND = "Dashboard"
+
+#: `paymentChannel` of what is paid on a page.
+BY_PAGE = "Payment Page"
+
 
 @dataclass(frozen=True)
 class Transaction:
@@ -28,6 +34,9 @@ class Transaction:
         begins_family: Whether it is a payment of its own although it names a `previous_tran_ref`, as the charge of a
             stored card does.
         invoice_id: The invoice it pays, if any.
+        alt_currency: The currency in which the payer paid, where it is another; the books are in `currency`.
+        alt_total: `tran_total` in that currency.
+        enrolled: Whether its card had a 3-D Secure step: `Y` or `N`; None where there was no page or no card.
         is_outside: Whether the money went another way (an invoice marked as paid); it then moves nothing here.
     """
 
@@ -47,7 +56,17 @@ class Transaction:
     payment_info: Mapping[str, Any] = field(default_factory=dict)
     page_id: str | None = None
     token: str | None = None
-    channel: str = "Payment Page"
+    channel: str = BY_PAGE
     begins_family: bool = False
     invoice_id: int | None = None
     is_outside: bool = False
+    alt_currency: str | None = None
+    alt_total: Decimal | None = None
+    enrolled: str | None = None
+
+
+def plugin_of(members: Mapping[str, Any]) -> str | None:
+    """Tell which shop's plugin sent a request: `paymentChannel` follows its name; None where it does not say."""
+    info = members.get("plugin_info")
+    name = info.get("cart_name") if isinstance(info, dict) else None
+    return name if isinstance(name, str) and name else None

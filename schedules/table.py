@@ -1,6 +1,6 @@
 """The whole schedule: every periodic entry of the system."""
 
-from schedules import aggregations, audit, dead_letters, events, payments, retention, views, webhooks
+from schedules import aggregations, alerts, audit, dead_letters, events, payments, retention, views, webhooks
 from schedules.entries import Entry
 
 #: Every periodic entry of the system.
@@ -11,6 +11,7 @@ ENTRIES: tuple[Entry, ...] = (
     *dead_letters.ENTRIES,
     *audit.ENTRIES,
     *retention.ENTRIES,
+    *alerts.ENTRIES,
     *aggregations.ENTRIES,
     *views.ENTRIES,
 )

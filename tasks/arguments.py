@@ -10,6 +10,7 @@ from aggregations.tokens import cluster_time
 from aggregations.views import VIEWS
 from paytabs.card_data import refuse_card_data
 from paytabs.errors import InvalidRequest
+from tasks.arguments_agreement import Agreement
 
 
 def _hex_id(value: object) -> object:
@@ -88,6 +89,12 @@ class Arguments(BaseModel):
         return given
 
 
+class Decided(Arguments):
+    """What somebody decides on: `audit_reason` is kept in the audit trail for good, and names nobody but staff."""
+
+    audit_reason: Annotated[str, StringConstraints(min_length=1, max_length=500)] | None = None
+
+
 class OfPayment(Arguments):
     """A payment of the CMS."""
 
@@ -103,6 +110,7 @@ class CreatePage(OfPayment):
     language: Literal["ar", "en", "tr"] = "ar"
     methods: Annotated[list[Annotated[str, StringConstraints(pattern=r"^-?[a-z]+$")]], Field(min_length=1)] = ["all"]
     tokenise: Annotated[int, Field(ge=2, le=6)] | None = None
+    agreement: Agreement | None = None
     operation_id: OperationId | None = None
 
 
@@ -174,11 +182,19 @@ class Invalidate(Arguments):
     cluster_time: ClusterTime | None = None
 
 
-class RefreshViews(Arguments):
+class RefreshViews(Decided):
     """A materialised view to refresh, all that have something to do without a name; `full` builds it anew."""
 
     name: Annotated[str, StringConstraints(max_length=64), AfterValidator(_known_view)] | None = None
     full: bool = False
+
+
+class SyncIndexes(Arguments):
+    """The declared indexes; `reason` is why they are built now, kept in the audit trail for good."""
+
+    drop_undeclared: bool = False
+    create_collections: bool = False
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
 class RunAggregation(Arguments):

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from paytabs.card_data import refuse_card_number
 from paytabs.errors import InvalidRequest
-from tasks.arguments import Arguments, OfPayment, OperationId, TranRef, WebAddress
+from tasks.arguments import Arguments, Decided, OfPayment, OperationId, TranRef, WebAddress
 
 
 def _no_card_number(value: object) -> object:
@@ -17,8 +17,14 @@ def _no_card_number(value: object) -> object:
         raise PydanticCustomError("card_number", "{reason}", {"reason": error.expected}) from None
 
 
+def _no_number(value: object) -> object:
+    if isinstance(value, int | float):
+        raise PydanticCustomError("amount", 'decimal text in quotes, such as "7.00", never a number')
+    return value
+
+
 #: Decimal text in major units, such as "115.00"; how many decimals there may be is the currency's to say.
-Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,3})?$")]
+Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,3})?$"), BeforeValidator(_no_number)]
 
 #: A reference that PayTabs gave for a card; never the card's own number.
 Token = Annotated[
@@ -29,7 +35,7 @@ Token = Annotated[
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
-class FollowUp(OfPayment):
+class FollowUp(OfPayment, Decided):
     """A capture, void or release: all that remains, or an amount."""
 
     amount: Amount | None = None
@@ -71,7 +77,7 @@ class OfToken(Arguments):
     token: Token
 
 
-class DeleteToken(OfToken):
+class DeleteToken(OfToken, Decided):
     """A stored card that is to be forgotten."""
 
     operation_id: OperationId
@@ -80,14 +86,14 @@ class DeleteToken(OfToken):
 class CreateInvoice(OfPayment):
     """A bill for a payment; `invoice` has PayTabs' members (`line_items`, `due_date` …), amounts as text."""
 
-    invoice: dict[str, Any]
+    invoice: Annotated[dict[str, Any], Field(json_schema_extra={"exact": True})]
     operation_id: OperationId
     transaction: Literal["sale", "auth"] = "sale"
     callback_url: WebAddress | None = None
     return_url: WebAddress | None = None
 
 
-class ActOnInvoice(OfPayment):
+class ActOnInvoice(OfPayment, Decided):
     """Something done to a payment's invoice."""
 
     operation_id: OperationId

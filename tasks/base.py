@@ -98,7 +98,6 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
 
     abstract = True
     max_retries = LOST_CHILDREN
-    default_retry_delay = 1
     throws = CALLERS_MISTAKES
     #: Celery writes this much of an answer into its log line and into Flower: an answer may be about people.
     resultrepr_maxsize = 1
@@ -107,6 +106,11 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     Request = "tasks.requests:DomainRequest"
     #: What the task takes.
     arguments: type[Arguments] = Arguments
+
+    @property
+    def default_retry_delay(self) -> float:  # type: ignore[override] # Celery reads it anew for each run
+        """Draw how long a task waits whose child process was killed: a machine that runs full kills many at once."""
+        return self.policy.delay(1)
 
     def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Bind the ids of this run, so that Celery's own lines about its end carry them too; see `forget_ids`."""
@@ -159,9 +163,11 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
 
     def _wait_or_queue(self, error: NotYet) -> dict[str, Any]:
         """Wait in the broker when it is short, else tell the caller when to look again."""
-        if error.delay_seconds <= self._longest_countdown_seconds() and self.request.retries < WAITS_FOR_OTHERS:
+        longest = error.delay_seconds + self.policy.ceiling(1)  # with the draw of a first wait at least
+        if longest <= self._longest_countdown_seconds() and self.request.retries < WAITS_FOR_OTHERS:
             self.again(error, at_least=error.delay_seconds if error.reason != "in_flight" else 0.0)
-        retry_at = world().clock() + timedelta(seconds=error.delay_seconds)
+        seconds = self.policy.delay(self.request.retries + 1, at_least=error.delay_seconds)
+        retry_at = world().clock() + timedelta(seconds=seconds)
         log.info("task_queued", reason=error.reason, retry_at=timestamp(retry_at))
         return {"payment_id": error.payment_id, "state": "queued", "retry_at": timestamp(retry_at)}
 
@@ -170,14 +176,14 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
 
         Args:
             error: what stopped it.
-            at_least: the shortest wait that makes sense, in seconds.
+            at_least: the shortest wait that makes sense, in seconds; the policy's draw comes after it.
 
         Raises:
             Retry: it is in the queue again.
             Reject: the broker did not take it; the message it came in goes back instead.
         """
         failed = self.request.retries + 1
-        countdown = min(max(self.policy.delay(failed), at_least), self._longest_countdown_seconds())
+        countdown = self.policy.delay(failed, at_least=at_least, at_most=self._longest_countdown_seconds())
         most = self.policy.max_attempts - 1
         if failed > most:
             raise error
@@ -227,7 +233,7 @@ def check(model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> A:
 
 def positions(model: type[Arguments]) -> list[str]:
     """List what positional arguments mean, in their order."""
-    return [name for name in model.model_fields if name != "requested_by"]
+    return [name for name in model.model_fields if name not in ("requested_by", "audit_reason")]
 
 
 def correlation_in(headers: Mapping[str, Any]) -> str | None:

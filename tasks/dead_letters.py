@@ -21,6 +21,8 @@ from config.redaction import redact, redact_text
 from observability.dead_letters import WAITING_LIST, DeadLetters, Kind, Letter, letter_id
 from observability.metrics import DEAD_LETTERS
 from schedules.table import ENTRIES
+from tasks.alert_keys import letter_key
+from tasks.alert_letters import known_tasks, scheduled
 from tasks.base import DomainTask, correlation_in, may_pass
 from tasks.errors import InvalidArguments, WorkersLost
 from tasks.wiring import World
@@ -58,14 +60,24 @@ def carry(world: World) -> int:
             letters.ensure_indexes()
             for text in reversed(waiting):
                 # Taken off the list only after it is kept: a worker that dies here leaves it to be carried again.
-                letter = read_letter(text, world.clock())
-                letters.keep(letter)
+                carried += keep(world, letters, read_letter(text, world.clock()))
                 broker.lrem(WAITING_LIST, -1, text)
-                world.alerts.raise_alert(
-                    "dead_letter", letter.task or letter.queue or "?", f"{letter.kind}: {letter.error}"
-                )
-                carried += 1
     return carried
+
+
+def keep(world: World, letters: DeadLetters, letter: Letter) -> bool:
+    """Keep a letter and tell of it; False for a tick of the schedule that a worker of the version before has refused.
+
+    Carried once more by who dies before it is off the list, it is one letter, told of twice.
+    """
+    if letter.kind is Kind.UNKNOWN_TASK and scheduled(letter.task):
+        log.warning("tick_refused", refused_task=letter.task, reason="unknown to the worker that took it")
+        return False
+    letters.keep(letter)
+    # Without its text, which may tell of people: that stands in the letter until it has come of age.
+    told = f"{letter.kind}: {letter.error}"
+    world.alerts.raise_alert("dead_letter", letter_key(letter.task, known_tasks()), told, subject=letter.letter_id)
+    return True
 
 
 def read_letter(text: str, now: datetime) -> Letter:

@@ -7,6 +7,8 @@ from typing import Any
 
 from payments.errors import ReplayTaken
 from payments.events import Context
+from payments.replay_acts import begin, carry_out
+from payments.replay_pieces import Piece
 from payments.replay_scan import Span
 from payments.replay_views import view_replay
 from payments.replaying import Phase, ReplayTerms
@@ -43,15 +45,22 @@ CHUNK_SECONDS = 25.0
 @domain_task("events.replay", Replay)
 def replay(world: World, asked: Replay, context: Context) -> dict[str, Any]:
     """Replay a projection, or go on with a replay; what is left is enqueued again."""
-    replay_id = asked.replay_id or world.replayer.begin(_terms(asked), f"replay-{context.causation_id}")
+    replay_id = asked.replay_id or begin(world.replayer, _terms(asked), f"replay-{context.causation_id}")
     try:
-        row = world.replayer.go_on(replay_id, CHUNK_SECONDS)
+        row = carry_out(
+            world.replayer, world.trail, replay_id, context, reason=asked.reason, seconds=CHUNK_SECONDS, watch=_unseen
+        )
     except ReplayTaken:
         return view_replay(world.replayer.row(replay_id))
     if row["phase"] != Phase.DONE:
         asker: dict[str, Any] = {"requested_by": asked.requested_by}
         world.send("events.replay", correlation_id=context.correlation_id, replay_id=replay_id, **asker)
     return view_replay(row)
+
+
+def _unseen(piece: Piece) -> None:
+    """Tell nobody."""
+    del piece
 
 
 def _terms(asked: Replay) -> ReplayTerms:

@@ -13,10 +13,11 @@ from pybreaker import CircuitBreaker, CircuitBreakerListener, CircuitBreakerStat
 
 from config.connections import redis_client
 from config.settings import Settings
+from observability.alerts import ResolveAlert
 from observability.metrics import BREAKER_CHANGES
 from paytabs.breaker import Breaker
 from paytabs.breaker_gate import PROBE_CART_ID, Gate
-from paytabs.breaker_rules import STATE_CLOSED, BreakerRules, ScriptClient
+from paytabs.breaker_rules import STATE_CLOSED, STATE_OPEN, BreakerRules, ScriptClient
 from paytabs.callbacks import takes_callback
 from paytabs.client import GatewayProfile, PayTabsClient
 from paytabs.gated import GatedClient, Hears, heard, unheard
@@ -34,6 +35,9 @@ REDIS_SECONDS = 0.2
 #: What is told to operators while PayTabs is not called.
 ALERT = "gateway_not_called"
 
+#: Why it closes.
+CLOSED = "the breaker is closed"
+
 
 class NoRedis:
     """Stands where no Redis is configured: this process then decides for itself."""
@@ -45,18 +49,34 @@ class NoRedis:
 
 
 class TellOperators(CircuitBreakerListener):
-    """Raises an alert when the breaker opens; `raise_alert` takes its name, what it is about, and a sentence."""
+    """Raises an alert when the breaker opens and closes it with the breaker.
 
-    def __init__(self, raise_alert: Callable[[str, str, str], None]) -> None:
-        self._raise = raise_alert
+    Whoever brought the change about may die before it tells: what tends the alerts looks at the breaker as well.
+    """
+
+    def __init__(self, raise_alert: Callable[[str, str, str], None], resolve: ResolveAlert) -> None:
+        self._raise, self._resolve = raise_alert, resolve
 
     def state_change(
         self, cb: CircuitBreaker, old_state: CircuitBreakerState | None, new_state: CircuitBreakerState
     ) -> None:
-        """Count the change, and tell of one that closes PayTabs off."""
+        """Count the change, and tell of one that closes PayTabs off, or lets it be called again."""
+        del old_state
         BREAKER_CHANGES.labels(state=new_state.name).inc()
-        if old_state is not None and old_state.name == STATE_CLOSED:
-            self._raise(ALERT, str(cb.name), f"the breaker is {new_state.name}: nothing is sent until PayTabs answers")
+        if new_state.name == STATE_OPEN:
+            self._raise(ALERT, str(cb.name), told(STATE_OPEN))
+        elif new_state.name == STATE_CLOSED:
+            self._resolve(ALERT, str(cb.name), why=CLOSED)
+
+
+def told(state: str) -> str:
+    """Say to operators what a breaker that is not closed means."""
+    return f"the breaker is {state}: nothing is sent until PayTabs answers"
+
+
+def nobody(name: str, key: str, *, why: str = "") -> None:
+    """Tell nobody that an alert is over."""
+    del name, key, why
 
 
 def make_gateway(settings: Settings, *, turn: Callable[[], float] = lambda: 0.0) -> PayTabsClient:
@@ -79,6 +99,7 @@ def gated(
     *,
     owner: str,
     raise_alert: Callable[[str, str, str], None],
+    resolve: ResolveAlert = nobody,
     client: PayTabsClient | None = None,
     rules: BreakerRules | None = None,
     hears: Hears = unheard,
@@ -88,7 +109,8 @@ def gated(
     Args:
         settings: Those of the process.
         owner: Who calls, for operators.
-        raise_alert: Told when PayTabs is not called any more.
+        raise_alert: Told when PayTabs is not called any more: the alert's name, what it is about, and a sentence.
+        resolve: Told when it is called again: the alert's name, and what it is about.
         client: Makes the calls, in place of one made from the settings.
         rules: When to stop calling, in place of the agreed ones.
         hears: Told of each answer.
@@ -104,7 +126,7 @@ def gated(
     limiter = Limiter(shared, str(settings.paytabs_profile), outages=OUTAGES, rules=limits)
     caller = client or make_gateway(settings, turn=limiter.reserve)
     agreed = BreakerRules(open_seconds=settings.breaker_open_seconds, probe_seconds=calls_last)
-    listeners = [TellOperators(raise_alert)]
+    listeners = [TellOperators(raise_alert, resolve)]
     breaker = Breaker(shared, breaker_name(settings), outages=OUTAGES, rules=rules or agreed, listeners=listeners)
 
     def probe() -> Answer:

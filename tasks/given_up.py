@@ -27,7 +27,7 @@ class GivenUp:
             row: the operation as it ended.
             why: one sentence without personal data.
         """
-        task = _TASKS.get(row.kind, f"payments.{row.kind}")
+        task = task_of(row.kind)
         self.letters.keep(
             Letter(
                 letter_id=letter_id("operation", row.operation_id), kind=Kind.NEVER_SENT, at=self.clock(),
@@ -35,4 +35,10 @@ class GivenUp:
                 task=task, correlation_id=row.correlation_id, attempts=row.attempts,
             )
         )  # fmt: skip
-        self.alerts.raise_alert("operation_given_up", row.operation_id, why)
+        told = f"{row.operation_id} of payment {row.payment_id}: {why}"
+        self.alerts.raise_alert("operation_given_up", row.kind, told, subject=row.operation_id)
+
+
+def task_of(kind: str) -> str:
+    """Return the task that a caller asked for a kind of operation by."""
+    return _TASKS.get(kind, f"payments.{kind}")

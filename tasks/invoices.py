@@ -26,18 +26,19 @@ def status(world: World, asked: OfPayment, context: Context) -> dict[str, Any]:
 @domain_task("invoices.cancel", ActOnInvoice)
 def cancel(world: World, asked: ActOnInvoice, context: Context) -> dict[str, Any]:
     """Cancel a payment's invoice."""
-    return world.invoices.cancel(asked.payment_id, context)
+    return world.invoices.cancel(asked.payment_id, context, asked.audit_reason)
 
 
 @domain_task("invoices.send_sms", SendSms)
 def send_sms(world: World, asked: SendSms, context: Context) -> dict[str, Any]:
     """Send the link of a payment's invoice to a telephone."""
-    return world.invoices.send_sms(asked.payment_id, asked.phone, asked.operation_id, context)
+    return world.invoices.send_sms(asked.payment_id, asked.phone, asked.operation_id, context, asked.audit_reason)
 
 
 @domain_task("invoices.mark_paid", MarkPaid)
 def mark_paid(world: World, asked: MarkPaid, context: Context) -> dict[str, Any]:
     """Say that a payment's invoice was paid outside PayTabs."""
     return world.invoices.mark_paid(
-        asked.payment_id, asked.pay_method, asked.pay_description, asked.operation_id, context
-    )
+        asked.payment_id, asked.pay_method, asked.pay_description, asked.operation_id, context,
+        why=asked.audit_reason,
+    )  # fmt: skip

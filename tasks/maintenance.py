@@ -8,7 +8,8 @@ import structlog
 from payments.errors import SealsDiffer
 from payments.events import Context
 from payments.unexplained import ALERT as UNEXPLAINED
-from tasks.arguments import Arguments
+from tasks.alert_tending import tell_of_the_breaker, tend
+from tasks.arguments import Arguments, Decided
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
 from tasks.dead_letters import carry
@@ -18,6 +19,9 @@ from tasks.timekeeping import seconds_left
 from tasks.wiring import World
 
 log = structlog.get_logger(__name__)
+
+#: Seconds after which a look for tokens leaves the rest to the next one.
+TOKEN_SECONDS = 3.0
 
 #: Seconds after which a run of `maintenance.redact` leaves the rest to the next one.
 REDACT_SECONDS = 20.0
@@ -34,15 +38,28 @@ def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[s
     )
 
 
+@domain_task("maintenance.sweep_documents", Arguments)
+def sweep_documents(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Look at the payments and contracts that the CMS has changed; what is left over is enqueued again."""
+    del asked
+    counts = world.documents.step(context)
+    if counts["left"]:
+        world.send("maintenance.sweep_documents", correlation_id=context.correlation_id)
+    return counts
+
+
 @domain_task("maintenance.sweep_inbox", Arguments)
 def sweep_inbox(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Enqueue every delivery that is due or whose worker is gone."""
+    """Enqueue every delivery that is due or whose worker is gone; fetch tokens of cards that could not be kept."""
     del asked
     due = world.inbox.due(SWEEP_LIMIT)
-    return enqueued(
+    sent = enqueued(
         world.send("webhooks.process", delivery_id=delivery_id, correlation_id=context.correlation_id)
         for delivery_id in due
     )
+    ends_at = time.monotonic() + TOKEN_SECONDS
+    looked_at = world.card_sweep.run(SWEEP_LIMIT, context, lambda: time.monotonic() > ends_at)
+    return sent | ({"tokens": looked_at} if looked_at else {})
 
 
 @domain_task("maintenance.sweep_quarantine", Arguments)
@@ -64,11 +81,27 @@ def seal_events(world: World, asked: Arguments, context: Context) -> dict[str, A
     return {"sealed": sum(seal.count for seal in made), "seals": len(made), "last": made[-1].n if made else None}
 
 
-@domain_task("maintenance.redact", Arguments)
-def redact(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Forget what has come of age; what is left over is gone on with in the next slot."""
+@domain_task("maintenance.tend_alerts", Arguments)
+def tend_alerts(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Close the alerts whose cause is gone, raise the one that nobody has raised, and forget those of long ago."""
     del asked, context
+    tell_of_the_breaker(world)
+    return {**tend(world), "forgotten": world.alerts.forget()}
+
+
+@domain_task("maintenance.redact", Decided)
+def redact(world: World, asked: Decided, context: Context) -> dict[str, Any]:
+    """Forget what has come of age; what is left over is gone on with in the next slot.
+
+    Asked for by somebody with a name, it is that person's act.
+    """
     ends_at = time.monotonic() + REDACT_SECONDS
-    run = make_retention(world).run(lambda: time.monotonic() > ends_at)
+    keeper = make_retention(world)
+
+    def enough() -> bool:
+        return time.monotonic() > ends_at
+
+    by_name = context.requested_by is not None
+    run = keeper.run_as_asked(context, asked.audit_reason, enough) if by_name else keeper.run(enough)
     log.info("redacted", **run.redacted, held=run.held, finished=run.finished)
     return run.to_json()

@@ -8,10 +8,12 @@ from typing import Any
 
 from payments.accepting import ChargeTerms, PageTerms
 from payments.allowance import Action
+from payments.card_terms import CardTerms
 from payments.errors import NotYet
 from payments.events import Context
 from payments.ordering import FollowUpTerms
 from tasks.arguments import CreatePage, OfOperation, OfPayment, Verify
+from tasks.arguments_cards import ChargeCard
 from tasks.arguments_money import ChargeToken, FollowUp, ManagedForm, Refund
 from tasks.base import domain_task
 from tasks.wiring import World
@@ -27,6 +29,7 @@ def create_page(world: World, asked: CreatePage, context: Context) -> dict[str, 
         language=asked.language,
         methods=tuple(asked.methods),
         tokenise=asked.tokenise,
+        agreement=asked.agreement.to_document() if asked.agreement else None,
     )
     return world.service.create_page(asked.payment_id, terms, context, asked.operation_id).to_json()
 
@@ -74,6 +77,16 @@ def charge_token(world: World, asked: ChargeToken, context: Context) -> dict[str
     return world.money.charge(asked.payment_id, terms, asked.operation_id, context).to_json()
 
 
+@domain_task("payments.charge_card", ChargeCard)
+def charge_card(world: World, asked: ChargeCard, context: Context) -> dict[str, Any]:
+    """Charge a card that is kept here for a payment of its own client, with its payer at hand or without."""
+    terms = CardTerms(
+        card_id=asked.card_id, payer_present=asked.payer_present, transaction=asked.transaction,
+        callback_url=asked.callback_url, return_url=asked.return_url,
+    )  # fmt: skip
+    return world.money.charge(asked.payment_id, terms, asked.operation_id, context).to_json()
+
+
 @domain_task("payments.managed_form", ManagedForm)
 def managed_form(world: World, asked: ManagedForm, context: Context) -> dict[str, Any]:
     """Charge what the payer typed into PayTabs' fields on our page."""
@@ -86,7 +99,7 @@ def managed_form(world: World, asked: ManagedForm, context: Context) -> dict[str
 
 def _follow_up(world: World, action: Action, asked: FollowUp, context: Context) -> dict[str, Any]:
     terms = FollowUpTerms(action=action, amount=asked.amount, tran_ref=asked.tran_ref, reason=asked.reason)
-    return world.money.follow_up(asked.payment_id, terms, asked.operation_id, context).to_json()
+    return world.money.follow_up(asked.payment_id, terms, asked.operation_id, context, asked.audit_reason).to_json()
 
 
 @domain_task("payments.get", OfPayment)

@@ -18,7 +18,9 @@ from payments.handlers import EVENT_HANDLERS, HandlerParts, reactions
 from payments.mail import ConfirmToClient, MailServer
 from payments.outbox import Outbox, Owed
 from payments.reactions import ReactionParts, Reactor
+from payments.showing import owed_besides
 from payments.store import Clock, PaymentStore
+from payments.stored_cards import CardStore
 from paytabs.resilience import PARKED_WORK
 from tasks.publishing import SendTask
 
@@ -34,7 +36,7 @@ def make_outbox(db: Database[Document], send: SendTask, lease: timedelta) -> Out
     def announce(event_id: str, handler: str, correlation_id: str) -> bool:
         return send(HANDLE, correlation_id=correlation_id, event_id=event_id, handler=handler)
 
-    return Outbox(db, EVENT_HANDLERS, announce, lease=lease)
+    return Outbox(db, EVENT_HANDLERS, announce, lease=lease, besides=owed_besides)
 
 
 def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, send: SendTask, clock: Clock) -> Reactor:
@@ -54,7 +56,7 @@ def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, sen
             contracts=Contracts(db),
             clock=clock,
             email_client=ConfirmToClient(db, mail_server(settings)),
-            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings)),
+            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings), CardStore(db)),
             invalidate=invalidate,
         )
     )
@@ -62,7 +64,7 @@ def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, sen
 
     def give_up(owed: Owed, reason: str) -> None:
         letters.keep(_letter(owed, reason, clock))
-        alerts.raise_alert("reaction_given_up", owed.handler, f"{owed.event_id}: {reason}")
+        alerts.raise_alert("reaction_given_up", owed.handler, f"{owed.event_id}: {reason}", subject=owed.event_id)
 
     return Reactor(ReactionParts(db.client, store, outbox, known, clock, PARKED_WORK, give_up))
 

@@ -1,12 +1,27 @@
-"""What Celery's request of a task lacks: its ids, when a task is ended by its hard time limit."""
+"""What Celery's request of a task lacks: its ids when a hard time limit ends it, and discretion about its arguments."""
 
 from typing import Any
 
 from celery.worker.request import Request
 
+from config.redaction import REDACTED, is_secret_name, redact_text
+
 
 class DomainRequest(Request):
-    """A request whose task can be asked about it while its failure is announced, as for every other failure."""
+    """A request whose task can be asked about it while its failure is announced, as for every other failure.
+
+    A caller may send the text of its arguments along, which Flower shows and keeps: a token does not stay in it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Celery's own
+        super().__init__(*args, **kwargs)
+        whole: Any = self  # the stubs know of no texts
+        fields = getattr(getattr(self.task, "arguments", None), "model_fields", {})
+        if whole._argsrepr and any(is_secret_name(name) for name in fields):  # noqa: SLF001 - Celery's only place for it
+            whole._argsrepr = REDACTED  # noqa: SLF001 - as above
+        whole._kwargsrepr = redact_text(whole._kwargsrepr or "")  # noqa: SLF001 - as above
+        told = {"argsrepr": whole._argsrepr, "kwargsrepr": whole._kwargsrepr}  # noqa: SLF001 - as above
+        whole._request_dict.update(told)  # noqa: SLF001 - what the pool is given
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         """Announce the end by a time limit."""

@@ -17,4 +17,5 @@ def make_retention(world: World) -> Retention:
             letters=timedelta(days=settings.dead_letter_retention_days),
         ),
         clock=world.clock,
+        trail=world.trail,
     )

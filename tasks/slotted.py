@@ -32,7 +32,8 @@ T = TypeVar("T")
 
 Work = Callable[[], Any]
 
-#: For how long a note is tried, in seconds, and how long it waits in between; an election is over by then.
+#: For how long a note is tried, in seconds, and how long it waits in between, up to twice that; an election is over by
+#: then.
 NOTE_SECONDS, NOTE_PAUSE_SECONDS = 10.0, 0.2
 
 
@@ -105,7 +106,7 @@ def _persist(note: Callable[[], T]) -> T:
     """Note how a slot ended, again and again while the database is away."""
     trying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((PyMongoError, SoftTimeLimitExceeded)),
-        wait=tenacity.wait_fixed(NOTE_PAUSE_SECONDS),
+        wait=tenacity.wait_fixed(NOTE_PAUSE_SECONDS) + tenacity.wait_random(0, NOTE_PAUSE_SECONDS),
         stop=tenacity.stop_after_delay(NOTE_SECONDS),
         reraise=True,
     )

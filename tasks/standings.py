@@ -67,7 +67,7 @@ def look(slots: Slots, alerts: Alerts, settings: Settings, clock: Callable[[], d
     for name in overdue.keys() - known:
         alerts.raise_alert(OVERDUE, name, _sentence(overdue[name]))
     for name in known - overdue.keys():
-        alerts.resolve(OVERDUE, name)
+        alerts.resolve(OVERDUE, name, why="it was done, or is no entry any more")
 
 
 def _known(entry: Entry, slots: Slots, now: datetime) -> dict[str, Any]:

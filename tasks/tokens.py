@@ -17,4 +17,4 @@ def query(world: World, asked: OfToken, context: Context) -> dict[str, Any]:
 @domain_task("tokens.delete", DeleteToken)
 def delete(world: World, asked: DeleteToken, context: Context) -> dict[str, Any]:
     """Have PayTabs forget a stored card; a token that is gone already is deleted."""
-    return world.cards.delete(asked.token, context)
+    return world.cards.delete(asked.token, context, asked.audit_reason)

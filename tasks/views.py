@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from aggregations.view_survey import view_standings
-from aggregations.views import VIEWS
+from aggregations.views import VIEWS, View
 from observability import metrics
 from payments.events import Context
 from tasks.arguments import Arguments, RefreshViews
@@ -39,11 +39,14 @@ def refresh(world: World, asked: RefreshViews, context: Context) -> dict[str, An
     correlation_id = context.correlation_id
     if asked.name is None:
         names = [*VIEWS] if asked.full else _due(world)
-        full = {"full": True} if asked.full else {}
+        full: dict[str, Any] = {"full": True} if asked.full else {}
+        if asked.full and asked.requested_by:
+            full |= {"requested_by": asked.requested_by}
+            full |= {"audit_reason": asked.audit_reason} if asked.audit_reason else {}
         return enqueued(world.send("views.refresh", correlation_id=correlation_id, name=name, **full) for name in names)
     view = VIEWS[asked.name]
     if asked.full:
-        world.views.begin_rebuild(view)
+        _begin_rebuild(world, view, asked, context)
     report = world.views.go_on(view, max(0.0, min(SLICE_SECONDS, seconds_left() - LAST_PART_SECONDS)))
     if report.left:
         world.send("views.refresh", correlation_id=correlation_id, name=asked.name)
@@ -62,6 +65,16 @@ def rebuild_views(world: World, asked: Arguments, context: Context) -> dict[str,
     )
 
 
+def _begin_rebuild(world: World, view: View, asked: RefreshViews, context: Context) -> None:
+    """Begin to build a view anew; wanted by somebody with a name, that is this person's act."""
+    if context.requested_by is None:
+        world.views.begin_rebuild(view)
+        return
+    about, key = {"view": view.name}, f"{view.name}/{context.correlation_id}"
+    with world.trail.act("views.refresh full", context, reason=asked.audit_reason, arguments=about, key=key):
+        world.views.begin_rebuild(view)
+
+
 def _due(world: World) -> list[str]:
     """Return the views that have something to do, after a look at how far the watcher is."""
     behind = world.views.seconds_behind()
@@ -70,7 +83,7 @@ def _due(world: World) -> list[str]:
         how = "does not run" if behind is None else f"is {behind:.0f} s behind"
         world.alerts.raise_alert(WATCHER_BEHIND, WATCHER, f"the watcher {how}: reads go past the views")
     else:
-        world.alerts.resolve(WATCHER_BEHIND, WATCHER)
+        world.alerts.resolve(WATCHER_BEHIND, WATCHER, why="the watcher follows")
     _tell_standing(world)
     return world.views.due()
 
@@ -81,11 +94,11 @@ def _tell_standing(world: World) -> None:
     for name, why in stuck.items():
         world.alerts.raise_alert(STUCK, name, why)
     for name in {*world.alerts.open_keys(STUCK)} - stuck.keys():
-        world.alerts.resolve(STUCK, name)
+        world.alerts.resolve(STUCK, name, why="the view gets on")
     since = world.views.rebuilt_since()
     if since is not None:
         for name in CURED:
-            world.alerts.resolve_before(name, since)
+            world.alerts.resolve_before(name, since, why="every view was built anew")
 
 
 def _show(world: World, behind: float | None) -> None:

@@ -8,16 +8,20 @@ from structlog.contextvars import bind_contextvars
 
 from payments.errors import DeliveryLost, NotYet
 from payments.events import Context
-from payments.inbox import Delivery
+from payments.inbox import Delivery, Kept
 from payments.notices import Verdict
-from paytabs.resilience import PARKED_WORK
+from paytabs.resilience import PARKED_WORK, spread
 from paytabs.responses import parse_notification
 from paytabs.unlisted import note_transaction
+from tasks.alert_tending import tend
 from tasks.arguments import OfDelivery
 from tasks.base import domain_task, longest_countdown_seconds, may_pass
 from tasks.wiring import World
 
 log = structlog.get_logger(__name__)
+
+#: The alert about deliveries that an error of ours keeps from being applied; its key is the sort of error.
+FAILS = "delivery_fails"
 
 
 @domain_task("webhooks.process", OfDelivery)
@@ -43,27 +47,39 @@ def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
         note_transaction(notice)
         verdict = world.notices.apply(notice, delivery.delivery_id, delivery.next_delay_seconds, context)
     except Exception as error:
-        put_back(world, delivery, PARKED_WORK.delay(delivery.attempts), type(error).__name__, context, counts=False)
+        put_back(world, delivery, wait_after(error, delivery.attempts), type(error).__name__, context, counts=False)
         if isinstance(error, NotYet) or may_pass(error):
             log.warning("delivery_put_back", reason=type(error).__name__)
             return {"delivery_id": delivery.delivery_id, "result": "waiting"}
-        world.alerts.raise_alert("delivery_fails", delivery.delivery_id, f"{type(error).__name__} while it was applied")
+        told = f"{type(error).__name__} while it was applied"
+        world.alerts.raise_alert(FAILS, type(error).__name__, told, subject=delivery.delivery_id)
         raise
-    return settle(world, delivery, verdict, context)
+    return settle(world, delivery, verdict, context, world.card_sweep.fate(notice))
 
 
-def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context) -> dict[str, Any]:
-    """Finish a delivery, or put it back when its verdict is to wait."""
+def settle(world: World, delivery: Delivery, verdict: Verdict, context: Context, token: Kept) -> dict[str, Any]:
+    """Finish a delivery, or put it back when its verdict is to wait; `token` says what becomes of the one in it."""
     answer = {"delivery_id": delivery.delivery_id, "result": verdict.result, "payment_id": verdict.payment_id}
     if verdict.result == "waiting":
         lagging = verdict.retry_in_seconds is not None
-        delay = verdict.retry_in_seconds or PARKED_WORK.delay(delivery.attempts)
-        put_back(world, delivery, delay, verdict.reason or "waiting", context, counts=lagging)
+        put_back(
+            world, delivery, wait_of(verdict, delivery.attempts), verdict.reason or "waiting", context, counts=lagging
+        )
     else:
-        world.inbox.finish(delivery, {**answer, "reason": verdict.reason})
+        world.inbox.finish(delivery, {**answer, "reason": verdict.reason}, token=token)
         if delivery.attempts > 1:
-            world.alerts.resolve("delivery_fails", delivery.delivery_id)
+            tend(world, [FAILS])
     return answer
+
+
+def wait_of(verdict: Verdict, attempts: int) -> float:
+    """Draw how long a delivery waits that cannot be applied yet, in seconds: many come in one rush."""
+    return spread(verdict.retry_in_seconds) if verdict.retry_in_seconds else PARKED_WORK.delay(attempts)
+
+
+def wait_after(error: Exception, attempts: int) -> float:
+    """Draw how long a delivery waits after an error, in seconds; not less than the error says."""
+    return PARKED_WORK.delay(attempts, at_least=getattr(error, "delay_seconds", 0.0))
 
 
 def put_back(

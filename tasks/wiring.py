@@ -19,12 +19,22 @@ from aggregations.replicas import Replicas
 from aggregations.runner import AggregationRunner
 from aggregations.view_desk import ViewDesk
 from config.connections import database, mongo_client
+from config.redaction import redact
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
 from observability.dead_letters import DeadLetters
 from payments.accepting import Acceptor
+from payments.audit_entries import AuditEntries
+from payments.audit_trail import Trail
+from payments.card_keeping import KeepCards
+from payments.card_rules import CardRules
+from payments.card_sweep import CardSweep, CardSweepParts
+from payments.card_vault import CardVault
 from payments.cards import CardService
 from payments.cms import CmsReader
+from payments.contracts import Contracts
+from payments.document_marks import DocumentMarks
+from payments.documents import DocumentParts, Documents
 from payments.follow import FollowOperations
 from payments.inbox import Inbox
 from payments.invoicing import InvoiceParts, InvoiceService
@@ -44,7 +54,9 @@ from payments.review import ReviewDesk
 from payments.sealing import Sealer
 from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
+from payments.settling import WordDesk
 from payments.store import PaymentStore
+from payments.stored_cards import CardStore
 from payments.unexplained import Unexplained
 from paytabs.breaker_gate import this_process
 from paytabs.breaker_rules import BreakerRules
@@ -87,7 +99,11 @@ class World:
     service: PaymentService
     money: MoneyService
     review: ReviewDesk
+    word: WordDesk
+    documents: Documents
     cards: CardService
+    card_sweep: CardSweep
+    trail: Trail
     invoices: InvoiceService
     notices: Notices
     outbox: Outbox
@@ -142,21 +158,29 @@ def build_world(
     alerts = Alerts(db, clock=clock)
     hot = make_hot(settings, clock)
     watch = SettingsWatch(db, alerts, clock, breaker_name(settings))
-    door = gated(settings, owner=owner, raise_alert=alerts.raise_alert, client=gateway, rules=breaker, hears=watch)
+    door = gated(
+        settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker,
+        hears=watch,
+    )  # fmt: skip
     ledger = OperationsLedger(db, lease=lease, now=database_clock)
     pages = PageDesk(ledger, page_times(settings))
     outbox = make_outbox(db, send, lease)
+    stored, vault = CardStore(db), CardVault(settings.card_key_list)
+    card_rules = CardRules(stored, vault, ledger)
     companions = (
         FollowOperations(ledger),
+        KeepCards(stored, vault, ledger),
         ProjectToCms(db, ledger, alerts.raise_alert, alerts.announce, alerts.resolve),
         outbox,
     )
+    trail = Trail(AuditEntries(db), clock, redact)
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
     unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
     sender = Sender(
         Senders(
-            store=store, ledger=ledger, gateway=door, cms=cms, clock=clock, owner=owner, unexplained=unexplained,
+            store=store, ledger=ledger, gateway=door, cms=cms, cards=card_rules, clock=clock, owner=owner,
+            unexplained=unexplained,
             give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
             seconds_left=seconds_left, key_refused_since=watch.refused_since,
@@ -165,39 +189,62 @@ def build_world(
     reconciler = Reconciler(store, ledger, door, clock=clock, lease=lease, alert=alerts.raise_alert, pages=pages)
     service = PaymentService(
         ServiceParts(
-            store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, clock=clock,
+            store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, cards=card_rules, clock=clock,
             profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
             return_url=settings.paytabs_return_url, pages=pages, gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
     callback, back = callback_url(settings), settings.paytabs_return_url
-    attempts = Acceptor(store, ledger, cms, settings.paytabs_profile, callback, back, pages, gateway_url(settings))
+    attempts = Acceptor(
+        store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, pages, gateway_url(settings)
+    )
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
             charges=attempts,
-            follow_ups=FollowUpAcceptor(store, ledger, callback),
+            follow_ups=FollowUpAcceptor(store, ledger, callback), trail=trail,
         )
     )  # fmt: skip
     invoices = InvoiceService(
         InvoiceParts(
             store=store, ledger=ledger, money=money, reconciler=reconciler, gateway=door,
-            fence_seconds=settings.send_fence_seconds, clock=clock,
+            fence_seconds=settings.send_fence_seconds, clock=clock, trail=trail,
         )
     )  # fmt: skip
     notices = Notices(
         NoticeParts(
-            store=store, ledger=ledger, reconciler=reconciler, service=service, clock=clock, alert=alerts.raise_alert
+            store=store,
+            ledger=ledger,
+            reconciler=reconciler,
+            service=service,
+            clock=clock,
+            alert=alerts.raise_alert,
+            profile_id=settings.paytabs_profile,
         )
     )
+    documents = Documents(
+        DocumentParts(
+            database=db, store=store, marks=DocumentMarks(db), contracts=Contracts(db), clock=clock,
+            alert=alerts.raise_alert,
+        )
+    )  # fmt: skip
+    inbox = Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds)
+    cards = CardService(door, stored, vault, trail, clock, settings.paytabs_profile)
+    card_sweep = CardSweep(
+        CardSweepParts(
+            cards=stored, vault=vault, inbox=inbox, store=store, ledger=ledger, reconciler=reconciler, clock=clock,
+            profile_id=settings.paytabs_profile, alert=alerts.raise_alert, resolve=alerts.resolve,
+        )
+    )  # fmt: skip
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
-        inbox=Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds),
+        inbox=inbox,
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), cards=CardService(door), invoices=invoices, notices=notices,
+        review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
+        documents=documents, cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
@@ -224,8 +271,10 @@ def ensure_indexes(built: World) -> None:
     built.store.ensure_indexes()
     built.ledger.ensure_indexes()
     built.inbox.ensure_indexes()
+    built.cards.store.ensure_indexes()
     built.alerts.ensure_indexes()
     built.outbox.ensure_indexes()
+    built.documents.ensure_indexes()
     built.sealer.ensure_indexes()
     built.slots.ensure_indexes()
     built.views.ensure_indexes()

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from config.connections import mongo_client
 from config.settings import Settings
 from tests.support.sandbox import PROFILE_ID, SERVER_KEY, Sandbox
+from tests.support.stored_cards import CARD_KEY
 from workers import stack_ports
 from workers.stack import EmbeddedMongo, EmbeddedValkey
 
@@ -94,6 +95,7 @@ def settings(mongo: EmbeddedMongo, redis_url: str, database_name: str, silent_po
         paytabs_profile=PROFILE_ID,
         paytabs_serverk=SERVER_KEY,
         paytabs_region="SAU",
+        card_keys=CARD_KEY,
         paytabs_callback_url=f"{nobody}/webhooks/paytabs",
         paytabs_return_url=f"{nobody}/payments/return",
         return_allowed_urls=(f"{nobody}/healthz",),

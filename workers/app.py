@@ -27,6 +27,7 @@ from workers.schedule import beat_schedule
 TASK_MODULES = (
     "tasks.payments",
     "tasks.tokens",
+    "tasks.cards",
     "tasks.invoices",
     "tasks.webhooks",
     "tasks.events",

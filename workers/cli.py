@@ -10,9 +10,10 @@ from workers.cli_aggregations import aggregations
 from workers.cli_alerts import alerts
 from workers.cli_audit import audit
 from workers.cli_audit_entry import by_option, reason_option
+from workers.cli_cards import cards
 from workers.cli_dead_letters import dead_letters
-from workers.cli_enqueue import answer, caller, read_arguments, require_known, send, to_text
-from workers.cli_enqueue_acts import NO_REASON, acts, recorded
+from workers.cli_enqueue import answer, caller, forms_of, read_arguments, require_known, send, to_text
+from workers.cli_enqueue_acts import NO_REASON, acts, recorded, signed
 from workers.cli_events import events
 from workers.cli_explain import explain_payment, story
 from workers.cli_indexes import indexes
@@ -92,21 +93,23 @@ def enqueue(
 ) -> None:
     """Enqueue TASK and print its answer as JSON.
 
-    Values are JSON when they parse and text otherwise; a text that looks like a number needs its quotes:
+    Values are JSON when they parse and text otherwise; what can only be text is text as it stands, amounts among it:
 
     \b
       nestcms-workers enqueue payments.create_page payment_id=65f0c0ffee65f0c0ffee65f0
       nestcms-workers enqueue payments.create_page payment_id=65f0c0ffee65f0c0ffee65f0 'methods=["mada"]'
+      nestcms-workers enqueue payments.refund payment_id=65f0c0ffee65f0c0ffee65f0 operation_id=r-1 amount=7.00
       nestcms-workers enqueue aggregations.run name=contract_employees params='{"contract_id": "…"}'
 
     The broker is REDIS_URL's, else that of the `up` that runs in this folder. What does more than look is written down
     in the audit trail, in MONGO_URI's database.
     """  # noqa: D301 - click's mark for lines that stay as they are
-    given = read_arguments(arguments)
     require_known(task)
+    given = read_arguments(arguments, forms_of(task))
+    asked = signed(task, given, by=by, reason=reason)
     settings = client_settings(["redis_url", "mongo_uri"] if acts(task) else ["redis_url"])
     with caller(settings) as app, recorded(settings, task, given, by=by, reason=reason) as action:
-        task_id = send(app, task, given, correlation_id)
+        task_id = send(app, task, asked, correlation_id)
         action.outcome = f"enqueued as {task_id}"
         if not wait:
             click.echo(to_text({"task": task, "task_id": task_id}))
@@ -161,6 +164,7 @@ def explain(*, payment_id: str, as_json: bool) -> None:
 cli.add_command(alerts)
 cli.add_command(aggregations)
 cli.add_command(audit)
+cli.add_command(cards)
 cli.add_command(dead_letters)
 cli.add_command(events)
 cli.add_command(indexes)

@@ -62,7 +62,7 @@ def dead_letters() -> None:
 
 
 @dead_letters.command("list")
-@click.option("--all", "everything", is_flag=True, help="List those that were replayed as well.")
+@click.option("--all", "everything", is_flag=True, help="List those that were replayed or closed as well.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many, newest first.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_letters(*, everything: bool, limit: int, as_json: bool) -> None:
@@ -118,6 +118,26 @@ def replay(*, letter: str, reason: str, by: str, again: bool) -> None:
             action.outcome = f"enqueued as {task_id}"
     click.echo(to_text({"id": row["_id"], "task": row["task"], "task_id": task_id,
                         "correlation_id": row["correlation_id"]}))  # fmt: skip
+
+
+@dead_letters.command()
+@click.argument("letter", metavar="ID", callback=check_beginning)
+@reason_option()
+@by_option()
+def close(*, letter: str, reason: str, by: str) -> None:
+    """Say that nothing more is to be done about the dead letter ID; its alert closes with the last one that waits."""
+    settings = client_settings(["mongo_uri"])
+    with letters(settings) as kept:
+        row = the_one(kept, letter)
+        if row["status"] != "waiting":
+            raise LetterUnusable(row["_id"], f"it does not wait: it is {row['status']}")
+        named = {"id": row["_id"], "task": row["task"]}
+        acting = operator_action(settings, command="dead-letters close", by=by, reason=reason, arguments=named)
+        with acting as action:
+            if not kept.close(row, by=by, reason=reason):
+                raise LetterUnusable(row["_id"], "it was changed at this moment: look at it again")
+            action.outcome = "closed"
+    click.echo(f"Closed {row['_id']}.")
 
 
 def payment_in(row: Mapping[str, Any]) -> Row:
@@ -183,7 +203,7 @@ def letters_table(rows: Sequence[Row]) -> RenderableType:
     table.add_column("times", justify="right", no_wrap=True)
     table.add_column("error", overflow="fold")
     for row in rows:
-        task = Text(row["task"] or "-").append("  replayed" if row["status"] == "replayed" else "", style="dim")
+        task = Text(row["task"] or "-").append("" if row["status"] == "waiting" else f"  {row['status']}", style="dim")
         error = Text(row["error"], style="bold").append(f" {row['text'][:200]}", style="not bold")
         table.add_row(row["_id"], moment(row["at"]), row["kind"], task, row["queue"] or "-", str(row["seen"]), error)
     return table
@@ -200,6 +220,8 @@ def letter_table(row: Row) -> RenderableType:
     for one in row["replays"]:
         why = f": {one['reason']}" if one["reason"] else ""
         table.add_row("replayed", Text(f"{moment(one['at'])} by {one['by']} as task {one['task_id']}{why}"))
+    if one := row.get("closed"):
+        table.add_row("closed", Text(f"{moment(one['at'])} by {one['by']}: {one['reason']}"))
     return table
 
 
@@ -209,7 +231,8 @@ def plain(row: Mapping[str, Any]) -> Row:
     given = json.loads(row["arguments"]) if row["arguments"] else None
     replays = [{**one, "at": moment(one["at"])} for one in row["replays"]]
     times = {name: moment(row[name]) for name in ("at", "first_at")}
-    return {**shown, **times, "arguments": given, "replays": replays}
+    closed = {"closed": {**row["closed"], "at": moment(row["closed"]["at"])}} if row.get("closed") else {}
+    return {**shown, **times, **closed, "arguments": given, "replays": replays}
 
 
 def moment(value: datetime) -> str:

@@ -3,9 +3,11 @@
 import json
 import pkgutil
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import StrEnum
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import click
@@ -21,6 +23,7 @@ from config.celeryconfig import celery_config
 from config.connections import redis_client
 from config.queues import CORRELATION_HEADER
 from config.settings import Settings
+from tasks.arguments import Arguments
 from workers.cli_errors import NoAnswer, ServerSilent, TaskFailed, UnknownTask
 
 #: A MongoDB id. Some read as numbers (all digits, or with one e among them), and none is meant as one.
@@ -29,11 +32,24 @@ OBJECT_ID = re.compile(r"[0-9a-f]{24}")
 #: How long a server has to show that it is there, in seconds.
 PING_SECONDS = 3.0
 
+
+class Form(StrEnum):
+    """How a value is read that somebody types."""
+
+    JSON = "json"
+    TEXT = "text"  # can be nothing but text: 7.00 is what was typed, and not a number
+    EXACT = "exact"  # JSON whose fractions stay as they were typed: amounts within it
+
+
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def read_arguments(words: Iterable[str]) -> dict[str, Any]:
+def read_arguments(words: Iterable[str], forms: Mapping[str, Form] = MappingProxyType({})) -> dict[str, Any]:
     """Read ``key=value`` words: values as JSON when they parse, else as text.
+
+    Args:
+        words: What was typed.
+        forms: Arguments that are read in another way: see `Form`.
 
     Raises:
         click.UsageError: a word has another form, or a key is there twice.
@@ -45,27 +61,53 @@ def read_arguments(words: Iterable[str]) -> dict[str, Any]:
             raise click.UsageError(f"expected key=value, got {word!r}")
         if key in arguments:
             raise click.UsageError(f"{key} is given twice")
-        arguments[key] = read_value(text)
+        arguments[key] = read_value(text, forms.get(key, Form.JSON))
     return arguments
 
 
-def read_value(text: str) -> Any:  # noqa: ANN401 - JSON
-    """Read one value: JSON when it parses, else text; an id is always text."""
+def read_value(text: str, form: Form = Form.JSON) -> Any:  # noqa: ANN401 - JSON
+    """Read one value: JSON when it parses, else text; an id is always text, and so is what can be nothing else."""
     if OBJECT_ID.fullmatch(text):
         return text
+    exact: dict[str, Any] = {"parse_float": str} if form is Form.EXACT else {}
     try:
-        return json.loads(text, parse_constant=_refuse)
+        read = json.loads(text, parse_constant=_refuse, **exact)
     except ValueError:
         return text
+    return text if form is Form.TEXT and not isinstance(read, str | None) else read
+
+
+def forms_of(task: str) -> dict[str, Form]:
+    """Tell how each argument of a known task is read that is not read as JSON."""
+    members = arguments_of(task).model_json_schema().get("properties", {})
+    return {name: form for name, member in members.items() if (form := _form(member)) is not Form.JSON}
+
+
+def _form(member: Mapping[str, Any]) -> Form:
+    kinds = {one.get("type") for one in member.get("anyOf", [member])} - {"null"}
+    if kinds == {"string"}:
+        return Form.TEXT
+    return Form.EXACT if member.get("exact") else Form.JSON
 
 
 def known_tasks() -> list[str]:
     """List the public names of all tasks."""
+    return sorted(all_tasks())
+
+
+def arguments_of(task: str) -> type[Arguments]:
+    """Return the model of a known task's arguments."""
+    model: type[Arguments] = all_tasks()[task].arguments
+    return model
+
+
+def all_tasks() -> dict[str, Any]:
+    """Return all tasks of ours, by their public names."""
     for module in pkgutil.iter_modules(tasks.__path__):
         import_module(f"tasks.{module.name}")
     app = Celery("names", set_as_current=False)
     app.finalize()
-    return sorted(name for name in app.tasks if not name.startswith("celery."))
+    return {name: task for name, task in app.tasks.items() if not name.startswith("celery.")}
 
 
 @contextmanager

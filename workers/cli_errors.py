@@ -99,6 +99,16 @@ class AlertUnusable(WorkersError):
         self.alert = alert
 
 
+class AlertUnknown(WorkersError):
+    """Raised when there is no alert of a name and key."""
+
+    def __init__(self, alert: str) -> None:
+        super().__init__(
+            f"there is no alert {alert}: expected NAME:KEY as 'nestcms-workers alerts list --all' shows it"
+        )
+        self.alert = alert
+
+
 class CaseUnusable(WorkersError):
     """Raised when a case cannot be found or settled."""
 
@@ -107,8 +117,24 @@ class CaseUnusable(WorkersError):
         self.case_id = case_id
 
 
+class CardUnusable(WorkersError):
+    """Raised when a stored card cannot be forgotten, or its token not be encrypted anew."""
+
+    def __init__(self, card_id: str, reason: str) -> None:
+        super().__init__(f"card {card_id}: {reason}")
+        self.card_id = card_id
+
+
 class PageStands(WorkersError):
     """Raised when a payment's page is not overridden."""
+
+    def __init__(self, payment_id: str, reason: str) -> None:
+        super().__init__(f"payment {payment_id} is as it was: {reason}")
+        self.payment_id = payment_id
+
+
+class NotImported(WorkersError):
+    """Raised when a payment is not taken over as settled outside."""
 
     def __init__(self, payment_id: str, reason: str) -> None:
         super().__init__(f"payment {payment_id} is as it was: {reason}")

@@ -6,12 +6,13 @@ Workers never build an index by themselves: on a big collection that is the oper
 import click
 from rich.console import Console
 
-from aggregations.index_sync import SyncReport
-from workers.cli_audit_entry import by_option, operator_action, reason_option
+from aggregations.index_report import sync_json, sync_text
+from tasks.indexing import SyncTerms
+from workers.cli_audit_entry import by_option, reason_option
 from workers.cli_enqueue import to_text
-from workers.cli_indexes_json import plan_json, sync_json, usage_json
-from workers.cli_indexes_server import answering, build, nodes_of, nothing_to_do, plan_of
-from workers.cli_indexes_tables import plan_tables, sync_text, usage_table
+from workers.cli_indexes_json import plan_json, usage_json
+from workers.cli_indexes_server import answering, build, nodes_of, plan_of
+from workers.cli_indexes_tables import plan_tables, usage_table
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
 from workers.cli_shell import CommandFailed
@@ -52,16 +53,10 @@ def sync(*, drop_undeclared: bool, create_collections: bool, as_json: bool, reas
     begun it finishes; run it again for the rest.
     """
     settings = client_settings(["mongo_uri"])
-    given = {"drop_undeclared": drop_undeclared, "create_collections": create_collections}
+    terms = SyncTerms(drop_undeclared=drop_undeclared, create_collections=create_collections)
     with answering(settings):
         found = plan_of(settings)
-        if nothing_to_do(found, **given):
-            report = SyncReport(building=found.building, waiting=[one.index.name for one in found.to_build])
-        else:
-            arguments = {**given, "database": settings.mongo_database}
-            with operator_action(settings, command="indexes sync", by=by, reason=reason, arguments=arguments) as action:
-                report = build(settings, found, wide(Console(stderr=True)), **given)
-                action.outcome = sync_text(report)
+        report = build(settings, found, wide(Console(stderr=True)), terms, by=by, reason=reason)
     click.echo(to_text(sync_json(report)) if as_json else sync_text(report))
     if report.refused:
         raise CommandFailed(f"{len(report.refused)} could not be built or dropped.")

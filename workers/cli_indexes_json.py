@@ -7,7 +7,6 @@ from typing import Any
 from aggregations.catalogue import CATALOGUE
 from aggregations.index_facts import Keys
 from aggregations.index_standing import IndexPlan, Judged, Standing
-from aggregations.index_sync import SyncReport
 from aggregations.index_usage import NodeUsage
 from aggregations.indexes import PLANNED
 
@@ -21,12 +20,6 @@ def plan_json(found: IndexPlan) -> Json:
         "on_the_server": [_on_the_server(one) for one in found.others],
         "planned_once": [asdict(one) for one in PLANNED],
     }
-
-
-def sync_json(report: SyncReport) -> Json:
-    """Write what became of a sync."""
-    seconds = {name: round(took, 3) for name, took in report.built.items()}
-    return {**asdict(report), "built": seconds}
 
 
 def usage_json(nodes: Sequence[NodeUsage]) -> list[Json]:

@@ -14,16 +14,18 @@ from aggregations.index_usage import NodeUsage, over_all
 from aggregations.indexes import INDEXES
 from config.addresses import hosts
 from config.connections import database, mongo_client, node_client
+from config.redaction import redact
 from config.settings import Settings
+from payments.audit_entries import AuditEntries
+from payments.audit_trail import Trail
+from tasks.indexing import BUILD_SECONDS, SyncTerms, carry_out
+from tasks.wiring import utc_now
 from workers.cli_errors import ServerSilent
 from workers.cli_indexes_progress import BuildProgress
-from workers.cli_world import READ_SECONDS
+from workers.cli_world import READ_SECONDS, acting
 
 #: How long one node has to answer, in seconds.
 NODE_SECONDS = 3.0
-
-#: How long one build may take, in seconds: a day.
-BUILD_SECONDS = 86_400.0
 
 
 @contextlib.contextmanager
@@ -56,19 +58,14 @@ def plan_of(settings: Settings, nodes: list[NodeUsage] | None = None) -> IndexPl
     return make_plan(INDEXES.values(), found, used)
 
 
-def nothing_to_do(found: IndexPlan, *, drop_undeclared: bool, create_collections: bool) -> bool:
-    """Tell whether a sync would change nothing: collections that are not there may be all that is missing."""
-    there_is = found.to_build if create_collections else [one for one in found.to_build if one.has_collection]
-    return not there_is and not (drop_undeclared and found.undeclared)
-
-
 def build(
-    settings: Settings, found: IndexPlan, console: Console, *, drop_undeclared: bool, create_collections: bool
+    settings: Settings, found: IndexPlan, console: Console, terms: SyncTerms, *, by: str, reason: str
 ) -> SyncReport:
     """Build what a plan says is missing, with a bar for each build that takes long."""
     with mongo_client(settings, timeout_seconds=BUILD_SECONDS) as patient, BuildProgress(console) as shown:
-        builder = IndexBuilder(database(patient, settings), on_progress=shown.show)
-        return builder.sync(found, create_collections=create_collections, drop_undeclared=drop_undeclared)
+        db = database(patient, settings)
+        trail = Trail(AuditEntries(db), utc_now, redact)
+        return carry_out(IndexBuilder(db, on_progress=shown.show), found, terms, trail, acting(by), reason=reason)
 
 
 def nodes_of(settings: Settings) -> list[NodeUsage]:

@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from aggregations.index_standing import IndexPlan, Judged, State
-from aggregations.index_sync import SyncReport
 from aggregations.index_usage import NodeUsage
 from aggregations.indexes import PLANNED
 from workers.cli_indexes_json import leaning, remarks, written
@@ -83,20 +82,6 @@ def usage_table(nodes: Sequence[NodeUsage]) -> RenderableType:
         table.add_row(*map(Text, row))
     silent = [node.node for node in nodes if node.used is None]
     return Group(table, Text(f"No answer from {', '.join(silent)}.")) if silent else table
-
-
-def sync_text(report: SyncReport) -> str:
-    """Write what became of a sync, one thing a line."""
-    lines = [f"Built {name} in {seconds:.2f} s." for name, seconds in report.built.items()]
-    lines += [f"Dropped {name}." for name in report.dropped]
-    lines += list(report.refused.values())
-    if report.building:
-        lines.append(f"The server is building already: {', '.join(report.building)}.")
-    if report.waiting:
-        lines.append(f"Not built, because their collections do not exist yet: {', '.join(report.waiting)}.")
-    if not lines:
-        lines.append("There was nothing to do: every declared index is there.")
-    return "\n".join(lines)
 
 
 def _table(title: str, *columns: str) -> Table:

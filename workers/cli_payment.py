@@ -30,6 +30,7 @@ STATE_ROWS = {
     "status": "status in the CMS",
     "amount": "amount",
     "tran_ref": "PayTabs reference",
+    "card": "stored card",
     "redirect_url": "open page",
     "page_state": "its page is",
     "page_expires_at": "its page's end",
@@ -96,7 +97,7 @@ def read_payment_at(
     with reading(settings, payment_id) as world:
         world.service.get(payment_id)
         history = [event for event in world.store.load(payment_id) if event.recorded_at <= moment]
-        view = view_payment(payment_id, history, None).to_json() if history else None
+        view = view_payment(payment_id, history, None, cards=world.cards.store).to_json() if history else None
         return view, view_history(history)
 
 
@@ -146,4 +147,6 @@ def _value(view: Json, field: str) -> str:
     value = view[field]
     if field in {"amount", "authorised", "captured", "released", "refunded", "refund_pending"}:
         return f"{value} {view['currency']}"
+    if field == "card":
+        return f"{value['scheme']} {value['masked']}, until {value['expires']} ({value['card_id']})"
     return "; ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -34,7 +34,8 @@ TABLES = (
     Printed(
         "retry policies",
         policies,
-        "Each wait is drawn evenly between 0 and its ceiling. Only queries, and what did not happen, are tried again.",
+        "Each wait is drawn evenly between 0 and its ceiling, after what must pass in any case. Only queries, and what "
+        "did not happen, are tried again.",
     ),
     Printed(
         "ladders",

@@ -110,7 +110,9 @@ def response_codes(_settings: Settings) -> list[Row]:
 def _tried_again(row: ResponseCode) -> str:
     if row.is_doubtful:
         return "no: ask the bank first"
-    return "by the payer, if they like" if row.payer_may_retry else "no"
+    if not row.payer_may_retry:
+        return "no"
+    return "by the payer, if they like" if row.same_card_may_do else "by the payer, with another card"
 
 
 def times(settings: Settings) -> list[Row]:

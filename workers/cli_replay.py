@@ -1,9 +1,10 @@
 """`nestcms-workers events replay`: the difference between what stands and what the events come to, and its mending."""
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import BrokenExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -14,37 +15,30 @@ from rich.table import Table
 from rich.text import Text
 
 from payments.errors import InvalidArgument, ReplayTaken
+from payments.replay_acts import begin, carry_out, check, told
 from payments.replay_pieces import Piece, ReplayParts
 from payments.replay_scan import Span
 from payments.replay_views import differs, view_replay
-from payments.replaying import PROJECTIONS, Replayer, ReplayTerms
+from payments.replaying import Replayer, ReplayTerms
 from tasks.replaying import helpers
 from tasks.wiring import World, utc_now
-from workers.cli_audit_entry import Action, by_option, operator_action, worded
-from workers.cli_dead_letters import moment
+from workers.cli_audit_entry import by_option, worded
 from workers.cli_enqueue import to_text
 from workers.cli_errors import ReplayUnusable
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
 from workers.cli_shell import FAILED
 from workers.cli_times import Moment
-from workers.cli_world import opened_world
+from workers.cli_world import acting, opened_world
 
 Json = Mapping[str, Any]
 
 #: The most processes that are used unasked.
 MOST_PROCESSES = 4
 
-#: How counts are told, in this order.
-COUNTED = {
-    "payments": "payments", "events": "events", "differing": "differing", "mended": "mended",
-    "missing": "without a document", "newer": "newer than the events", "unreadable": "with an unknown event",
-    "busy": "still being changed",
-}  # fmt: skip
-
 
 @click.command()
-@click.argument("projection", metavar="PROJECTION", type=click.Choice(list(PROJECTIONS)))
+@click.argument("projection", metavar="PROJECTION")
 @click.option("--from", "since", type=Moment(), metavar="TIME", help="Only payments with an event recorded since then.")
 @click.option("--to", "until", type=Moment(), metavar="TIME", help="Only payments with an event recorded before then.")
 @click.option("--dry-run", is_flag=True, help="Show the difference and mend nothing.")
@@ -67,46 +61,45 @@ def replay(
     """
     if replay_id and (since or until or dry_run):
         raise click.UsageError("--resume goes on with the replay as it was begun: leave out --from, --to and --dry-run")
-    if not (reason or dry_run or replay_id):
-        raise click.UsageError("mending changes documents: expected --reason TEXT, which is kept, or --dry-run")
+    terms = ReplayTerms(projection, Span(since, until), dry_run, by, reason)
+    if replay_id is None:
+        with _as_usage():
+            check(terms)
     settings = client_settings(["mongo_uri"])
     # Helpers come first: they must not inherit a connection.
     helping = helpers(settings, processes, utc_now) if processes > 1 else nullcontext()
     with helping as helpers_or_none, opened_world(settings) as world:
         replayer = Replayer(ReplayParts(world.db, world.ledger, world.clock, helpers_or_none))
-        terms = ReplayTerms(projection, Span(since, until), dry_run, by, reason)
         named = _named(replayer, terms, replay_id)
-        with _written_down(world, terms, replayer.row(named)) as action:
-            row = _gone_through(replayer, named, quiet=as_json)
-            action.outcome = _told(row)
+        row = _gone_through(world, replayer, named, terms, quiet=as_json)
     _print(row, as_json=as_json)
     ctx.exit(FAILED if differs(row) else 0)
 
 
 def _named(replayer: Replayer, terms: ReplayTerms, replay_id: str | None) -> str:
     """Begin a replay, or find the one to go on with; return its id."""
-    try:
+    with _as_usage():
         if replay_id is None:
-            return replayer.begin(terms)
+            return begin(replayer, terms)
         begun = replayer.row(replay_id)["projection"]
-    except InvalidArgument as error:
-        raise click.UsageError(str(error)) from error
     if begun != terms.projection:
         raise click.UsageError(f"{replay_id} is a replay of {begun}, not of {terms.projection}")
     return replay_id
 
 
-def _written_down(world: World, terms: ReplayTerms, row: Json) -> AbstractContextManager[Action]:
-    """Have what mends written down as what its operator did."""
-    if row["dry_run"]:
-        return nullcontext(Action(entry=0))
-    ends = {name: row[name] and moment(row[name]) for name in ("from", "to")}
-    about = {"projection": terms.projection, "replay_id": row["_id"], **ends}
-    why = terms.reason or row["reason"] or "gone on with"
-    return operator_action(world.db, command="events replay", by=terms.by or "", reason=why, arguments=about)
+@contextmanager
+def _as_usage() -> Iterator[None]:
+    """Tell a mistake in what was asked for in the words in which the task tells it."""
+    try:
+        yield
+    except InvalidArgument as error:
+        option = "--" if error.field == "reason" else ""
+        raise click.UsageError(f"{option}{error}") from error
 
 
-def _gone_through(replayer: Replayer, replay_id: str, *, quiet: bool) -> dict[str, Any]:
+def _gone_through(
+    world: World, replayer: Replayer, replay_id: str, terms: ReplayTerms, *, quiet: bool
+) -> dict[str, Any]:
     """Replay to the end under a progress bar.
 
     Raises:
@@ -121,7 +114,10 @@ def _gone_through(replayer: Replayer, replay_id: str, *, quiet: bool) -> dict[st
             bar.advance(step, piece.events)
 
         try:
-            return replayer.go_on(replay_id, watch=watch)
+            return carry_out(
+                replayer, world.trail, replay_id, acting(terms.by or ""), reason=terms.reason, seconds=math.inf,
+                watch=watch,
+            )  # fmt: skip
         except ReplayTaken as error:
             raise ReplayUnusable(replay_id, "somebody else goes on with it at this moment") from error
         except BrokenExecutor as error:
@@ -138,16 +134,7 @@ def _print(row: Json, *, as_json: bool) -> None:
         return
     if row["samples"]:
         wide(Console()).print(_table(row))
-    click.echo(f"Replay {row['_id']} of {row['projection']}: {_told(row)}.")
-
-
-def _told(row: Json) -> str:
-    """Say what was found, and up to when that is complete."""
-    counts = view_replay(row)["counts"]
-    found = {words: counts.get(name, 0) for name, words in COUNTED.items()}
-    shown = [f"{number} {words}" for words, number in found.items() if number or words == "payments"]
-    complete = f"; complete up to {moment(row['complete_to'])}" if row["complete_to"] else ""
-    return ", ".join(shown) + complete
+    click.echo(f"Replay {row['_id']} of {row['projection']}: {told(row)}.")
 
 
 def _table(row: Json) -> Table:

@@ -13,15 +13,17 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 
 from config.addresses import hosts
+from config.redaction import redact_text
 from payments.retention import Retention
 from tasks.publishing import leave_to_sweeps
 from tasks.retaining import make_retention
 from tasks.wiring import build_world
-from workers.cli_audit_entry import by_option, operator_action, reason_option
+from workers.cli_audit_entry import by_option, reason_option
 from workers.cli_enqueue import to_text
 from workers.cli_errors import ServerSilent
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
+from workers.cli_world import acting
 
 Json = Mapping[str, Any]
 
@@ -52,13 +54,8 @@ def run(*, reason: str, by: str, as_json: bool) -> None:
 
     It can be stopped and run again at any time, also beside the schedule. What is forgotten is gone for good.
     """
-    settings = client_settings(["mongo_uri"])
-    with (
-        operator_action(settings, command="retention run", by=by, reason=reason, arguments={}) as action,
-        keeper() as kept,
-    ):
-        done = kept.run().to_json()
-        action.outcome = f"redacted {done['redacted']}, held back {done['held']}"
+    with keeper() as kept:
+        done = kept.run_as_asked(acting(by), redact_text(reason)).to_json()
     if as_json:
         click.echo(to_text(done))
         return

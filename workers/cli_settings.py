@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from config.settings import Settings, load_settings
 from workers.cli_errors import NothingRuns, PayTabsUnset
 from workers.cli_run_file import RunFile
+from workers.desk_key import with_kept_key
 
 #: The public test profile: the one that the sandbox has by default, and that the examples show.
 TEST_PROFILE = {
@@ -85,7 +86,7 @@ def client_settings(needs: Sequence[str]) -> Settings:
         SettingsError: something is wrong.
         StackError: a server is needed that neither the settings nor a running stack name.
     """
-    settings = load_settings(**_stand_ins(_Given()))
+    settings = with_kept_key(load_settings(**_stand_ins(_Given())))
     missing = [name for name in needs if getattr(settings, name) is None]
     if not missing:
         return settings

@@ -20,8 +20,8 @@ from workers.cli_rebuild import sources
 Row = dict[str, Any]
 Part = Callable[[World], list[Row]]
 
-#: How many open alerts are listed.
-ALERTS_SHOWN = 50
+#: How many open alerts of a name are listed: however many there are of one, those of the others are seen.
+ALERTS_SHOWN = 10
 
 
 def members(world: World) -> list[Row]:
@@ -91,18 +91,24 @@ def views(world: World) -> list[Row]:
 
 
 def alerts(world: World) -> list[Row]:
-    """Return the open alerts, those that have been open longest first."""
-    found = world.alerts.rows.find({"closed_at": None}).sort("opened_at", 1).limit(ALERTS_SHOWN)
-    return [
-        {
-            "alert": row["name"],
-            "about": row["key"],
-            "since": moment(row["opened_at"]),
-            "detail": row["detail"],
-            "ok": False,
-        }
-        for row in found
-    ]
+    """Return the open alerts by name, those that have been open longest first, and how many more there are."""
+    shown: list[Row] = []
+    for count, found in world.alerts.oldest_of_each(ALERTS_SHOWN):
+        shown += [
+            {
+                "alert": row["name"],
+                "about": row["key"],
+                "since": moment(row["opened_at"]),
+                "times": row["count"],
+                "detail": row["detail"],
+                "ok": False,
+            }
+            for row in found
+        ]
+        if left := count - len(found):
+            more = {"alert": found[0]["name"], "detail": f"{left} more", "ok": False}
+            shown.append(dict.fromkeys(shown[-1], "") | more)
+    return shown
 
 
 #: Every part, in the order in which it is shown.

@@ -11,6 +11,7 @@ from config.addresses import hosts
 from config.settings import Settings
 from workers.cli_run_file import RunFile
 from workers.cli_settings import Desk
+from workers.desk_key import with_desk_key
 from workers.errors import PortBusy
 from workers.index_start import build_declared
 from workers.processes import desk_settings, process_specs
@@ -41,7 +42,7 @@ def run_stack(desk: Desk, console: Console, *, flower: bool = True) -> None:
     with contextlib.ExitStack() as running:
         with console.status("Starting MongoDB and Valkey …"):
             servers = running.enter_context(local_servers(desk.settings))
-        settings = on_servers(desk_settings(desk.settings, sandbox=desk.sandbox), servers)
+        settings = on_servers(with_desk_key(desk_settings(desk.settings, sandbox=desk.sandbox)), servers)
         if servers.mongo is not None:  # on a database of the caller's own, indexes are its operator's decision
             build_declared(settings)
         if console.is_terminal and settings.log_format == "auto":  # the processes themselves write to files

@@ -1,5 +1,6 @@
 """The CMS of the demo: its documents as Mongoose 8 writes them, and what can be seen of them afterwards."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,10 +26,12 @@ class SeededCms:
     employee: ObjectId
     project: ObjectId
     payments: tuple[ObjectId, ...]
+    client: ObjectId
+    by_card: tuple[ObjectId, ...]
 
 
 def seed(database: Database[Document]) -> SeededCms:
-    """Insert a client, an employee, their contract and its three payments."""
+    """Insert a client, an employee, their contract and its three payments, and two of another one by stored card."""
     client, employee = _user("Huda Payer"), _user("Omar Engineer", employeeType="Engineer", isEmployee=True)
     contract_id = ObjectId()
     titles = {"First instalment": "115.00", "Second instalment": "2300.50", "Third instalment": "75.25"}
@@ -53,7 +56,28 @@ def seed(database: Database[Document]) -> SeededCms:
     database["contracts"].insert_one(contract | {"_id": contract_id})
     database["projects"].insert_one(project)
     database["payments"].insert_many(payments)
-    return SeededCms(contract_id, employee["_id"], project["_id"], tuple(ids))
+    by_card = _paid_by_card(database, client["_id"], employee["_id"])
+    return SeededCms(contract_id, employee["_id"], project["_id"], tuple(ids), client["_id"], by_card)
+
+
+def _paid_by_card(database: Database[Document], client: ObjectId, employee: ObjectId) -> tuple[ObjectId, ...]:
+    """Insert the client's contract for upkeep, whose first payment keeps the card that the second is charged to."""
+    contract_id = ObjectId()
+    payments = [
+        _mongoose(
+            title=title, content="Villa 12, upkeep", date="2024-05-01", status="pending", amount="49.00",
+            currency="SAR", contractId=contract_id, client=client,
+        )
+        for title in ("Upkeep in May", "Upkeep in June")
+    ]  # fmt: skip
+    ids = tuple(payment["_id"] for payment in payments)
+    contract = _mongoose(
+        title="Villa 12, upkeep", content="Upkeep of the garden", creationDate="2024-05-01", status="active",
+        path="contracts/villa-12-upkeep.pdf", client=client, employee=employee, paymentsIds=list(ids),
+    )  # fmt: skip
+    database["contracts"].insert_one(contract | {"_id": contract_id})
+    database["payments"].insert_many(payments)
+    return ids
 
 
 class CmsEyes:
@@ -95,6 +119,12 @@ class CmsEyes:
     def busy_deliveries(self) -> int:
         """Count the deliveries that are recorded and not yet applied."""
         return self._db["webhook_inbox"].count_documents({"status": {"$in": ["received", "processing"]}})
+
+    def holds(self, texts: Collection[str]) -> bool:
+        """Tell whether any document of ours, or of the CMS's payments, has one of these texts."""
+        ours = [name for name in self._db.list_collection_names() if "_" in name or name in ("payments", "alerts")]
+        rows = (row for name in ours for row in self._db[name].find())
+        return any(text in repr(row) for row in rows for text in texts)
 
     def picture(self) -> dict[str, Any]:
         """Give all that a notice could change, for a comparison."""

@@ -41,6 +41,10 @@ class SandboxDesk:
             Decimal(0),
         )  # fmt: skip
 
+    def tokens(self) -> set[str]:
+        """Give the tokens of every card that was kept."""
+        return {str(one["token"]) for one in self._get("ledger")["transactions"] if one.get("token")}
+
     def pass_time(self, tran_ref: str, minutes: float) -> None:
         """Let time pass for one page."""
         order = {"tran_ref": tran_ref, "minutes": minutes}

@@ -42,9 +42,9 @@ class Scene:
         """Enqueue a task by its public name and wait for its answer in the result store."""
         return answer(self.app, task, send(self.app, task, arguments, correlation_id), ANSWER_SECONDS)
 
-    def open_page(self, payment: ObjectId, correlation_id: str | None = None) -> Json:
+    def open_page(self, payment: ObjectId, correlation_id: str | None = None, **terms: Any) -> Json:  # noqa: ANN401 - JSON
         """Have a hosted page made for a payment."""
-        asked = {"payment_id": str(payment), "language": "en", "requested_by": "demo"}
+        asked = {"payment_id": str(payment), "language": "en", "requested_by": "demo", **terms}
         page: Json = self.ask("payments.create_page", correlation_id, **asked)
         promise = "payments.create_page answers AWAITING_PAYER with the hosted page's address"
         self.report.check(promise, page["state"] == "AWAITING_PAYER" and page["redirect_url"], page)

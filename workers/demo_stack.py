@@ -21,6 +21,7 @@ from config.queues import QUEUES
 from config.settings import Settings
 from workers.cli_errors import BrokerInUse
 from workers.cli_up import LOGS, on_servers
+from workers.desk_key import with_desk_key
 from workers.index_start import build_declared
 from workers.processes import desk_settings, process_specs
 from workers.stack import local_servers
@@ -86,7 +87,7 @@ def demo_stack(settings: Settings, on_ready: Callable[[str, float], None]) -> It
         if settings.redis_url:
             require_unused(settings.redis_url)
         own = {"mongo_database": f"nestcms_demo_{uuid4().hex}", "local_dir": home}
-        chosen = desk_settings(settings.model_copy(update=own), sandbox=True)
+        chosen = with_desk_key(desk_settings(settings.model_copy(update=own), sandbox=True))
         chosen = on_servers(chosen, servers)
         if servers.mongo is None:
             running.callback(_drop_database, chosen)

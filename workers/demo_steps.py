@@ -136,11 +136,30 @@ def told(scene: Scene) -> None:
     report.check("and got nothing that it could not verify", len(scene.told.cms.events) == len(scene.told.cms.headers))
 
 
+def stored_card(scene: Scene) -> None:
+    """Keep a payer's card on a page, and charge it for their next payment without them."""
+    (first, second), report = scene.seeded.by_card, scene.report
+    page = scene.open_page(first, tokenise=2)
+    scene.visit(page["redirect_url"], GOOD_CARD, Payer.pay)
+    card = scene.await_status(first, "paid", "PAID")["gateway"]["card"]
+    listed = scene.ask("cards.list", client_id=str(scene.seeded.client))["cards"]
+    known = [(one["card_id"], one["state"]) for one in listed]
+    report.check("cards.list has the card, active", known == [(card["card_id"], "active")], listed)
+    report.tell(f"{card['scheme']} {card['masked']}, until {card['expires']}: card_id {card['card_id']}")
+    asked = {"payment_id": str(second), "card_id": card["card_id"], "operation_id": f"upkeep-{second}"}
+    charged = [scene.ask("payments.charge_card", **asked) for _ in range(2)]
+    report.check("payments.charge_card charges it without a page", charged[0]["state"] == "PAID", charged[0])
+    report.check("asked again under the same id, nothing is charged again", charged[1] == charged[0], charged[1])
+    scene.await_status(second, "paid", "PAID")
+    report.check("no collection has the card's token in clear", not scene.cms.holds(scene.desk.tokens()))
+
+
 def books(scene: Scene) -> None:
     """Compare what PayTabs took with what is booked."""
-    titles = [scene.cms.payment(payment)["title"] for payment in scene.seeded.payments]
+    payments = (*scene.seeded.payments, *scene.seeded.by_card)
+    titles = [scene.cms.payment(payment)["title"] for payment in payments]
     total = Decimal(0)
-    for title, payment in zip(titles, scene.seeded.payments, strict=True):
+    for title, payment in zip(titles, payments, strict=True):
         taken, booked = scene.desk.charged(scene.cms.carts(payment)), scene.cms.captured(payment)
         total += booked
         scene.report.check(f"{title}: {booked} SAR booked, and as much charged by PayTabs", taken == booked, taken)
@@ -170,6 +189,7 @@ STEPS: Mapping[str, Callable[[Scene], None]] = MappingProxyType(
         "The aggregation aggregations.contract_employees": aggregation,
         "Every aggregation over seeded data, and again from the cache": heavy_reads,
         "What the paid payments lead to": told,
+        "A stored card, charged for the next payment": stored_card,
         "The books: the sandbox's ledger against the CMS's documents": books,
         "The first payment's state and history": story,
     }

@@ -1,9 +1,10 @@
 """The declared indexes on a database that nobody else fills: the desk's own, where nobody has to be asked."""
 
-from rich.console import Console
-
+from aggregations.index_sync import IndexBuilder
+from config.connections import database, mongo_client
 from config.settings import Settings
-from workers.cli_indexes_server import build, plan_of
+from tasks.indexing import BUILD_SECONDS
+from workers.cli_indexes_server import plan_of
 from workers.errors import StackError
 
 
@@ -23,8 +24,8 @@ def build_declared(settings: Settings) -> list[str]:
     Raises:
         IndexesRefused: one could not be built.
     """
-    quiet = Console(quiet=True)
-    report = build(settings, plan_of(settings), quiet, create_collections=True, drop_undeclared=False)
+    with mongo_client(settings, timeout_seconds=BUILD_SECONDS) as patient:
+        report = IndexBuilder(database(patient, settings)).sync(plan_of(settings), create_collections=True)
     if report.refused:
         raise IndexesRefused(" ".join(report.refused.values()))
     return list(report.built)

@@ -14,6 +14,7 @@ from aggregations.watching import Watcher
 from config.connections import database, streaming_client
 from config.logs import configure_logs
 from config.settings import SettingsError, load_settings
+from paytabs.resilience import spread
 from tasks.publishing import send_task
 from tasks.viewing import make_watcher
 from tasks.wiring import build_world
@@ -38,7 +39,7 @@ def watch(watcher: Watcher, stopping: threading.Event) -> None:
         except (PyMongoError, AggregationError) as error:
             log.warning("watcher_interrupted", reason=type(error).__name__, code=getattr(error, "code", None))
             watcher.reset()
-            stopping.wait(wait)
+            stopping.wait(spread(wait))
             wait = min(2 * wait, LONGEST_WAIT_SECONDS)
     with contextlib.suppress(PyMongoError):
         watcher.stop()

@@ -23,10 +23,11 @@ STEPS = (
     "5  The aggregation aggregations.contract_employees",
     "6  Every aggregation over seeded data, and again from the cache",
     "7  What the paid payments lead to",
-    "8  The books: the sandbox's ledger against the CMS's documents",
-    "9  The first payment's state and history",
-    "10  The processes, after all that",
-    "11  Everything is stopped",
+    "8  A stored card, charged for the next payment",
+    "9  The books: the sandbox's ledger against the CMS's documents",
+    "10  The first payment's state and history",
+    "11  The processes, after all that",
+    "12  Everything is stopped",
 )
 
 #: How long the demo may take on a busy machine, in seconds; a quiet one needs 20.

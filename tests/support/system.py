@@ -19,6 +19,7 @@ from config.celeryconfig import celery_config
 from config.queues import CORRELATION_HEADER
 from config.settings import Settings
 from tests.support.sandbox import PROFILE_ID, SERVER_KEY
+from tests.support.stored_cards import CARD_KEY
 from tests.support.waiting import eventually
 from workers.processes import process_specs
 from workers.stack_ports import free_port
@@ -67,6 +68,7 @@ def system_settings(*, mongo_uri: str, redis_url: str, sandbox_url: str, directo
         "paytabs_profile": PROFILE_ID,
         "paytabs_serverk": SERVER_KEY,
         "paytabs_region": "SAU",
+        "card_keys": CARD_KEY,
         "paytabs_base_url": sandbox_url,
         "paytabs_callback_url": f"{receiver}/webhooks/paytabs",
         "paytabs_return_url": f"{receiver}/payments/return",

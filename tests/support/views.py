@@ -35,6 +35,7 @@ class Told:
     tags: set[str] = field(default_factory=set)
     times: list[Timestamp] = field(default_factory=list)
     alerts: list[tuple[str, str]] = field(default_factory=list)
+    subjects: list[str] = field(default_factory=list)
     refreshes: list[str] = field(default_factory=list)
     forgotten: int = 0
 
@@ -47,13 +48,15 @@ class Told:
         """Note that everything is out of date."""
         self.forgotten += 1
 
-    def alert(self, name: str, key: str, detail: str) -> None:
-        """Note an alert."""
+    def alert(self, name: str, key: str, detail: str, *, subject: str = "") -> None:
+        """Note an alert, and what it counts if it counts anything."""
         assert detail
         self.alerts.append((name, key))
+        self.subjects.append(subject)
 
-    def resolve(self, name: str, key: str) -> None:
+    def resolve(self, name: str, key: str, *, why: str = "") -> None:
         """Note that an alert is closed."""
+        assert why
         self.alerts = [one for one in self.alerts if one != (name, key)]
 
     def refresh(self, name: str) -> None:

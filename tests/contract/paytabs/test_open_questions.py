@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from paytabs.client import GatewayProfile, PayTabsClient
 from paytabs.errors import MalformedBody
@@ -30,6 +31,8 @@ TRIED: dict[str, str] = {
     "not_found_code": "test_page_life",
     "query_unknown": "test_sandbox",
     "server_key_kind": "test_open_questions",
+    "alt_currency_rate": "test_open_questions",
+    "notice_extras": "test_open_questions",
     "refused_currencies": "test_open_questions",
     "query_lag_seconds": "test_open_questions",
     "duplicate_filter": "test_open_questions",
@@ -383,6 +386,36 @@ class TestNotices:
             with pytest.raises(MalformedBody) as caught:
                 parse_notification(body)
             assert caught.value.field == "body"
+
+    @pytest.mark.parametrize("extras", [False, True])
+    def test_extras(self, shop: Shop, sandbox: Sandbox, *, extras: bool) -> None:
+        """A notice that tells of the card's issuer and its bank's step is read like one that does not."""
+        sandbox.switch(notice_extras=extras)
+        ref = shop.page(callback="http://127.0.0.1:1/nobody").tran_ref
+        sandbox.pay(ref, "three_ds")
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not sandbox.notifications(tran_ref=ref):
+            assert time.monotonic() < deadline
+        body = sandbox.notifications(tran_ref=ref)[0]["body"].encode()
+        assert (b"threeDSDetails" in body, b"issuerName" in body) == (extras, extras)
+        assert parse_notification(body).response_status == "A"
+
+
+class TestOtherCurrency:
+    """A payer who pays in another currency."""
+
+    @pytest.mark.parametrize("rate", [0.25, 4])
+    def test_read(self, shop: Shop, rate: float) -> None:
+        """What was moved is told in that currency, what was asked in ours."""
+        shop.sandbox.switch(alt_currency_rate=rate)
+        body = {"profile_id": PROFILE_ID, "tran_type": "sale", "tran_class": "ecom", "alt_currency": "USD"}
+        headers = {"Authorization": SERVER_KEY}
+        url = f"{shop.sandbox.url}/payment/request"
+        ref = requests.post(url, json=body | shop.cart(), headers=headers, timeout=10).json()["tran_ref"]
+        shop.sandbox.pay(ref, "authorised")
+        paid = transaction_of(shop.client.query_tran(ref))
+        assert (paid.cart_amount, paid.cart_currency) == (Decimal("100.00"), "SAR")
+        assert (paid.tran_total, paid.tran_currency) == (Decimal(100) * Decimal(str(rate)), "USD")
 
 
 def _body_and_signature(request: bytes) -> tuple[bytes, str]:

@@ -83,7 +83,7 @@ class TestPage:
             ({"kind": "http_500_json_code"}, Outcome.UNKNOWN, "http_5xx"),
             ({"kind": "http_502_html"}, Outcome.UNKNOWN, "http_5xx"),
             ({"kind": "http_429", "retry_after": 7}, Outcome.UNKNOWN, "http_429"),
-            ({"kind": "code", "code": 999}, Outcome.UNKNOWN, "unlisted_code"),
+            ({"kind": "code", "code": 999}, Outcome.DID_NOT_HAPPEN, "unlisted_code"),
             ({"kind": "code", "code": 206}, Outcome.DID_NOT_HAPPEN, "code_206"),
             ({"kind": "code", "code": 2, "http_status": 404}, Outcome.DID_NOT_HAPPEN, "code_2"),
             ({"kind": "slow", "seconds": 3}, Outcome.UNKNOWN, "timeout"),

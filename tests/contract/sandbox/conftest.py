@@ -31,6 +31,7 @@ class SandboxReceiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"] or 0))
                 received = {"path": self.path, "body": body, "signature": self.headers["Signature"]}
+                received["agent"] = self.headers["User-Agent"]
                 receiver.deliveries.append({**received, "at": time.monotonic()})
                 self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
                 self.send_header("Content-Length", "0")

@@ -145,9 +145,9 @@ class TestRefund:
         sale = desk.paid()
         done = desk.followed(sale, "refund", 100)
         assert (done["tran_type"], done["previous_tran_ref"], done["tran_total"]) == ("Refund", sale, "100.00")
-        assert refused(desk, sale, "refund", 15.51) == "991"
+        assert refused(desk, sale, "refund", 15.51) == "118"
         assert result(desk.followed(sale, "refund", 15.5))[0] == "A"
-        assert refused(desk, sale, "refund", 0.01) == "991"
+        assert refused(desk, sale, "refund", 0.01) == "118"
         assert desk.balance(sale) == {"authorised": "115.50", "captured": "115.50", "refunded": "115.50"}
         assert result(desk.query(tran_ref=sale).json())[0] == "A"
 
@@ -157,7 +157,7 @@ class TestRefund:
         first = desk.followed(auth, "capture", 40)["tran_ref"]
         second = desk.followed(auth, "capture", 60)["tran_ref"]
         assert refused(desk, auth, "refund", 10) == "992"
-        assert refused(desk, first, "refund", 50) == "991"
+        assert refused(desk, first, "refund", 50) == "118"
         assert result(desk.followed(second, "refund", 50))[0] == "A"
         assert desk.balance(auth) == {"authorised": "115.50", "captured": "100.00", "refunded": "50.00"}
 
@@ -169,7 +169,7 @@ class TestRefund:
         done = desk.followed(sale, "refund", 100, callback=receiver.url)
         assert result(done) == ("P", "600")
         assert desk.balance(sale) == {"authorised": "115.50", "captured": "115.50", "refund_pending": "100.00"}
-        assert refused(desk, sale, "refund", 15.51) == "991"
+        assert refused(desk, sale, "refund", 15.51) == "118"
         expected = {"approve": "A", "reject": "D"}[decision]
         decided = desk.post("dashboard", tran_ref=done["tran_ref"], action=decision).json()
         assert (decided["tran_ref"], decided["status"]) == (done["tran_ref"], expected)
@@ -192,7 +192,7 @@ class TestRefund:
         assert (decided["previous_tran_ref"], decided["tran_type"]) == (waiting, "Refund")
         assert result(desk.query(tran_ref=waiting).json())[0] == "P"
         assert "refund_pending" not in desk.balance(sale)
-        assert refused(desk, sale, "refund", refundable + 0.01) == "991"
+        assert refused(desk, sale, "refund", refundable + 0.01) == "118"
         assert result(desk.followed(sale, "refund", refundable))[0] == "P"
 
     def test_full_refund_switch(self, desk: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from observability.alert_table import ALERTS
 from observability.alerts import Alerts
 from tests.integration.cli.conftest import Command
 
@@ -39,6 +40,50 @@ class TestList:
         """Without any, it says so."""
         assert command("alerts", "list", **servers).stdout == "No alert is open.\n"
 
+    def test_what_to_do(self, command: Command, servers: dict[str, str], alerts: Alerts) -> None:
+        """Each says how often, since when, when it was last seen, when it closes and what to do."""
+        for about in ("TST1", "TST2", "TST1"):
+            alerts.raise_alert("unknown_payment", "our_profile", f"tran_ref {about}", subject=about)
+        alerts.raise_alert("brand_new", "x", "of a later version")
+        found = {row["name"]: row for row in json.loads(command("alerts", "list", "--json", **servers).stdout)}
+        row, kind = found["unknown_payment"], ALERTS["unknown_payment"]
+        assert (row["count"], row["to_do"], row["closes"], row["means"]) == (3, kind.to_do, kind.closes, kind.means)
+        assert row["opened_at"] <= row["last_seen_at"]
+        assert "later version" in found["brand_new"]["detail"]
+        assert "only by a person" in found["brand_new"]["closes"]
+        told = command("alerts", "list", **servers).stdout
+        assert kind.to_do.split()[0] in told
+        (only,) = json.loads(command("alerts", "list", "--name", "unknown_payment", "--json", **servers).stdout)
+        assert only == row
+
+    def test_many(self, command: Command, servers: dict[str, str], alerts: Alerts) -> None:
+        """When there are more than are listed, it says how many of each."""
+        for number in range(30):
+            alerts.raise_alert("page_left_open", f"{number:024x}", "words")
+        told = command("alerts", "list", "--limit", "5", **servers).stdout
+        assert "30 page_left_open" in told
+        assert "1 payment_review" in told
+
+
+class TestShow:
+    """All of one alert."""
+
+    def test_all(self, command: Command, servers: dict[str, str], alerts: Alerts) -> None:
+        """What it counted last, each with its sentence; in words and as JSON."""
+        for about in ("TST1", "TST2"):
+            alerts.raise_alert("unknown_payment", "our_profile", f"nobody asked for {about}", subject=about)
+        told = command("alerts", "show", "unknown_payment:our_profile", **servers).stdout
+        for words in ("nobody asked for TST1", "nobody asked for TST2", "what to do", "it closes"):
+            assert words in told
+        shown = json.loads(command("alerts", "show", "unknown_payment:our_profile", "--json", **servers).stdout)
+        assert [one["about"] for one in shown["latest"]] == ["TST2", "TST1"]
+
+    def test_none(self, command: Command, servers: dict[str, str]) -> None:
+        """One that there is not is an error that says so."""
+        done = command("alerts", "show", "nothing:at_all", **servers)
+        assert done.exit_code == 1
+        assert "There is no alert nothing:at_all" in done.stderr
+
 
 class TestClose:
     """Saying that something was dealt with."""
@@ -55,6 +100,9 @@ class TestClose:
         assert alerts.open_keys("operation_given_up") == ["op-1"]
         _, ended = database["audit_entries"].find().sort("_id", 1)
         assert (ended["by"], ended["reason"], ended["outcome"]) == ("omar", "the host is back", "closed")
+        row = alerts.rows.find_one({"name": "seal_not_posted"}) or {}
+        assert (row["closed_by"], row["closed_why"]) == ("omar", "the host is back")
+        assert "omar" in command("alerts", "show", "seal_not_posted:URL:1", **servers).stdout
 
     @pytest.mark.parametrize("alert", ["late_event:e-1", "operation_given_up:op-2", "nothing"])
     def test_not_open(self, command: Command, servers: dict[str, str], alerts: Alerts, alert: str) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 import click
 import pytest
 
+from tasks.base import check
+from tasks.errors import InvalidArguments
 from tests.integration.cli.conftest import Command
 from tests.support.broker import Broker
-from workers.cli_enqueue import known_tasks, read_arguments, reason_of
+from workers.cli_enqueue import Form, arguments_of, forms_of, known_tasks, read_arguments, reason_of
 
 #: No payment of the CMS.
 NOBODYS_ID = "65f0c0ffee65f0c0ffee65f0"
@@ -52,6 +54,71 @@ class TestArguments:
         """A word of another form, or a key given twice, is refused."""
         with pytest.raises(click.UsageError):
             read_arguments(words)
+
+
+#: Every argument of every task that can be nothing but text.
+TEXTS = [(task, name) for task in known_tasks() for name, form in forms_of(task).items() if form is Form.TEXT]
+
+
+class TestAmounts:
+    """What is typed reaches a task as it was typed, without quotes for a shell and quotes for JSON."""
+
+    @pytest.mark.parametrize(("task", "name"), TEXTS)
+    @pytest.mark.parametrize("typed", ["7.00", "007", "1e5", "12345678901234567890.10", "true", '"7.00"', "-0"])
+    def test_text(self, task: str, name: str, typed: str) -> None:
+        """An argument that is text is the text that was typed, whatever else it looks like; quotes do no harm."""
+        assert read_arguments([f"{name}={typed}"], forms_of(task)) == {name: typed.strip('"')}
+
+    @pytest.mark.parametrize(("task", "name"), TEXTS)
+    def test_nothing(self, task: str, name: str) -> None:
+        """`null` still leaves it out."""
+        assert read_arguments([f"{name}=null"], forms_of(task)) == {name: None}
+
+    def test_all_there(self) -> None:
+        """Every amount, id, reference and reason is among them, and no number, list or object is."""
+        for task in known_tasks():
+            forms, fields = forms_of(task), arguments_of(task).model_fields
+            told = {name for name in fields if name.endswith(("_id", "reason", "amount", "_ref", "token", "phone"))}
+            assert told <= {name for name, form in forms.items() if form is Form.TEXT}, task
+            others = {"tokenise", "methods", "payer_returned", "full", "dry_run", "range", "params", "max_age_seconds"}
+            assert not others & forms.keys()
+
+    @pytest.mark.parametrize("task", ["payments.refund", "payments.capture", "payments.release"])
+    @pytest.mark.parametrize("typed", ["7.00", '"7.00"', "7"])
+    def test_taken(self, task: str, typed: str) -> None:
+        """An amount that is typed plainly is an amount to the task."""
+        words = [f"payment_id={NOBODYS_ID}", "operation_id=1", f"amount={typed}"]
+        asked = check(arguments_of(task), (), read_arguments(words, forms_of(task)))
+        assert asked.model_dump()["amount"] == typed.strip('"')
+
+    @pytest.mark.parametrize("number", [7.00, 7, 1e5, True])
+    def test_a_number(self, number: float) -> None:
+        """A caller who sends a number is told how an amount is written."""
+        with pytest.raises(InvalidArguments, match=r'amount: expected decimal text in quotes, such as "7.00"'):
+            check(
+                arguments_of("payments.refund"), (), {"payment_id": NOBODYS_ID, "operation_id": "1", "amount": number}
+            )
+
+    def test_within_an_invoice(self) -> None:
+        """Amounts within a bill stay to the digit what was typed; whole numbers and text are as they were."""
+        typed = 'invoice={"line_items":[{"unit_cost":7.00,"quantity":2,"total":"14.00"}],"extra_charges":0.10}'
+        assert read_arguments([typed], forms_of("invoices.create")) == {
+            "invoice": {
+                "line_items": [{"unit_cost": "7.00", "quantity": 2, "total": "14.00"}], "extra_charges": "0.10",
+            }
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("words", "read"),
+        [
+            (["tokenise=2"], {"tokenise": 2}),
+            (['methods=["mada"]'], {"methods": ["mada"]}),
+            (["tokenise=null"], {"tokenise": None}),
+        ],
+    )
+    def test_others(self, words: list[str], read: dict[str, object]) -> None:
+        """Numbers, lists and nothing are JSON as before."""
+        assert read_arguments(words, forms_of("payments.create_page")) == read
 
 
 class TestKnownTasks:

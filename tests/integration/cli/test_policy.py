@@ -71,9 +71,9 @@ class TestPolicy:
         assert errors.keys() == {*LISTED_CODES, "any other"}
         for code, row in LISTED_CODES.items():
             assert (errors[code]["meaning"], errors[code]["evidence"]) == (row.meaning, row.evidence)
-        for code, row in errors.items():
+        for code, cells in errors.items():
             for kind in CallKind:
-                said = row[kind.replace("-", "_").replace(" ", "_")]
+                said = cells[kind.replace("-", "_").replace(" ", "_")]
                 number = UNLISTED if code == "any other" else int(code)
                 assert said.startswith(REFUSALS[number, Standing.REFUSING, kind])
                 assert said.endswith(REFUSALS[number, Standing.OTHER, kind])
@@ -84,7 +84,8 @@ class TestPolicy:
         answers = {(row["status"], row["code"]): row["retried"] for row in printed["response_codes"]}
         assert answers.keys() == RESPONSE_CODES.keys()
         assert answers["D", "300"] == "no: ask the bank first"
-        assert answers["D", "316"] == "by the payer, if they like"
+        assert answers["D", "316"] == "by the payer, with another card"
+        assert answers["C", "321"] == "by the payer, if they like"
 
     def test_time_chain(self, command: Command) -> None:
         """The times as they are set here, each with the ones that have to be longer."""

@@ -59,6 +59,19 @@ class TestStatus:
         assert [one["entry"] for one in found["schedule"]] == ["sweep-inbox"]
         assert [(one["alert"], one["about"]) for one in found["alerts"]] == [("unknown_payment", "TST1")]
 
+    def test_many_alerts(self, command: Command, servers: dict[str, str], database: Database[dict[str, Any]]) -> None:
+        """Of each name the ten oldest are shown and how many more there are: none hides another."""
+        alerts = Alerts(database, clock=lambda: datetime.now(UTC))
+        for number in range(60):
+            alerts.raise_alert("payment_review", f"{number:024x}", "a case")
+        for _ in range(3):
+            alerts.raise_alert("watcher_behind", "watcher", "it does not run")
+        found = json.loads(command("status", "--json", **servers).stdout)["alerts"]
+        assert [one["about"] for one in found[:10]] == [f"{number:024x}" for number in range(10)]
+        assert (found[10]["alert"], found[10]["detail"]) == ("payment_review", "50 more")
+        assert [(one["alert"], one["times"]) for one in found[11:]] == [("watcher_behind", 3)]
+        assert "50 more" in command("status", **servers).stdout
+
     @pytest.mark.parametrize(
         ("update", "states"),
         [

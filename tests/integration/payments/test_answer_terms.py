@@ -11,6 +11,7 @@ from payments.errors import NotYet
 from payments.operations import Status
 from payments.reasons import ReasonCode
 from paytabs import calling
+from paytabs.responses import classify
 from tests.integration.payments.stage import PAID, Stage
 from tests.support.cms import SeededPayment
 
@@ -43,13 +44,12 @@ PAGES: list[tuple[str, Body]] = [
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Body], None]:
     """Have the sandbox's answers arrive altered, those to calls of one kind."""
-    classify = calling.classify
 
     def alter(kind: str, members: Body) -> None:
         def altered(http_status: int, body: bytes, **more: Any) -> Any:
             if more["call"].value == kind and body.startswith(b"{"):
                 body = json.dumps({**json.loads(body), **members}).encode()
-            return classify(http_status, body, **more)
+            return classify(http_status, body, **more)  # the real one
 
         monkeypatch.setattr(calling, "classify", altered)
 

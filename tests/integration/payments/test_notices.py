@@ -73,7 +73,8 @@ class TestIncomplete:
         """Each member in turn absent, empty, of a wrong type: paid or declined as the query says."""
         tran_ref = stage.open_page(seeded)
         stage.sandbox.pay(tran_ref, card)
-        assert apply(stage, tran_ref, **{member: value}).result == "applied"
+        altered: dict[str, Any] = {member: value}
+        assert apply(stage, tran_ref, **altered).result == "applied"
         state = "PAID" if card == PAID else "DECLINED"
         assert (stage.state(seeded), stage.get(seeded).review) == (state, ())
         complete = member in ("cart_amount", "tran_total") and value in (None, "") and card == DECLINED

@@ -194,7 +194,7 @@ class TestSilence:
         assert len(stage.sent()) == 1
         assert stage.row(seeded).status is Status.UNKNOWN
         stage.sandbox.clear_faults()
-        stage.live(60)
+        stage.live(75)
         assert len(stage.sent()) == 2
         assert stage.state(seeded) == "AWAITING_PAYER"
 
@@ -238,7 +238,7 @@ class TestLostAnswer:
         """Where a cart's query shows unpaid pages, the lost one is replaced at the first look."""
         stage.sandbox.switch(query_cart_shows_unpaid=True)
         _lose_answer(stage, seeded)
-        stage.live(5)
+        stage.live(7)
         assert len(stage.sent()) == 2
         assert stage.state(seeded) == "AWAITING_PAYER"
         view = stage.create(seeded)
@@ -250,7 +250,7 @@ class TestLostAnswer:
         _lose_answer(stage, seeded)
         lost = stage.sandbox.ledger()[0]["tran_ref"]
         stage.sandbox.pay(lost, PAID)
-        stage.live(5)
+        stage.live(7)
         view = stage.get(seeded)
         assert (view.state, view.tran_ref, view.captured) == ("PAID", lost, "115.00")
         assert stage.cms(seeded)["status"] == "paid"
@@ -310,7 +310,7 @@ class TestLostAnswer:
         """A lost page that was declined ends the operation, and the next attempt is the caller's."""
         _lose_answer(stage, seeded)
         stage.sandbox.pay(stage.sandbox.ledger()[0]["tran_ref"], "declined")
-        stage.live(5)
+        stage.live(7)
         assert (stage.state(seeded), stage.get(seeded).error) == ("DECLINED", None)
         assert stage.row(seeded).status is Status.REFUSED
         assert len(stage.sent()) == 1

@@ -8,6 +8,7 @@ from bson import ObjectId
 from payments.handlers import EVENT_HANDLERS, UnknownHandler, check_table
 from payments.outbox import COLLECTION
 from payments.reactions import Reaction
+from payments.showing import COUNTING
 from tests.integration.payments.stage import DECLINED, Stage
 from tests.support.cms import SeededPayment, mongoose, seed_payment
 from workers.demo_outside import CmsInbox, Mailbox, Outside, outside
@@ -113,7 +114,7 @@ class TestCompleted:
         stage.paid(seeded)
         stage.clock.advance(11)
         taken = list(stage.world.outbox.claim_due(stage.clock.now, 100))
-        assert len(taken) == len(EVENT_HANDLERS["PaymentCompleted"])
+        assert len(taken) == len(COUNTING) + len(EVENT_HANDLERS["PaymentCompleted"])
         stage.clock.advance(19)
         assert sweep(stage) == 0
         stage.clock.advance(1)
@@ -301,6 +302,33 @@ class TestWebhook:
         completed = next(one for one in deliveries(stage, "notify_cms"))
         assert completed["event_id"] in {headers["webhook-id"].removeprefix("evt_") for headers in cms.headers}
         assert cms.events[-1]["data"]["payment_id"] == seeded.payment_id
+
+    def test_why_declined(self, stage: Stage, seeded: SeededPayment, cms: CmsInbox) -> None:
+        """A decline says why, as document and view do; a new page takes it away there, and a late copy still has it."""
+        stage.sandbox.pay(stage.open_page(seeded), DECLINED)
+        stage.verify(seeded)
+        decline = stage.cms(seeded)["gateway"]["decline"]
+        assert decline["code"] is not None
+        assert decline["meaning"]
+        assert stage.get(seeded).to_json()["decline"] == decline
+        stage.open_page(seeded)
+        assert stage.cms(seeded)["gateway"]["decline"] is None
+        assert stage.get(seeded).decline is None
+        react(stage)
+        told = {one["type"]: one["data"]["decline"] for one in cms.events}
+        assert told["payment.declined"] == decline
+        stage.paid(seed_payment(stage.database))
+        react(stage)
+        assert {one["type"]: one["data"]["decline"] for one in cms.events}["payment.completed"] is None
+
+    def test_refused_page(self, stage: Stage, seeded: SeededPayment, cms: CmsInbox) -> None:
+        """So does a page that PayTabs refused to make, by its own code."""
+        stage.sandbox.fault("/payment/request", "code", code=206, http_status=400)
+        assert stage.create(seeded).state == "ERROR"
+        react(stage)
+        (told,) = [one["data"]["decline"] for one in cms.events if one["type"] == "payment.errored"]
+        assert told == stage.cms(seeded)["gateway"]["decline"] == stage.get(seeded).decline
+        assert (told["of"], told["code"], told["retry_same_card"]) == ("request", "206", False)
 
     def test_failing_for_a_while(self, stage: Stage, seeded: SeededPayment, cms: CmsInbox) -> None:
         """500 for a while: the same webhook, under the same id, until it is taken."""

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from payments.cms_fields import ADDED
 from payments.errors import InvalidArgument, NotYet, ReplayTaken
 from payments.outbox import COLLECTION as DELIVERIES
 from payments.replay_pieces import Piece
 from payments.replay_scan import Span
+from payments.replay_views import differs
 from payments.replaying import Phase, Replayer, ReplayTerms
 from tests.integration.payments.stage import DECLINED, Stage
 from tests.support.cms import SeededPayment, seed_payment
@@ -55,6 +57,31 @@ class TestFields:
         assert row["counts"]["mended"] == len(hurt)
         assert (ours(database), theirs(database)) == before
         assert {name for name, _ in row["members"]} >= {"status", "transR", "gateway", "gateway.captured"}
+
+    def test_of_the_version_before(self, stage: Stage, replayer: Replayer, database: Documents) -> None:
+        """Documents that lack only what is new are no difference; those to which it says something are completed."""
+        sold, lost = (seed_payment(database) for _ in range(2))
+        stage.paid(sold)
+        stage.sandbox.pay(stage.open_page(lost), DECLINED)
+        stage.verify(lost)
+        before = ours(database)
+        decline = stage.cms(lost)["gateway"]["decline"]
+        assert decline["of"] == "payment"
+        assert stage.cms(sold)["gateway"]["decline"] is None
+        assert stage.get(lost).decline == decline
+        database["payments"].update_many({}, {"$unset": {f"gateway.{name}": 1 for name in ADDED}})
+        stage.clock.advance(600)
+        looked = replay(replayer, dry_run=True)
+        assert (looked["counts"]["outdated"], differs(looked)) == (1, False)
+        assert (looked["samples"], looked["members"]) == ([], [])
+        row = replay(replayer)
+        assert row["counts"] == {"payments": 2, "events": looked["counts"]["events"], "outdated": 1}
+        assert stage.cms(lost)["gateway"]["decline"] == decline
+        assert "decline" not in stage.cms(sold)["gateway"]
+        for name, nothing in (("review_codes", []), ("decline", None)):
+            database["payments"].update_one({"_id": sold.payment}, {"$set": {f"gateway.{name}": nothing}})
+        assert ours(database) == before
+        assert set(replay(replayer)["counts"]) == {"payments", "events"}
 
     def test_open_page(self, stage: Stage, replayer: Replayer, seeded: SeededPayment, database: Documents) -> None:
         """The page of the open operation belongs to it; it is gone when the payer has been there."""
@@ -264,7 +291,7 @@ class TestContracts:
         database["contracts"].update_one({"_id": wrong.contract}, {"$set": {"status": "active"}})
         before = {one["_id"]: one for one in database["contracts"].find()}
         row = replay(replayer, "contracts", dry_run=True)
-        assert row["counts"] == {"payments": 2, "events": 10, "differing": 1}
+        assert row["counts"] == {"payments": 3, "events": 13, "differing": 1}
         assert {one["_id"]: one for one in database["contracts"].find()} == before
         stage.clock.advance(5)
         row = replay(replayer, "contracts")

@@ -175,7 +175,9 @@ class TestRuns:
 
         age = timedelta(days=AGE_DAYS)
         rule = replace(rules(stage.world.store, inbox=age, letters=age)[0], forget=reopened)
-        assert Retention(stage.database, [rule], clock=stage.clock).run().redacted == {"webhook_inbox": 0}
+        assert Retention(stage.database, [rule], clock=stage.clock, trail=stage.world.trail).run().redacted == {
+            "webhook_inbox": 0
+        }
         (row,) = rows.find()
         assert (row["body"], "redacted_at" in row) == (b"<0>", False)
 

@@ -55,7 +55,7 @@ class TestReplay:
         assert answer["phase"] == "done"
         assert answer["counts"]["mended"] == 1
         assert (answer["by"], answer["reason"], answer["dry_run"]) == ("ops", "a restored backup", False)
-        assert answer["samples"][0]["fields"]["status"]["found"] == "lost"
+        assert answer["samples"][0]["fields"]["gateway.captured"]["found"] == "1.00"
         assert ours(database) == before
         assert world.replayer.row(answer["replay_id"])["counts"] == answer["counts"]
 
@@ -66,7 +66,7 @@ class TestReplay:
         made = stored(database, 500)
         before = ours(database)
         damage(database, [one.payment_id for one in made[::10]])
-        answer = run(projection="cms_payments", requested_by="ops")
+        answer = run(projection="cms_payments", requested_by="ops", reason="a restored backup")
         chunks = 1
         while answer["phase"] != "done":
             message = broker.messages("events")[0]
@@ -94,7 +94,11 @@ class TestReplay:
     def test_begun_again(self, world: World, database: Documents) -> None:
         """A message that comes again goes on with what its first run began."""
         stored(database, 20)
-        again: dict[str, Any] = {"kwargs": {"projection": "cms_payments"}, "task_id": "11111111-2222", "throw": True}
+        again: dict[str, Any] = {
+            "kwargs": {"projection": "cms_payments", "reason": "drill"},
+            "task_id": "11111111-2222",
+            "throw": True,
+        }
         first, second = (events.replay.apply(**again).get() for _ in range(2))
         assert first["replay_id"] == second["replay_id"] == "replay-11111111-2222"
         assert world.replayer.rows.count_documents({}) == 1
@@ -105,6 +109,8 @@ class TestReplay:
             ({"projection": "cms_payments", "replay_id": "replay-1"}, "exactly one of"),
             ({}, "exactly one of"),
             ({"projection": "imagined"}, "projection: expected one of cms_payments, contracts"),
+            ({"projection": "cms_payments"}, "reason: expected a word about why"),
+            ({"projection": "cms_payments", "reason": "  "}, "reason: expected a word about why"),
             ({"projection": "cms_payments", "range": {"from": "yesterday"}}, "range.from"),
             ({"projection": "cms_payments", "range": {"from": "2026-08-06T10:00:00"}}, "with its zone"),
             ({"projection": "cms_payments", "range": {"since": "2026-08-06T10:00:00Z"}}, "range.since"),

@@ -28,6 +28,9 @@ from workers.stack_ports import free_port
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 PAYMENT_ID = "0" * 24
 
+#: How many waits are drawn for a reason, and where one test has many.
+DRAWS, FEWER = 1_000, 200
+
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Celery]:
@@ -155,6 +158,13 @@ def waiting(world: World, asked: OfPayment, context: Context) -> None:
     raise NotYet(asked.payment_id, float(context.correlation_id), "parked")
 
 
+@domain_task("tests.sending", OfPayment)
+def sending(world: World, asked: OfPayment, context: Context) -> None:
+    """Be in other hands at this moment."""
+    del world, context
+    raise NotYet(asked.payment_id, 1.0, "in_flight")
+
+
 @pytest.mark.usefixtures("app")
 class TestInOtherHands:
     """Work that others hold is waited for when that is short; else the caller is told when to look again."""
@@ -166,18 +176,49 @@ class TestInOtherHands:
         yield
         use_world(None)
 
-    def test_short_wait(self, settings: Settings) -> None:
-        """A wait of seconds is spent in the queue, never shorter than asked."""
-        for _ in range(20):
+    @pytest.mark.parametrize(
+        ("delay", "retries", "draws"), [(2.0, 0, DRAWS), (7.5, 1, FEWER), (15.0, 3, FEWER), (0.1, 5, FEWER)]
+    )
+    def test_short_wait(self, settings: Settings, delay: float, retries: int, draws: int) -> None:
+        """A wait of seconds is spent in the queue: what was asked for, a full draw more, and no longer than may be."""
+        for _ in range(draws):
             with pytest.raises(Retry):
-                attempt(waiting, retries=0, **{CORRELATION_HEADER: "7.5"})
-        assert set(waits(settings)) == {7.5}
+                attempt(waiting, retries=retries, **{CORRELATION_HEADER: str(delay)})
+        drawn = sorted(waits(settings))
+        longest = min(delay + TASK_RETRY.ceiling(retries + 1), LONGEST_COUNTDOWN_SECONDS)
+        assert delay <= drawn[0] < drawn[-1] <= longest
+        assert len(set(drawn)) > draws * 0.99
+        middle = sum(one < (delay + longest) / 2 for one in drawn)
+        assert 0.3 * draws < middle < 0.7 * draws
 
-    @pytest.mark.parametrize(("delay", "retries"), [(3600.0, 0), (7.5, WAITS_FOR_OTHERS)], ids=["long", "often"])
+    def test_in_flight(self, settings: Settings) -> None:
+        """What is being sent at this moment is looked at again after a draw alone."""
+        for _ in range(DRAWS):
+            with pytest.raises(Retry):
+                attempt(sending, retries=2)
+        drawn = sorted(waits(settings))
+        assert drawn[0] < 0.2
+        assert TASK_RETRY.ceiling(3) - 0.2 < drawn[-1] <= TASK_RETRY.ceiling(3)
+        assert len(set(drawn)) > DRAWS * 0.99
+
+    @pytest.mark.parametrize(
+        ("delay", "retries"), [(3600.0, 0), (19.5, 0), (7.5, WAITS_FOR_OTHERS)], ids=["long", "no room", "often"]
+    )
     def test_queued(self, settings: Settings, delay: float, retries: int) -> None:
-        """A long wait, or too many, is answered: queued, and when to look again."""
-        with delivered(waiting, retries=retries, **{CORRELATION_HEADER: str(delay)}) as real:
-            answer = real.run(payment_id=PAYMENT_ID)
-        when = (NOW + timedelta(seconds=delay)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        assert answer == {"payment_id": PAYMENT_ID, "state": "queued", "retry_at": when}
+        """A long wait, or too many, is answered: queued, and when to look again, which is not one time for all."""
+        told = []
+        for _ in range(FEWER):
+            with delivered(waiting, retries=retries, **{CORRELATION_HEADER: str(delay)}) as real:
+                answer = real.run(payment_id=PAYMENT_ID)
+            told.append(datetime.fromisoformat(answer.pop("retry_at")))
+            assert answer == {"payment_id": PAYMENT_ID, "state": "queued"}
+        first, ceiling = NOW + timedelta(seconds=delay), timedelta(seconds=TASK_RETRY.ceiling(retries + 1))
+        assert first <= min(told) < max(told) <= first + ceiling
+        assert len(set(told)) > FEWER / 2
         assert queued(settings) == []
+
+    def test_child_killed(self) -> None:
+        """Tasks whose children were killed together are not tried again together."""
+        drawn = [payments.get.default_retry_delay for _ in range(DRAWS)]
+        assert 0 <= min(drawn) < 0.05
+        assert TASK_RETRY.ceiling(1) - 0.05 < max(drawn) <= TASK_RETRY.ceiling(1)

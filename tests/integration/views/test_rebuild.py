@@ -169,7 +169,8 @@ class TestSlices:
         report = settled.desk.go_on(view, 10.0)
         assert report.groups == len(CONTRACTS) - 1
         assert settled.desk.marks.count(view.name) == 1
-        assert settled.told.alerts == [("view_group_unreadable", f"{view.name}:{CONTRACTS[2]}")]
+        assert settled.told.alerts == [("view_group_unreadable", view.name)]
+        assert settled.told.subjects == [str(CONTRACTS[2])]
         agree(settled, unanswered=CONTRACTS[2])
         settled.refresh()
         assert settled.told.alerts == []
@@ -185,7 +186,8 @@ class TestSlices:
         settled.db["mv_dirty"].delete_many({})
         assert settled.desk.go_on(view, 10.0).groups == len(CONTRACTS) - 1
         assert settled.desk.state.row(view.name)["built"] == settled.desk.state.generation()
-        assert settled.told.alerts == [("view_group_unreadable", f"{view.name}:{CONTRACTS[2]}")]
+        assert settled.told.alerts == [("view_group_unreadable", view.name)]
+        assert settled.told.subjects == [str(CONTRACTS[2])]
         assert settled.by_view("contract_balance", ContractParameters(contract_id=str(CONTRACTS[2])), NOW) is None
         settled.db.command("collMod", view.name, validator={})
         settled.desk.go_on(view, 10.0)

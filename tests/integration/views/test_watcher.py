@@ -225,12 +225,12 @@ class TestFollowing:
         assert settled.told.alerts == []
         settled.db["contracts"].update_one({"_id": CONTRACTS[2]}, {"$push": {"paymentsIds": ObjectId()}})
         settled.follow()
-        assert settled.told.alerts == [("view_list_cut", f"contracts:{CONTRACTS[2]}")]
+        assert (settled.told.alerts, settled.told.subjects[-1]) == ([("view_list_cut", "contracts")], str(CONTRACTS[2]))
         settled.told.alerts.clear()
         settled.db["mv_meta"].update_one({"_id": "watcher"}, {"$set": {"ready": False}})
         settled.watcher.reset()
         settled.settle()
-        assert settled.told.alerts == [("view_list_cut", f"contracts:{CONTRACTS[2]}")]
+        assert (settled.told.alerts, settled.told.subjects[-1]) == ([("view_list_cut", "contracts")], str(CONTRACTS[2]))
         right(settled)
 
     def test_times(self, settled: Views) -> None:

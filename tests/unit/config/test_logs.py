@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from config.logs import bind_task, clear_task, configure_logs
 from config.redaction import MAX_DEPTH, REDACTED, redact, redact_text
 
+TOKEN = "2C4656BF67A3E43DC6BE93FE00000001"
 KEY = "SSANDBOX01-AAAA2222BB-CCCC3333DD"
 PAN = "4111111111111111"
 CVV = "873"
@@ -92,6 +93,20 @@ class TestRedactText:
         assert KEY not in cleaned
         assert "AAAA2222BB" not in cleaned
         assert REDACTED in cleaned
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            f"{{'payment_id': '65f0', 'token': '{TOKEN}'}}",
+            f'{{"payment_token":"{TOKEN}"}}',
+            f"cartId=C-1&token={TOKEN}&tranRef=TST1",
+            f'{{\\"token\\": \\"{TOKEN}\\"}}',
+        ],
+    )
+    def test_token(self, text: str) -> None:
+        """A card's token goes where its name says what it is; a digest of it stays."""
+        assert TOKEN not in redact_text(text)
+        assert redact_text(f"token_digest: expected {TOKEN}") == f"token_digest: expected {TOKEN}"
 
     def test_foreign_authorization(self) -> None:
         """An Authorization value goes whatever its form."""

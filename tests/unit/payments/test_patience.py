@@ -32,7 +32,7 @@ class PayTabs:
 
     def patience(self, seconds: float = 120.0) -> Patience:
         """Return patience on this clock."""
-        return Patience(seconds, sleep=self.sleep, monotonic=lambda: self.now)
+        return Patience(seconds, sleep=self.sleep, monotonic=lambda: self.now, rng=lambda: 0.0)
 
 
 class TestPatience:

@@ -96,7 +96,8 @@ class TestCharge:
     def test_completed(self, status: str, outcome: Outcome) -> None:
         """The status decides; a token that was made on the way is kept."""
         answer = read(Call.CHARGE, {"tran_ref": "T", "token": "2C46"} | result(status))
-        assert (answer.outcome, answer.detail, answer.token) == (outcome, "completed", "2C46")
+        assert answer.transaction is not None
+        assert (answer.outcome, answer.detail, answer.transaction.token) == (outcome, "completed", "2C46")
 
     def test_payer_has_to_act(self) -> None:
         """A page is no charge: nothing has been taken yet."""

@@ -136,11 +136,11 @@ class TestWrong:
 
     def test_mere_words(self) -> None:
         """What only tells people something is cut and cleaned; no answer is lost over it."""
-        result = {"response_status": "A", "response_message": "Au\x00thorised" + "!" * 100_000}
-        taken = parse_transaction(NOTICE | {"payment_result": result, "payment_info": {"card_scheme": "\x00"}})
-        assert taken.response_message is not None
-        assert taken.response_message.startswith("Au thorised!")
-        assert len(taken.response_message) == 255
+        info = {"payment_description": "Au\x00thorised" + "!" * 100_000, "card_scheme": "\x00"}
+        taken = parse_transaction(NOTICE | {"payment_info": info})
+        assert taken.payment_description is not None
+        assert taken.payment_description.startswith("Au thorised!")
+        assert len(taken.payment_description) == 255
         assert taken.card_scheme is None
 
 

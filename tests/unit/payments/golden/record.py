@@ -25,12 +25,15 @@ from payments.facts import (
     Fact,
     FollowUpStarted,
     InvoiceOpened,
+    Milestone,
     OutcomeUnknown,
     PageOpened,
     PageOverridden,
     PaymentAdopted,
     PaymentAmended,
     PaymentCreated,
+    PaymentSettledOutside,
+    PaymentVoided,
     ReviewRaised,
     ReviewSettled,
     TransactionObserved,
@@ -97,6 +100,8 @@ def ended(number: int, why: str) -> CartRetired:
 
 
 DOUBT = members(Reason(ReasonCode.NOTICE_AMOUNT))
+CHANGED = members(Reason(ReasonCode.CMS_STATUS_CHANGED, "status", ("paid",)))
+SEEN = "status paid where we had written failed; seen 2026-08-06T10:15:30.123Z"
 NOTHING = members(Reason(ReasonCode.NOTHING_FOUND, "op-2", ("refund",)))
 NOT_TAKEN = members(Reason(ReasonCode.ANSWER_NOT_TAKEN, "nw-2", ("cart_amount",)))
 STORIES: dict[str, Story] = {
@@ -130,8 +135,8 @@ STORIES: dict[str, Story] = {
         [AttemptRefused(operation_id="op-1", cart_id="nw-1", code=240, detail="unlisted_code",
                         message="Currency not available", trace="PMNT0402.6A745EC2.000668D2")],
         [started(2)],
-        [OutcomeUnknown(operation_id="op-2", cart_id="nw-2", detail="unlisted_code", code=777, message="العملة غير متاحة",
-                        trace="PMNT0402.6A745EC2.000668D3")],
+        [OutcomeUnknown(operation_id="op-2", cart_id="nw-2", detail="unlisted_code", code=777,
+                        message="العملة غير متاحة", trace="PMNT0402.6A745EC2.000668D3")],
         [CartRetired(operation_id="op-2", cart_id="nw-2", reason="answer_not_taken"),
          ReviewRaised(**NOT_TAKEN, evidence="create_page op-2, trace PMNT0402.6A745EC2.000668D3")],
     ],
@@ -205,18 +210,51 @@ STORIES: dict[str, Story] = {
         [CartRetired(
             operation_id="adopt-1", cart_id="", reason=PAGE_ENDED, why="not_found", tran_ref="TST260000000001")],
     ],
+    "settled outside, imported": [[CREATED, PaymentSettledOutside(status="refunded", by="omar", note="in cash")]],
+    "declined, then paid in cash": [
+        *page(), [seen(1, "D", code="316")], [ReviewRaised(**CHANGED, evidence=SEEN)],
+        [
+            ReviewSettled(**CHANGED, note="a receipt", by="omar", decision="outside"),
+            PaymentSettledOutside(status="paid", by="omar", note="a receipt", known=()),
+        ],
+    ],
+    "declined, and the CMS's word is kept": [
+        *page(), [seen(1, "D", code="316")], [ReviewRaised(**CHANGED, evidence=SEEN)],
+        [
+            ReviewSettled(
+                **CHANGED, note="a receipt", by="omar", decision="theirs", kept="status", status="paid", ours="failed",
+                known=(),
+            )
+        ],
+    ],
+    "paid in cash, and by card": [
+        *page(), [ReviewRaised(**CHANGED, evidence=SEEN)],
+        [PaymentSettledOutside(status="paid", by="omar", note="a receipt")], [seen(1, "A")],
+    ],
+    "a card registered, called voided": [
+        *page(1, "register"),
+        [seen(1, "A", "register", "1.00"),
+         PaymentVoided(state="VOIDED", amount="115.00", currency="SAR", tran_ref="TST260000000001")],
+    ],
+    "a card registered, then charged": [
+        *page(1, "register"), [seen(1, "A", "register", "1.00", card_id="c0ffee" * 4)],
+        [started(2)], [seen(2, "A", previous_tran_ref="TST260000000001", card_id="c0ffee" * 4)],
+    ],
 }  # fmt: skip
 
 
 def sealed(story: Story, payment_id: str) -> Iterator[Event]:
-    """Seal a story as the store does, each change with its milestone."""
+    """Seal a story as the store does, each change with its milestone; an older program's own stands in the story."""
     previous, history = None, fold([])
     for number, told in enumerate(story):
         before, history = assess(history), fold(told, history)
         now = datetime(2026, 8, 6, 10, 15, 30, 123_000, tzinfo=UTC) + timedelta(seconds=number)
         asked = {"operation_id": f"op-{number}", "requested_by": "employee/7"} if number % 2 else {}
         context = Context(correlation_id=f"c-{number}", source="task", causation_id=f"m-{number}", **asked)
-        for fact in [*told, *milestone(before, assess(history), history)]:
+        announced = (
+            [] if any(isinstance(fact, Milestone) for fact in told) else milestone(before, assess(history), history)
+        )
+        for fact in [*told, *announced]:
             previous = seal(payment_id, previous, fact, now, context)
             yield previous
 
