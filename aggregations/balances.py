@@ -2,13 +2,14 @@
 
 A contract counts the payments it names in `paymentsIds` and those that name it in `contractId`, each once and without
 the failed ones. What the gateway has booked (`gateway.captured`, `refunded`, `released`) goes before what a status
-says; where there is no such text, a paid or refunded payment was paid in full, and a refunded one refunded in full.
+says; where there is no such text, or nothing was booked although the status says so, it was settled outside the
+gateway: a paid or refunded payment was paid in full, and a refunded one refunded in full.
 """
 
 from bson import ObjectId
 
 from aggregations.aggregation import Aggregation, Document, Stage
-from aggregations.expressions import Expression, count_if, currency, is_null, money, text_amount
+from aggregations.expressions import Expression, count_if, currency, is_null, money, payment_status, text_amount
 from aggregations.lists import by_ids, the_one
 from aggregations.parameters import ContractParameters
 
@@ -17,10 +18,10 @@ SUMS = ("due", "paid", "refunded", "outstanding")
 
 
 def booked(member: str, otherwise: Expression) -> Expression:
-    """Return what the gateway has booked, else what can be told without it."""
+    """Return what the gateway has booked; where it has booked nothing, what can be told without it."""
     text = f"$gateway.{member}"
     # Mostly nothing is booked, which is written "0": that is told apart first, because reading text is what costs.
-    return {"$cond": [{"$eq": [text, "0"]}, 0, {"$ifNull": [text_amount(text), otherwise]}]}
+    return {"$cond": [{"$eq": [text, "0"]}, otherwise, {"$ifNull": [text_amount(text), otherwise]}]}
 
 
 def owed(due: Expression, paid: Expression) -> Expression:
@@ -30,15 +31,18 @@ def owed(due: Expression, paid: Expression) -> Expression:
 
 def _lean() -> list[Stage]:
     """Return the stages that make of a payment what is added up; of an unreadable one nothing but that it is there."""
-    amount = text_amount("$amount")
-    in_full = {"$cond": [{"$in": ["$status", ["paid", "refunded"]]}, amount, 0]}
-    given_back = {"$cond": [{"$eq": ["$status", "refunded"]}, amount, 0]}
+    amount, settled = text_amount("$amount"), {"$in": ["$word", ["paid", "refunded"]]}
+    in_full = {"$cond": [settled, amount, 0]}
+    given_back = {"$cond": [{"$eq": ["$word", "refunded"]}, amount, 0]}
+    by_hand = {"$and": [settled, {"$eq": ["$gateway.captured", "0"]}]}
     return [
-        {"$match": {"status": {"$ne": "failed"}}},
+        {"$set": {"word": payment_status("$status")}},
+        {"$match": {"word": {"$ne": "failed"}}},
         {
             "$project": {
                 "currency": currency("$currency"), "amount": amount, "paid": booked("captured", in_full),
-                "refunded": booked("refunded", given_back), "released": booked("released", 0),
+                "refunded": booked("refunded", given_back),
+                "released": {"$cond": [by_hand, 0, booked("released", 0)]},
             }
         },
         {"$set": {"due": {"$max": [0, {"$subtract": ["$amount", "$released"]}]}}},

@@ -5,6 +5,7 @@
 1234567.891.
 """
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -24,8 +25,23 @@ CURRENCY = r"^[A-Z]{3}$"
 #: What a payment's status may be; whatever else the CMS may come to write is `other`.
 STATUSES = ("pending", "paid", "refunded", "failed")
 
-#: Matches payments that nobody has paid yet: an absent status stands for pending.
-UNPAID = {"$in": ["pending", None]}
+#: What people and forms leave around a status; whoever writes statuses reads them the same way.
+SPACES = " \t\n\r\v\f"
+
+
+def _as_written(word: str) -> re.Pattern[str]:
+    """Match a word in any case, with spaces around it; what is exactly the word is matched before, by its index."""
+    return re.compile(rf"^[ \t\n\r\v\f]*{word}[ \t\n\r\v\f]*$", re.IGNORECASE)
+
+
+def is_status(word: str) -> Expression:
+    """Match payments of a status; nothing stands for pending, and a list is no status."""
+    nothing = [None, _as_written("")] if word == "pending" else []
+    return {"$in": [word, *nothing, _as_written(word)], "$not": {"$type": "array"}}
+
+
+#: Matches payments that nobody has paid yet.
+UNPAID = is_status("pending")
 
 #: The places after the point that are told even when they are zeros.
 _USUAL_PLACES = 2
@@ -56,14 +72,18 @@ def currency(field: str) -> Expression:
     return _if_text(field, {"$cond": [{"$regexMatch": {"input": code, "regex": CURRENCY}}, code, None]})
 
 
-def one_of(field: Expression, known: tuple[str, ...], otherwise: str | None) -> Expression:
+def one_of(field: Expression, known: tuple[str, ...], otherwise: Expression) -> Expression:
     """Read one of some words."""
     return {"$cond": [{"$in": [field, list(known)]}, field, otherwise]}
 
 
 def payment_status(field: str) -> Expression:
-    """Read a payment's status; an absent one stands for pending."""
-    return one_of({"$ifNull": [field, "pending"]}, STATUSES, "other")
+    """Read a payment's status, in any case and with spaces around it; nothing stands for pending."""
+    # Hardly any is written otherwise, and trimming is the larger part of reading one.
+    word = {"$toLower": {"$trim": {"input": field, "chars": SPACES}}}
+    read = one_of(word, STATUSES, {"$cond": [{"$eq": [word, ""]}, "pending", "other"]})
+    otherwise = {"$cond": [is_null(field), "pending", _if_text(field, read, "other")]}
+    return {"$cond": [{"$in": [field, list(STATUSES)]}, field, otherwise]}
 
 
 def is_null(value: Expression) -> Expression:
@@ -88,5 +108,5 @@ def _plain_or(text: Expression, otherwise: Expression) -> Expression:
     return {"$cond": [plain, {"$toDecimal": text}, otherwise]}
 
 
-def _if_text(field: str, value: Expression) -> Expression:
-    return {"$cond": [{"$eq": [{"$type": field}, "string"]}, value, None]}
+def _if_text(field: str, value: Expression, otherwise: str | None = None) -> Expression:
+    return {"$cond": [{"$eq": [{"$type": field}, "string"]}, value, otherwise]}

@@ -8,15 +8,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
-from bson import Timestamp
+from bson import ObjectId, Timestamp
 
 from aggregations.changes import Change, Key, fields_after, listed_in, lists_too_many
-from aggregations.view_keys import Group
+from aggregations.view_keys import Group, ids_or_text
 from aggregations.view_members import Entry, Members
 from aggregations.view_sources import REFERENCES, REFERRED, TAGS, is_kept, tags_of
 from aggregations.views import VIEWS, groups_of
 
 log = structlog.get_logger(__name__)
+
+#: The collections whose changes decide what a contract comes to.
+PAYMENTS, CONTRACTS = "payments", "contracts"
 
 
 @dataclass
@@ -24,6 +27,8 @@ class Effects:
     """What has to be written for a batch, in this order; `failed` are the changes that nobody can read.
 
     `fresh` are the entries that the map has none of yet; `cut` are the documents that list more than it keeps.
+    `payments` are those that were changed, `contracts` those whose payments came, went or were changed: whoever keeps
+    payments wants to hear of both.
     """
 
     groups: dict[tuple[str, Group], Timestamp] = field(default_factory=dict)
@@ -32,6 +37,8 @@ class Effects:
     failed: list[Key] = field(default_factory=list)
     fresh: set[Key] = field(default_factory=set)
     cut: list[Key] = field(default_factory=list)
+    payments: set[ObjectId] = field(default_factory=set)
+    contracts: set[ObjectId] = field(default_factory=set)
 
     def touch(self, key: Key, entry: Entry, at: Timestamp) -> None:
         """Note what is out of date when a document that belongs somewhere has changed."""
@@ -63,7 +70,8 @@ class Follower:
         """Return what changes to documents come to."""
         effects = Effects()
         known = self._members.load({one.key for one in changes if is_kept(one.key.collection)})
-        listing = self._members.listing({one.key for one in changes if one.key.collection in REFERRED})
+        listed = {one.key for one in changes if one.key.collection in REFERRED}
+        listing = self._members.listing(listed | {as_text(one) for one in listed})
         for change in changes:
             try:
                 self._one(change, known, listing, effects)
@@ -85,14 +93,38 @@ class Follower:
         if lists_too_many(key.collection, change.document or {}):
             effects.cut.append(key)
         effects.touch(key, after, change.at)
-        for holder in listing.get(key, ()):
+        holders = listing.get(key, set()) | listing.get(as_text(key), set())
+        for holder in holders:
             effects.touch_holder(holder, change.at)
+        _tell_payments(change, before, after, holders, effects)
         if is_kept(key.collection) and (before is None or before.order <= change.order):
             if key.collection in REFERENCES:
                 _relist(key, before.listed if before else (), after.listed, listing)
             if before is None:
                 effects.fresh.add(key)
             known[key] = effects.entries[key] = after
+
+
+def as_text(key: Key) -> Key:
+    """Return the key under which a document is listed that names it by the text of its id."""
+    return Key.of(key.collection, str(key.one)) if isinstance(key.one, ObjectId) else key
+
+
+def _tell_payments(change: Change, before: Entry | None, after: Entry, holders: set[Key], effects: Effects) -> None:
+    """Note which payment was changed, and the contracts that it belonged to or belongs to now.
+
+    A contract itself counts when its list is another one, or it is new: who counts it writes its status as well.
+    """
+    one = change.key.one
+    if change.key.collection == PAYMENTS and isinstance(one, ObjectId):
+        effects.payments.add(one)
+        for entry in filter(None, (before, after)):
+            effects.contracts.update(ids_or_text(entry.fields.get("contractId")))
+        effects.contracts.update(holder.one for holder in holders if isinstance(holder.one, ObjectId))
+    elif change.key.collection == CONTRACTS and isinstance(one, ObjectId):
+        listed = before.listed if before else frozenset()
+        if change.kind == "insert" or listed != after.listed:
+            effects.contracts.add(one)
 
 
 def _after(change: Change, before: Entry | None) -> Entry:

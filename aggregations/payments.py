@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from bson import ObjectId
 
 from aggregations.aggregation import Aggregation, Document, Stage
-from aggregations.expressions import UNPAID, count_if, currency, is_null, money, payment_status, text_amount
+from aggregations.expressions import count_if, currency, is_null, is_status, money, payment_status, text_amount
 from aggregations.lists import cut, part, the_one
 from aggregations.parameters import ClientPage, SpanParameters
 from aggregations.public import PUBLIC_PAYMENT
@@ -75,7 +75,7 @@ def _summary(found: list[Document]) -> Document:
 def client_payments(asked: ClientPage) -> list[Stage]:
     """Return the pipeline over `users` that lists a client's payments, newest first."""
     client = ObjectId(asked.client_id)
-    status = {"status": UNPAID if asked.status == "pending" else asked.status} if asked.status else {}
+    status = {"status": is_status(asked.status)} if asked.status else {}
     shown = PUBLIC_PAYMENT | {
         "amount": text_amount("$amount"),
         "currency": currency("$currency"),

@@ -28,6 +28,9 @@ FIRST_MOMENT, LAST_MOMENT = (
 #: Matches nothing: what somebody has put into a view that is no group of it has no source.
 NOTHING: dict[str, Any] = {"_id": {"$in": []}}
 
+#: How long an id is as text.
+ID_TEXT_LENGTH = 24
+
 #: How a group that is a day is written.
 DAY = "%Y-%m-%d"
 
@@ -35,6 +38,12 @@ DAY = "%Y-%m-%d"
 def ids(value: object) -> tuple[ObjectId, ...]:
     """Return the ids that a reference matches: itself, or those in its list."""
     return tuple(one for one in _each(value) if isinstance(one, ObjectId))
+
+
+def ids_or_text(value: object) -> tuple[ObjectId, ...]:
+    """Return the ids that a reference names, as themselves or as their text."""
+    found = (_id_of(one) for one in _each(value))
+    return tuple(one for one in found if one is not None)
 
 
 def references(value: object) -> tuple[Any, ...]:
@@ -85,6 +94,13 @@ def is_day(text: str) -> bool:
         return day_of(starts(text)) == text
     except ValueError:
         return False
+
+
+def _id_of(value: object) -> ObjectId | None:
+    text = value.strip() if isinstance(value, str) else ""
+    if isinstance(value, ObjectId):
+        return value
+    return ObjectId(text) if len(text) == ID_TEXT_LENGTH and ObjectId.is_valid(text) else None
 
 
 def _each(value: object) -> Iterable[object]:

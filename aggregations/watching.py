@@ -11,11 +11,11 @@ map is made anew from the collections after a new token was taken, and every vie
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import structlog
-from bson import Timestamp
+from bson import ObjectId, Timestamp
 from pymongo.database import Database
 
 from aggregations.change_stream import AWAIT_MS, Batch, ChangeStream, Document
@@ -41,6 +41,9 @@ SAY_SECONDS = 0.5
 #: Two requests to refresh one view are at least this far apart, in seconds.
 ASK_SECONDS = 0.1
 
+#: Two requests to look at the documents that were changed are at least this far apart, in seconds.
+LOOK_SECONDS = 0.5
+
 #: The most tags that wait for a cache that is away; beyond, all that is remembered has to go.
 MOST_TAGS = 100_000
 
@@ -55,6 +58,9 @@ class Outside:
         outages: what those two raise while the cache is away.
         ask_refresh: has a view refreshed.
         alert: tells operators: a name, what it is about, a sentence.
+        note: notes payments and contracts that were changed, for whoever keeps payments.
+        note_everything: notes that changes were missed, so that any of them may have been.
+        ask_look: has what was noted looked at.
     """
 
     invalidate: Callable[[Sequence[str], Timestamp], object]
@@ -62,6 +68,9 @@ class Outside:
     outages: tuple[type[Exception], ...]
     ask_refresh: Callable[[str], object]
     alert: RaiseAlert
+    note: Callable[[Collection[ObjectId], Collection[ObjectId]], object] = lambda _payments, _contracts: None
+    note_everything: Callable[[], object] = lambda: None
+    ask_look: Callable[[], object] = lambda: None
 
 
 class Watcher:
@@ -98,6 +107,7 @@ class Watcher:
         self._due: set[str] = set()
         self._said = 0.0
         self._partly = False
+        self._noted, self._asked_look = False, float("-inf")
 
     def step(self, await_ms: int = AWAIT_MS) -> bool:
         """Follow the next batch; False while another watcher has the lease.
@@ -155,6 +165,7 @@ class Watcher:
         changes = [Change.of(event) for event in batch.events]
         effects = self._follower.follow([one for one in changes if one.kind in OF_DOCUMENTS])
         self._marks.change((view, group, at) for (view, group), at in effects.groups.items())
+        self._note_payments(effects)
         self._tell(effects)
         self._note()
         fresh = {key: entry for key, entry in effects.entries.items() if key in effects.fresh and not entry.gone}
@@ -173,6 +184,12 @@ class Watcher:
             self._say(batch)
             self._said, self._partly = now, batch.partly
         self._ask(now)
+
+    def _note_payments(self, effects: Effects) -> None:
+        """Note payments and contracts before saying how far this watcher is; killed in between, it does so again."""
+        if effects.payments or effects.contracts:
+            self._outside.note(effects.payments, effects.contracts)
+            self._noted = True
 
     def _tell(self, effects: Effects) -> None:
         for key in effects.failed:
@@ -231,6 +248,9 @@ class Watcher:
         self.reset()
 
     def _ask(self, now: float) -> None:
+        if self._noted and now >= self._asked_look + LOOK_SECONDS:
+            self._outside.ask_look()
+            self._noted, self._asked_look = False, now
         for view in sorted(self._due):
             if now >= self._asked.get(view, float("-inf")) + ASK_SECONDS:
                 self._outside.ask_refresh(view)
@@ -239,7 +259,7 @@ class Watcher:
 
     def _soonest(self, await_ms: int) -> int:
         """Return how long to wait for a change: not beyond the next request that is due."""
-        return min(await_ms, int(ASK_SECONDS * 1000)) if self._due else await_ms
+        return min(await_ms, int(ASK_SECONDS * 1000)) if self._due or self._noted else await_ms
 
     def _new_generation(self) -> None:
         """Take a token, make the map from what there is, and have every view built anew."""
@@ -267,6 +287,8 @@ class Watcher:
         self._note()
         done = {"ready": True, "token": opened.token, "at": opened.reached, "generation": generation}
         self._state.write(WATCHER, self._fence, done)
+        self._outside.note_everything()
+        self._noted = True
         for view in VIEWS:
             self._outside.ask_refresh(view)
 

@@ -16,7 +16,8 @@ PAYMENTS: Final = (
     ),
     AlertKind(
         name="page_left_open",
-        means="another page may still be paid beside money that was taken; no refund goes out meanwhile",
+        means="another page may still be paid beside money that was taken, or that the CMS says was taken; no refund "
+        "goes out meanwhile",
         key="payment with such a page",
         closes="when no page of the payment is open beside the money any more: PayTabs says that it has ended, or an "
         "operator sets it aside",
@@ -29,6 +30,29 @@ PAYMENTS: Final = (
         closes="after a week without another",
         to_do="nothing, if the CMS meant to. Else restore the document and `events replay cms_payments`",
         quiet=timedelta(days=7),
+    ),
+    AlertKind(
+        name="cms_changed_gateway",
+        means="somebody other than us has written `payments.gateway`; it was written over",
+        key="one for all, with the last payments in it",
+        closes="after a week without another",
+        to_do="find out which code of the CMS writes it, and stop that: one that saves whole documents, for example",
+        quiet=timedelta(days=7),
+    ),
+    AlertKind(
+        name="cms_document_fails",
+        means="a payment or a contract that the CMS has changed cannot be looked at; it is tried again every minute",
+        key="`payment` and `contract`, with the last ones in it",
+        closes="when none of its kind waits any more",
+        to_do="mend what the sentence names; of an unknown event run the version that wrote it",
+    ),
+    AlertKind(
+        name="card_key_missing",
+        means="stored cards wait for their token, and no key is set: their payments are booked, the cards cannot be "
+        "charged",
+        key="one",
+        closes="when no card waits, or a key is set",
+        to_do="set `CARD_KEYS` (`nestcms-workers cards new-key` prints one): the tokens are picked up by themselves",
     ),
     AlertKind(
         name="operation_given_up",

@@ -13,6 +13,7 @@ from payments import facts
 from payments.card_rules import CardRules
 from payments.card_terms import CardTerms
 from payments.cms import CmsPayment, CmsReader
+from payments.cms_refusals import new_charge_refused
 from payments.errors import InvalidArgument, PaymentBusy, Refusal
 from payments.events import Context, timestamp
 from payments.operations import Operation, OperationsLedger, Status, check_same, new_cart_id
@@ -139,9 +140,12 @@ class Acceptor:
             OperationConflict: the operation id stands for something else.
             PaymentBusy: another operation of the payment is in hand.
         """
-        return self.store.change(
+        accepted = self.store.change(
             cms.payment_id, context, lambda change: self._accept(change, cms, terms, operation_id, context)
         )
+        if isinstance(accepted, InvalidArgument):
+            raise accepted
+        return accepted
 
     def _accept(
         self,
@@ -150,10 +154,12 @@ class Acceptor:
         terms: Terms,
         operation_id: str | None,
         context: Context,
-    ) -> Operation:
+    ) -> Operation | InvalidArgument:
         known = self.ledger.get(operation_id, change.session) if operation_id else None
         if known:
             return same_operation(known, terms.kind, cms.payment_id, terms.to_document())
+        if refused := new_charge_refused(change):
+            return refused
         standing = self.ledger.open_of(cms.payment_id, change.session)
         if standing and isinstance(terms, PageTerms) and standing.kind in _PAGES:
             return _same_transaction(standing, terms, self.pages.look(standing, change.payment, change.before))
@@ -162,7 +168,7 @@ class Acceptor:
         if change.before.state not in PAYABLE and not change.before.page_has_ended:
             raise InvalidArgument("payment_id", f"a payment that can be paid; this one is {change.before.state}")
         self.cards.require_key(terms.to_document())
-        _record_terms(change, cms, self.profile_id)
+        record_terms(change, cms, self.profile_id)
         name = operation_id or self._free_id(change)
         params = self._params(cms, terms) | self._of_its_card(cms, terms, change)
         row = new_row(name, cms.payment_id, kind=terms.kind, params=params, context=context, now=change.now)
@@ -275,7 +281,7 @@ def _same_transaction(standing: Operation, terms: PageTerms, page: PageLook) -> 
     return standing
 
 
-def _record_terms(change: Change, cms: CmsPayment, profile_id: int) -> None:
+def record_terms(change: Change, cms: CmsPayment, profile_id: int) -> None:
     """Record the payment's terms at its first attempt, and a change of them at a later one."""
     known = change.payment.snapshot
     if known is None:

@@ -1,16 +1,18 @@
 """Taking over a payment that the CMS's old code began: a `transR`, no events.
 
-PayTabs is asked first, and what it says is committed together with the adoption: the CMS's word for the state counts
-for nothing, and a payment that is paid never looks unpaid in between. Without an answer nothing is taken over yet.
+PayTabs is asked first, and what it says is committed together with the adoption: a payment that is paid never looks
+unpaid in between, and without an answer nothing is taken over yet. PayTabs' word goes over a status that says nothing,
+`pending` or `failed`; `paid` or `refunded` that it does not confirm is left as it is, for a person to settle.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from payments import facts
-from payments.accepting import new_row
+from payments.accepting import new_row, record_terms
 from payments.card_keeping import told, with_cards
-from payments.cms import CmsPayment, CmsReader
+from payments.cms import CmsPayment, CmsReader, readable_status
+from payments.cms_word import SETTLED
 from payments.errors import NotYet
 from payments.events import Context
 from payments.observing import observations
@@ -42,8 +44,11 @@ class Adopter:
         Raises:
             NotYet: PayTabs does not answer; nothing was changed.
         """
-        if cms.tran_ref is None or self.store.load(payment_id):
+        if (cms.tran_ref is None and cms.unread_ref is None) or self.store.load(payment_id):
             return False
+        if cms.tran_ref is None:
+            self.store.change(payment_id, context, lambda change: self._unreadable(change, cms))
+            return True
         answer = self.reconciler.ask_ref(cms.tran_ref, context)
         if not is_conclusive(answer):
             wait = parked_seconds([answer]) or ASK_AGAIN_SECONDS
@@ -74,10 +79,33 @@ class Adopter:
             )
         )  # fmt: skip
         change.record(*with_cards(change, observations(answer), told([answer])))
-        if answer.transaction is None and cms.status == "paid":
-            unknown = Reason(ReasonCode.CMS_PAID_UNKNOWN)
-            change.record(facts.ReviewRaised(**members(unknown), evidence=cms.tran_ref))
+        self._judge(change, cms.tran_ref, known=answer.transaction is not None)
         self.ledger.accept(row, change.session)
+
+    def _judge(self, change: Change, tran_ref: str, *, known: bool) -> None:
+        """Raise a case when the CMS says that money moved and PayTabs does not say the same.
+
+        Raises:
+            InvalidArgument: the status that stands there by now cannot be read.
+        """
+        change.look()
+        status = readable_status(change.standing.document.get("status")) if change.standing else None
+        if status not in SETTLED:
+            return
+        if not known:
+            unknown = Reason(ReasonCode.CMS_SETTLED_UNKNOWN, tran_ref, (str(status), tran_ref))
+            change.record(facts.ReviewRaised(**members(unknown), evidence=tran_ref))
+        elif status != (theirs := change.after.cms_status):
+            differs = Reason(ReasonCode.CMS_NOT_CONFIRMED, "status", (str(status), theirs))
+            change.record(facts.ReviewRaised(**members(differs), evidence=f"{tran_ref} is {change.after.state}"))
+
+    def _unreadable(self, change: Change, cms: CmsPayment) -> None:
+        """Raise a case over a `transR` that is no reference: nobody can be asked about it."""
+        if change.history or cms.unread_ref is None:
+            return
+        record_terms(change, cms, self.profile_id)
+        unread = Reason(ReasonCode.CMS_REFERENCE_UNREADABLE, "transR", (cms.unread_ref,))
+        change.record(facts.ReviewRaised(**members(unread), evidence=f"transR {cms.unread_ref}"))
 
 
 def _adopted_row(

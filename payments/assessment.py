@@ -6,7 +6,7 @@ gateway contract.
 """
 
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import field, replace
 from decimal import Decimal
 
 from payments.families import SETTLING, Families, attempt_of, sort_out
@@ -14,7 +14,7 @@ from payments.follow_ups import differences, refunds_in_flight, with_our_word
 from payments.legs import Leg, attempt_legs, judge, pending_refunds
 from payments.movements import FAILED, MOVES_NOTHING, ZERO, Movement, merge
 from payments.payment import CONFIRMED, LIVE, OPEN, Attempt, Payment, Snapshot, State
-from payments.reasons import Reason, ReasonCode, in_order
+from payments.reasons import BESIDE, LEAVES, Reason, ReasonCode, in_order
 from payments.values import value
 
 #: What the CMS reads in `payments.status`; every state not named is "pending". A registered card is among those, which
@@ -40,7 +40,8 @@ class Assessment:
     """The verdict over a payment: its state, sums, flags, and why a human is needed, if one is.
 
     `parked` are references that wait for a parent, `pending` refunds that wait for an approval, `set_aside` the legs of
-    pages that an operator has overridden, or that have ended unpaid.
+    pages that an operator has overridden, or that have ended unpaid. `stands_for` is the status that a human has put in
+    the place of ours, `left` the members of the CMS's document that stay as they are.
     """
 
     state: State
@@ -58,11 +59,28 @@ class Assessment:
     legs: tuple[Leg, ...] = field(default=(), compare=False)
     set_aside: tuple[Leg, ...] = field(default=(), compare=False)
     movements: tuple[Movement, ...] = field(default=(), compare=False)
+    stands_for: str | None = None
+    left: frozenset[str] = frozenset()
 
     @property
     def cms_status(self) -> str:
-        """Return what the CMS reads in `payments.status`."""
+        """Return what the CMS reads in `payments.status`, unless that is left as it is."""
+        return self.stands_for or self.own_status
+
+    @property
+    def own_status(self) -> str:
+        """Return the status that its state comes to, whatever a human has put in its place."""
         return CMS_STATUS.get(self.state, "pending")
+
+    @property
+    def beside(self) -> tuple[Reason, ...]:
+        """Return the cases about the CMS's own word: while one is open, nothing new is charged."""
+        return tuple(reason for reason in self.review if reason.code in LEAVES or reason.code in BESIDE)
+
+    @property
+    def in_review(self) -> tuple[Reason, ...]:
+        """Return the cases that put the payment into review."""
+        return tuple(reason for reason in self.review if reason.code not in BESIDE)
 
     @property
     def page_has_ended(self) -> bool:
@@ -89,9 +107,11 @@ def assess(payment: Payment) -> Assessment:
         review += _mismatches(movement, families, attempts, terms) if terms else ()
         review += differences(movement, payment.follow_ups, movements) if payment.follow_ups else ()
     review += paid_twice(legs)
+    review += paid_outside_too(legs, payment)
     doubts = [reason for reason in review if reason not in payment.settled]
     claims = [claim.case for claim in payment.open_claims]
-    return _verdict(legs, doubts, claims, families.parked, tuple(movements.values()))
+    verdict = _verdict(legs, doubts, claims, families.parked, tuple(movements.values()))
+    return verdict if not (payment.outside or payment.kept or verdict.beside) else _with_their_word(verdict, payment)
 
 
 def paid_twice(legs: Iterable[Leg]) -> Iterable[Reason]:
@@ -101,12 +121,35 @@ def paid_twice(legs: Iterable[Leg]) -> Iterable[Reason]:
         yield Reason(ReasonCode.PAID_TWICE, params=tuple(live))
 
 
+def paid_outside_too(legs: Iterable[Leg], payment: Payment) -> Iterable[Reason]:
+    """Say that PayTabs has taken money since a human said that the payment was settled without it."""
+    said = [payment.outside, *(one for one in payment.kept if one.settles)]
+    known = [one.known for one in said if one]
+    live = sorted({str(leg.tran_ref) for leg in legs if leg.state in LIVE}.difference(*known)) if known else []
+    if live:
+        yield Reason(ReasonCode.PAID_OUTSIDE_TOO, params=tuple(live))
+
+
+def _with_their_word(verdict: Assessment, payment: Payment) -> Assessment:
+    """Return the verdict with what humans have said of the CMS's word, and what of it waits for one to say."""
+    left = frozenset().union(*(LEAVES.get(reason.code, frozenset()) for reason in verdict.review))
+    left |= {"transR" for one in payment.kept if one.member == "transR" and one.ours == verdict.tran_ref}
+    new_money = {str(leg.tran_ref) for leg in verdict.legs if leg.state in LIVE}
+    if payment.outside and not new_money - payment.outside.known:
+        outside = State.SETTLED_OUTSIDE
+        state = verdict.state if verdict.in_review and verdict.state is State.REVIEW else outside
+        return replace(verdict, state=state, base_state=outside, stands_for=payment.outside.status, left=left)
+    kept = [one.theirs for one in payment.kept if one.member == "status" and one.ours == verdict.own_status]
+    return replace(verdict, stands_for=kept[-1] if kept else None, left=left)
+
+
 def _verdict(
     judged: list[Leg], review: list[Reason], claims: list[Reason], parked: set[str], movements: tuple[Movement, ...]
 ) -> Assessment:
     legs = [leg for leg in judged if not leg.set_aside]
     base, current = _together(legs, judged)
-    doubtful = bool(review) or (bool(claims) and base not in _STANDS)
+    claimed = any(reason.code not in BESIDE for reason in claims)
+    doubtful = any(reason.code not in BESIDE for reason in review) or (claimed and base not in _STANDS)
     return Assessment(
         state=State.REVIEW if doubtful else base,
         base_state=base,

@@ -39,5 +39,5 @@ def reencrypt(store: CardStore, vault: CardVault, now: datetime, *, fetch: bool 
             continue
         unreadable += 1
         if fetch:
-            store.wait(card_id, locked, now)
+            store.lock_out(card_id, locked, now)
     return Reencrypted(renewed, unreadable)

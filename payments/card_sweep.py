@@ -30,7 +30,7 @@ from paytabs.responses import Transaction, parse_transaction, read_json
 _log = structlog.get_logger(__name__)
 
 #: The alert that is open exactly while tokens wait for a key.
-ALERT: Final = ("card_key_missing", "cards")
+ALERT, ALL_CARDS = "card_key_missing", "cards"
 
 #: How long to wait between two questions for one token; the last one is repeated.
 PAUSES: Final = (timedelta(minutes=2), timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6), timedelta(days=1))
@@ -126,9 +126,9 @@ class CardSweep:
         """Keep the alert open exactly while cards wait and no key is set."""
         waiting = 0 if self._parts.vault.is_open else self._parts.cards.waiting()
         if waiting:
-            self._parts.alert(*ALERT, f"{waiting} stored cards wait for their token: {NO_KEY}")
+            self._parts.alert(ALERT, ALL_CARDS, f"{waiting} stored cards wait for their token: {NO_KEY}")
         else:
-            self._parts.resolve(*ALERT)
+            self._parts.resolve(ALERT, ALL_CARDS)
 
 
 def _content(seen: TransactionObserved) -> str:

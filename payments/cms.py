@@ -9,6 +9,7 @@ from bson import ObjectId
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
+from payments.cms_word import SETTLED, Unreadable, read_id, read_reference, read_status
 from payments.errors import InvalidArgument, Refusal
 from paytabs.errors import InvalidRequest
 from paytabs.money import parse_amount
@@ -19,7 +20,11 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class CmsPayment:
-    """A payment as the CMS holds it; `amount` in major units of `currency`."""
+    """A payment as the CMS holds it; `amount` in major units of `currency`.
+
+    `status` is one of its four words, None where nothing stands; `unread_ref` is what stands in `transR` and is no
+    reference.
+    """
 
     payment_id: str
     title: str
@@ -29,6 +34,12 @@ class CmsPayment:
     contract_id: str | None
     tran_ref: str | None
     status: str | None
+    unread_ref: str | None = None
+
+    @property
+    def settled_outside(self) -> bool:
+        """Return whether the CMS calls it settled and no transaction of PayTabs stands behind that."""
+        return self.status in SETTLED and self.tran_ref is None and self.unread_ref is None
 
 
 class CmsReader:
@@ -42,7 +53,7 @@ class CmsReader:
         """Return one payment.
 
         Raises:
-            InvalidArgument: there is no such payment, or its amount or currency cannot be read.
+            InvalidArgument: there is no such payment, or its amount, currency or status cannot be read.
         """
         found = self._db["payments"].find_one({"_id": ObjectId(payment_id)})
         if found is None:
@@ -61,7 +72,7 @@ class CmsReader:
     def parties(self, client_id: str | None, contract_id: str | None) -> tuple[Document, Document]:
         """Return customer and shipping details: the payment's client and the contract's employee, empty if unknown."""
         contract = self._find("contracts", contract_id, {"employee": 1})
-        employee = _reference(contract.get("employee")) if contract else None
+        employee = read_id(contract.get("employee")) if contract else None
         return _details(self._user(client_id)), _details(self._user(employee))
 
     def _user(self, user_id: str | None) -> Document | None:
@@ -77,24 +88,35 @@ def _payment(found: Document) -> CmsPayment:
         amount = parse_amount(_text(found.get("amount")), currency)
     except InvalidRequest as error:
         raise InvalidArgument(f"payments.{error.field}", error.expected) from error
+    reference = read_reference(found.get("transR"))
     return CmsPayment(
         payment_id=str(found["_id"]),
         title=str(found.get("title") or "").strip(),
         amount=amount,
         currency=currency,
-        client_id=_reference(found.get("client")),
-        contract_id=_reference(found.get("contractId")),
-        tran_ref=str(found["transR"]) if found.get("transR") else None,
-        status=str(found["status"]) if found.get("status") else None,
+        client_id=read_id(found.get("client")),
+        contract_id=read_id(found.get("contractId")),
+        tran_ref=reference if isinstance(reference, str) else None,
+        status=readable_status(found.get("status")),
+        unread_ref=reference.shown if isinstance(reference, Unreadable) else None,
     )
+
+
+def readable_status(value: object) -> str | None:
+    """Return the CMS's status as one of its four words; None where nothing stands.
+
+    Raises:
+        InvalidArgument: it is none of them; names the value.
+    """
+    status = read_status(value)
+    if isinstance(status, Unreadable):
+        expected = f"pending, paid, refunded, failed or nothing; it is {status.shown}"
+        raise InvalidArgument("payments.status", expected, Refusal.STATUS_UNREADABLE)
+    return status
 
 
 def _text(value: object) -> object:
     return value.strip() if isinstance(value, str) else value
-
-
-def _reference(value: object) -> str | None:
-    return str(value) if isinstance(value, ObjectId) else None
 
 
 def _details(user: Document | None) -> Document:

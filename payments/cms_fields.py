@@ -1,8 +1,10 @@
 """What the CMS's document says of a payment: one pure function, for who writes it with the facts and who mends it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from payments.assessment import Assessment
+from payments.cms_word import SPACES
 from payments.declines import decline_of
 from payments.page_times import ShownPage
 from payments.payment import Payment, State
@@ -24,6 +26,8 @@ def cms_fields(
     payment: Payment, verdict: Assessment, version: int, page: ShownPage | None, card: Document | None = None
 ) -> Document:
     """Return the fields of the CMS's document, `updatedAt` apart; without a reference, `transR` stays as it is.
+
+    What stands for a person to settle is none of them.
 
     Args:
         payment: what is known.
@@ -56,7 +60,15 @@ def cms_fields(
     if refusal := _refusal(payment, verdict):
         gateway["refusal"] = refusal
     fields: Document = {"status": verdict.cms_status, "gateway": gateway}
-    return fields | ({"transR": verdict.tran_ref} if verdict.tran_ref else {})
+    fields |= {"transR": verdict.tran_ref} if verdict.tran_ref else {}
+    return {name: value for name, value in fields.items() if name not in verdict.left}
+
+
+def unless_same_text(fields: Document, document: Mapping[str, Any]) -> Document:
+    """Return the fields that are to be written: a reference that differs by its spaces only is not written anew."""
+    theirs = document.get("transR")
+    same = isinstance(theirs, str) and theirs.strip(SPACES) == fields.get("transR")
+    return {**fields, "transR": theirs} if same else fields
 
 
 def _refusal(payment: Payment, verdict: Assessment) -> Document | None:

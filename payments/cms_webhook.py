@@ -16,6 +16,7 @@ from payments.assessment import assess
 from payments.declines import decline_of
 from payments.errors import NeverAgain, NotDelivered
 from payments.events import Event, timestamp
+from payments.facts import Milestone
 from payments.paid_with import card_of
 from payments.payment import State
 from payments.reactions import Occasion
@@ -24,6 +25,12 @@ from paytabs.headers import retry_after_seconds
 
 #: Seconds to connect to the CMS, and for each pause within its answer.
 TIMEOUT_SECONDS = (3.0, 10.0)
+
+#: What the type of a webhook says where status or sums have changed and no milestone was reached.
+CHANGED = "changed"
+
+#: The sums that a webhook tells.
+SUMS = ("authorised", "captured", "released", "refunded", "refund_pending")
 
 _OK, _REDIRECTS, _GONE = 200, 300, 410
 
@@ -83,18 +90,18 @@ def payload(occasion: Occasion, cards: CardStore) -> dict[str, Any]:
 
     A copy that comes late tells the same as the first one did, byte for byte.
     """
-    event, terms = occasion.event, occasion.payment.snapshot
-    data = event.fact.to_data()
-    verdict = assess(occasion.at_event)
-    card_id = card_of(occasion.at_event, verdict)
+    event, then = occasion.event, occasion.at_event
+    verdict, terms = assess(then), then.snapshot
+    card_id = card_of(then, verdict)
     card = cards.shown([card_id]).get(card_id or "")
     return {
-        "type": f"payment.{_kind(event)}",
+        "type": f"payment.{_kind(event) if isinstance(event.fact, Milestone) else CHANGED}",
         "timestamp": timestamp(event.recorded_at),
         "data": {
-            "payment_id": event.payment_id, "version": event.version, "state": data["state"],
-            "status": verdict.cms_status, "amount": data["amount"], "currency": data["currency"],
-            "tran_ref": data.get("tran_ref"), "captured": str(verdict.captured), "refunded": str(verdict.refunded),
+            "payment_id": event.payment_id, "version": event.version, "state": verdict.state,
+            "status": verdict.cms_status, "amount": str(terms.amount) if terms else None,
+            "currency": terms.currency if terms else None, "tran_ref": verdict.tran_ref,
+            **{name: str(getattr(verdict, name)) for name in SUMS},
             "contract_id": terms.contract_id if terms else None, "correlation_id": event.context.correlation_id,
             "decline": decline_of(occasion.at_event, verdict),
             **({"card": card} if card else {}),

@@ -8,9 +8,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+import pymongo
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
+from pymongo.read_preferences import ReadPreference
+from pymongo.write_concern import WriteConcern
+
+from payments.cms_word import either, read_id, read_status
 
 Document = dict[str, Any]
 
@@ -24,13 +30,14 @@ MARKS = "contract_marks"
 NOT_STARTED_AGAIN = ("active", "completed", "done", "finished", "closed", "cancelled", "canceled", "archived")
 
 
-def contract_status(payments: Iterable[str | None]) -> str | None:
+def contract_status(payments: Iterable[object]) -> str | None:
     """Return what the payments' statuses make of their contract, or None when none of them is paid.
 
     Args:
-        payments: `payments.status` of each; absent stands for pending.
+        payments: `payments.status` of each, as it stands there; nothing stands for pending, and what cannot be read
+            counts as not paid.
     """
-    counted = [status for status in payments if status != "failed"]
+    counted = [status for status in map(read_status, payments) if status != "failed"]
     paid = counted.count("paid")
     if not paid:
         return None
@@ -42,6 +49,7 @@ class Contracts:
 
     def __init__(self, database: Database[Document]) -> None:
         """Write to the CMS's database."""
+        self._client = database.client
         self._contracts, self._payments = database["contracts"], database["payments"]
         self._projects, self._marks = database["projects"], database[MARKS]
 
@@ -49,9 +57,9 @@ class Contracts:
         """List the contracts that a payment belongs to: the one it named, the one it names, those that name it."""
         payment = ObjectId(payment_id)
         document = self._payments.find_one({"_id": payment}, {"contractId": 1}, session=session) or {}
-        named = self._contracts.find({"paymentsIds": payment}, {"_id": 1}, session=session)
-        found = [ObjectId(known) if known else None, document.get("contractId"), *(one["_id"] for one in named)]
-        return list(dict.fromkeys(one for one in found if isinstance(one, ObjectId)))
+        named = self._contracts.find({"paymentsIds": either(payment)}, {"_id": 1}, session=session)
+        found = [known, document.get("contractId"), *(one["_id"] for one in named)]
+        return [ObjectId(one) for one in dict.fromkeys(map(read_id, found)) if one]
 
     def recount(self, contract_id: ObjectId, now: datetime, session: ClientSession) -> str | None:
         """Set a contract's status to what its payments make of it.
@@ -72,6 +80,25 @@ class Contracts:
         noted = {"$set": {"set": new, "before": original}}
         self._marks.update_one({"_id": contract_id}, noted, upsert=True, session=session)
         return new
+
+    def recount_if_due(self, contract_id: ObjectId, now: datetime) -> bool:
+        """Recount a contract in a transaction of its own, if a look shows that its status is another than it should be.
+
+        A contract that is right is not touched: whoever follows the contracts' changes would have it counted for ever.
+        """
+        with pymongo.timeout(self._client.options.timeout), self._client.start_session() as session:
+            try:
+                if self.due(contract_id, session) is None:
+                    return False
+            except LookupError:
+                return False
+            session.with_transaction(
+                lambda within: self.recount(contract_id, now, within),
+                read_concern=ReadConcern("snapshot"),
+                write_concern=WriteConcern("majority", j=True),
+                read_preference=ReadPreference.PRIMARY,
+            )
+            return True
 
     def due(self, contract_id: ObjectId, session: ClientSession) -> tuple[str | None, str] | None:
         """Return the status that a contract has and the one it should have; None when it has that one.
@@ -100,8 +127,8 @@ class Contracts:
         new = contract_status(self._statuses(contract, session)) or (original if mark else None)
         return None if new is None or new == before else (new, original)
 
-    def _statuses(self, contract: Document, session: ClientSession) -> list[str | None]:
+    def _statuses(self, contract: Document, session: ClientSession) -> list[object]:
         named = contract.get("paymentsIds")
-        ids = [one for one in named if isinstance(one, ObjectId)] if isinstance(named, list) else []
-        either = {"$or": [{"_id": {"$in": ids}}, {"contractId": contract["_id"]}]}
-        return [one.get("status") for one in self._payments.find(either, {"status": 1}, session=session)]
+        ids = [ObjectId(one) for one in map(read_id, named if isinstance(named, list) else []) if one]
+        wanted = {"$or": [{"_id": {"$in": ids}}, {"contractId": either(contract["_id"])}]}
+        return [one.get("status") for one in self._payments.find(wanted, {"status": 1}, session=session)]

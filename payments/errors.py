@@ -65,6 +65,11 @@ class Refusal(StrEnum):
     INSTALMENT_UNDER_WAY = "instalment_under_way"
     PAGE_OPEN = "page_open"
     CALLBACK_NOT_PUBLIC = "callback_not_public"
+    # The CMS's word about its own payment stands in the way.
+    STATUS_UNREADABLE = "cms_status_unreadable"
+    SETTLED_OUTSIDE = "settled_outside"
+    NOT_SETTLED_OUTSIDE = "not_settled_outside"
+    CMS_WORD_OPEN = "cms_word_open"
 
 
 class InvalidArgument(PaymentsError, ValueError):

@@ -285,14 +285,44 @@ class ReviewRaised(CaseFact):
 class ReviewSettled(CaseFact):
     """A human looked at a case and closed it.
 
-    Written by `review`. Carries the reason as `ReviewRaised` does (`code`, `subject`, `params`, `reason`), the
-    operator's `note`, which must name nobody but staff, `by` whom it was closed, and, where an operation in doubt is
-    declared not to have happened, its `operation_id`.
+    Written by `review` and `settling`, and by `cms_standing` when the CMS has taken back what the case was about.
+    Carries the reason as `ReviewRaised` does (`code`, `subject`, `params`, `reason`), the operator's `note`, which must
+    name nobody but staff, `by` whom it was closed, and, where an operation in doubt is declared not to have happened,
+    its `operation_id`. Of a case about the CMS's own word, the `decision`: `ours`, `theirs` or `outside`; and where
+    theirs is kept, the `kept` member of the document, its `status`, what ours was then (`ours`), and the transactions
+    that held or took money by then (`known`).
     """
 
     note: str
     by: str
     operation_id: str | None = None
+    decision: str | None = None
+    kept: str | None = None
+    status: str | None = None
+    ours: str | None = None
+    known: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "known", None if self.known is None else tuple(self.known))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentSettledOutside(Fact):
+    """A human said that the payment was settled without PayTabs: in cash, by bank transfer, by the CMS's own hand.
+
+    Written by `settling`, with the terms where nothing was known before. Carries the `status` that the CMS reads, who
+    said so (`by`) and why (`note`), and the transactions that held or took money by then (`known`). A program that
+    does not know this fact refuses the payment, and so charges nothing.
+    """
+
+    status: str
+    by: str
+    note: str
+    known: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known", tuple(self.known))  # stored as a list
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,7 +72,7 @@ class FollowOperations:
         if not seen:
             return row
         best = max(seen, key=lambda one: RANK.get(one.status, -1))
-        status, is_open = follow_up_status(best, change.after.review)
+        status, is_open = follow_up_status(best, change.after.in_review)
         is_open = is_open and row.open
         if (status, is_open, best.tran_ref) == (row.status, row.open, row.tran_ref):
             return row
@@ -89,7 +89,7 @@ class FollowOperations:
         verdict = change.after
         states = {leg.state for leg in verdict.legs if leg.operation_id == row.operation_id}
         if states & _DONE:
-            return Status.REVIEW if verdict.review else Status.SUCCEEDED
+            return Status.REVIEW if verdict.in_review else Status.SUCCEEDED
         if states & _WAITING:
             told = row.status is Status.PENDING or states & _WAITING - {State.AWAITING_PAYER}
             # A charge that waits for its payer is known to PayTabs, and is never sent again though its link is lost.
@@ -151,7 +151,7 @@ def _fits_already(change: Change) -> bool:
 
 def _followed_by_rows(verdict: Assessment) -> tuple[object, ...]:
     legs = {(leg.operation_id, leg.state, leg.set_aside) for leg in (*verdict.legs, *verdict.set_aside)}
-    return legs, verdict.review, verdict.parked, verdict.pending
+    return legs, verdict.in_review, verdict.parked, verdict.pending
 
 
 def _waiting_elsewhere(verdict: Assessment) -> set[str]:

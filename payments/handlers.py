@@ -1,4 +1,4 @@
-"""What happens when: the table of reactions to events, and the reactions themselves.
+"""What happens when: the table of reactions to events, and the reactions themselves; see `showing` for the rest.
 
 A reaction is a verb phrase with a name of its own; it is retried by itself, and its name stands in `event_deliveries`.
 """
@@ -19,7 +19,8 @@ from payments.payment import Snapshot
 from payments.reactions import DatabaseEffect, Occasion, OutsideEffect, Reaction
 from payments.store import Clock
 
-#: What every change of state that the CMS can see leads to.
+#: What every milestone leads to. A change of what is shown that has none leads to the same, as `showing` says, for the
+#: last event of the change.
 _ALWAYS = ("recount_contract", "notify_cms", "invalidate_reads")
 
 #: The reactions to each type of event, in the order in which they are sent.

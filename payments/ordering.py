@@ -9,6 +9,7 @@ from typing import Any
 
 from payments.accepting import new_row, refuse_beside, same_operation
 from payments.allowance import Action, order
+from payments.cms_refusals import settled_outside
 from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.operations import Operation, OperationsLedger
@@ -55,6 +56,8 @@ class FollowUpAcceptor:
         known = self.ledger.get(operation_id, change.session)
         if known:
             return same_operation(known, terms.action, change.payment_id, terms.to_document())
+        if change.before.state is State.SETTLED_OUTSIDE:
+            raise settled_outside("what PayTabs took before is settled by the word of a person too")
         if not change.history:
             raise InvalidArgument("payment_id", "a payment that was begun here; nothing is known of this one")
         standing = self.ledger.open_of(change.payment_id, change.session)

@@ -4,7 +4,7 @@ A row that is not done is work that somebody owes, whatever became of its messag
 the rows are written with the event, rather than found missing later, keeps the search as small as what is open.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -74,6 +74,8 @@ class Outbox:
         announce: Told each event's id, handler and correlation id once they are committed; says whether it could send
             the message.
         lease: How long a worker holds a row.
+        besides: Gives the reactions that a change leads to besides those of its events, from those: they are owed for
+            the change's last event.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class Outbox:
         announce: Callable[[str, str, str], bool],
         *,
         lease: timedelta,
+        besides: Callable[[Change, Collection[str]], Sequence[str]] = lambda _change, _owed: (),
     ) -> None:
+        self._besides = besides
         self.rows = database.get_collection(COLLECTION, read_preference=ReadPreference.PRIMARY)
         self._handlers, self._announce, self._lease = handlers, announce, lease
 
@@ -96,7 +100,11 @@ class Outbox:
     def __call__(self, change: Change, version: int) -> None:
         """Write the rows of a change's events into its transaction, and tell of them once it has committed."""
         del version
-        owed = [self._row(event, handler, change.now) for event, handler in self._owed(change.appended)]
+        pairs = list(self._owed(change.appended))
+        if change.appended:
+            besides = self._besides(change, {handler for _, handler in pairs})
+            pairs += [(change.appended[-1], handler) for handler in besides]
+        owed = [self._row(event, handler, change.now) for event, handler in pairs]
         if not owed:
             return
         self.rows.insert_many(owed, session=change.session)

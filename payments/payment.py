@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from payments import facts
+from payments.cms_word import SETTLED
 from payments.facts import Fact
 from payments.reasons import Reason
 from payments.values import value
@@ -36,6 +37,7 @@ class State(StrEnum):
     CANCELLED = "CANCELLED"
     EXPIRED = "EXPIRED"
     REGISTERED = "REGISTERED"
+    SETTLED_OUTSIDE = "SETTLED_OUTSIDE"
     REVIEW = "REVIEW"
 
 
@@ -55,7 +57,7 @@ PAYABLE = FAILED_STATES | {State.NEW, State.REGISTERED}
 POLLED = OPEN | {State.ON_HOLD, State.AUTHORISED}
 
 #: An unconfirmed claim does not take a confirmed state away.
-CONFIRMED = LIVE | {State.REFUNDED, State.VOIDED}
+CONFIRMED = LIVE | {State.REFUNDED, State.VOIDED, State.SETTLED_OUTSIDE}
 
 
 class AttemptStatus(StrEnum):
@@ -137,6 +139,36 @@ class Snapshot:
 
 
 @value
+class Outside:
+    """What a human said was settled without PayTabs, and the transactions that were known to have money by then."""
+
+    status: str
+    known: frozenset[str]
+
+
+@value
+class Kept:
+    """A word of the CMS that a human has kept: it stands for ours, for as long as ours is what it was then.
+
+    Attributes:
+        member: `status` or `transR`.
+        theirs: The status that is kept; of a reference nothing, since it is left where it stands.
+        ours: What ours was.
+        known: The transactions that were known to have money by then.
+    """
+
+    member: str
+    theirs: str | None
+    ours: str | None
+    known: frozenset[str]
+
+    @property
+    def settles(self) -> bool:
+        """Return whether the word means money."""
+        return self.theirs in SETTLED
+
+
+@value
 class Payment:
     """Everything known of one payment, not yet judged."""
 
@@ -146,6 +178,8 @@ class Payment:
     claims: tuple[facts.ReviewRaised, ...] = ()
     follow_ups: tuple[FollowUp, ...] = ()
     settled: frozenset[Reason | facts.ReviewRaised] = frozenset()
+    outside: Outside | None = None
+    kept: tuple[Kept, ...] = ()
 
     @property
     def open_claims(self) -> tuple[facts.ReviewRaised, ...]:
@@ -182,12 +216,13 @@ class _Draft:
         self.claims = dict.fromkeys(start.claims)
         self.follow_ups = list(start.follow_ups)
         self.settled = set(start.settled)
+        self.outside, self.kept = start.outside, start.kept
 
     def payment(self) -> Payment:
         """Return what is known by now."""
         return Payment(
             self.snapshot, tuple(self.attempts), frozenset(self.observations), tuple(self.claims),
-            tuple(self.follow_ups), frozenset(self.settled),
+            tuple(self.follow_ups), frozenset(self.settled), self.outside, self.kept,
         )  # fmt: skip
 
     def create(self, fact: facts.PaymentCreated | facts.PaymentAdopted) -> None:
@@ -208,6 +243,8 @@ class _Draft:
         money = (Decimal(fact.amount), fact.currency)
         started = (fact.operation_id, fact.cart_id, fact.transaction, *money, AttemptStatus.STARTED)
         self.attempts.append(Attempt(*started))
+        # A new attempt is asked for by the CMS: its page and its state are shown again. What means money stays.
+        self.kept = tuple(one for one in self.kept if one.settles)
 
     def start_follow_up(self, fact: facts.FollowUpStarted) -> None:
         named = (fact.operation_id, fact.cart_id, fact.action, fact.tran_ref)
@@ -244,6 +281,12 @@ class _Draft:
             about = fact.operation_id and send.operation_id == fact.operation_id
             if about and send.status in IN_DOUBT and send.cart_id:
                 self._update(send.cart_id, AttemptStatus.RETIRED)
+        if fact.decision and fact.kept:
+            others = [one for one in self.kept if one.member != fact.kept]
+            self.kept = (*others, Kept(fact.kept, fact.status, fact.ours, frozenset(fact.known or ())))
+
+    def settle_outside(self, fact: facts.PaymentSettledOutside) -> None:
+        self.outside, self.kept = Outside(fact.status, frozenset(fact.known)), ()
 
     def _leave(self, operation_id: str, cart_id: str | None, status: AttemptStatus) -> None:
         """Set one attempt aside: by its cart, and by its operation, since an adopted one has no cart that we know."""
@@ -280,4 +323,5 @@ _APPLY: dict[type[Fact], Callable[[_Draft, Any], None]] = {
     facts.TransactionObserved: _Draft.observe,
     facts.ReviewRaised: _Draft.claim,
     facts.ReviewSettled: _Draft.settle,
+    facts.PaymentSettledOutside: _Draft.settle_outside,
 }

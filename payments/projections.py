@@ -13,7 +13,11 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from payments.assessment import Assessment
-from payments.cms_fields import cms_fields, shows_page
+from payments.cms_compare import Standing
+from payments.cms_fields import cms_fields, shows_page, unless_same_text
+from payments.cms_rows import READ, CmsRows, version_of
+from payments.cms_standing import news
+from payments.cms_word import SETTLED
 from payments.operations import OperationsLedger
 from payments.page_times import ShownPage
 from payments.paid_with import card_of
@@ -30,7 +34,10 @@ REVIEW_ALERT = "payment_review"
 #: The alert about a page that may be paid beside money; its key is the payment.
 LEFT_OPEN = "page_left_open"
 
-#: The key of the one alert about documents that are gone; it lists the last payments.
+#: The alert about a `gateway` that others have written.
+GATEWAY_ALERT = "cms_changed_gateway"
+
+#: The key of the one alert about documents that are gone, or written by others; it lists the last payments.
 ALL_PAYMENTS = "payments"
 
 
@@ -53,7 +60,7 @@ class ResolveAlert(Protocol):
 
 
 class ProjectToCms:
-    """Writes a payment's state into the CMS's own document."""
+    """Writes a payment's state into the CMS's own document, after a look at what others have written there."""
 
     def __init__(
         self,
@@ -65,29 +72,48 @@ class ProjectToCms:
     ) -> None:
         """Write to the CMS's `payments` collection; an alert is announced once its transaction has committed."""
         self._payments = database["payments"]
+        self._rows = CmsRows(database)
         self._ledger = ledger
         self._cards = CardStore(database)
         self._alert = alert
         self._announce = announce
         self._resolve = resolve
 
+    def prepare(self, change: Change, session: ClientSession) -> None:
+        """Look at the document, and record what of it contradicts ours; of a payment that is new nothing is ours."""
+        document = self._payments.find_one({"_id": ObjectId(change.payment_id)}, READ, session=session)
+        if document is None:
+            return
+        row = self._rows.find(document["_id"], session) if change.history else None
+        standing = Standing(document, row, change.before, lambda: [(one.version, one.fact) for one in change.history])
+        change.standing = standing
+        if change.history:
+            change.record(*news(standing, change))
+            change.rewrite = not (standing.gateway_is_ours and standing.status_is_ours)
+
     def __call__(self, change: Change, version: int) -> None:
-        """Write the fields when the change added facts, and take a page's link away once it is over."""
-        if not change.new_facts:
+        """Write the fields when facts were added or others have written there, and take a page's link away in time."""
+        if not (change.new_facts or change.rewrite) or not version:
             self._take_link_away(change, version)
             return
-        fields = cms_fields(change.payment, change.after, version, self._page(change), self._card(change))
-        older = {"gateway.version": {"$not": {"$gte": version}}}
-        found = self._payments.update_one(
-            {"_id": ObjectId(change.payment_id), **older},
-            {"$set": fields | {"updatedAt": change.now}},
-            session=change.session,
-        )
-        if found.matched_count == 0:
+        if change.standing is None or not self._write(change, change.standing, version):
             detail = "the CMS's document is gone or newer; the events stand"
             self._raise("projection_missing", ALL_PAYMENTS, detail, change)
         self._alert_on_review(change)
         self._alert_on_open_page(change)
+
+    def _write(self, change: Change, standing: Standing, version: int) -> bool:
+        """Write document and row; False when the document knows of later events."""
+        fields = cms_fields(change.payment, change.after, version, self._page(change), self._card(change))
+        fields = unless_same_text(fields, standing.document)
+        known = version_of(standing.document)
+        if known is not None and known >= version + (not change.new_facts):
+            return False
+        one, session = standing.document["_id"], change.session
+        self._payments.update_one({"_id": one}, {"$set": fields | {"updatedAt": change.now}}, session=session)
+        self._rows.write(one, {**standing.document, **fields}, now=change.now, session=session)
+        self._alert_on_gateway(change, standing)
+        return True
 
     def _take_link_away(self, change: Change, version: int) -> None:
         """Show no link to a page whose time is over: no fact tells of that moment, but the row is looked at then."""
@@ -99,13 +125,22 @@ class ProjectToCms:
                 "gateway.redirect_url": {"$ne": None},
             }
             gone = {"gateway.redirect_url": None, "updatedAt": change.now}
-            self._payments.update_one(shown, {"$set": gone}, session=change.session)
+            before = self._payments.find_one_and_update(shown, {"$set": gone}, READ, session=change.session)
+            if before:
+                self._rows.grown(before["_id"], before["gateway"], {"redirect_url": None}, change.session)
+
+    def _alert_on_gateway(self, change: Change, standing: Standing) -> None:
+        """Tell of a `gateway` that somebody else has written; it was written over."""
+        if change.history and not standing.gateway_is_ours:
+            detail = "somebody else has written `gateway`; it was written over"
+            self._raise(GATEWAY_ALERT, ALL_PAYMENTS, detail, change)
 
     def _alert_on_open_page(self, change: Change) -> None:
-        """Tell of a page that may be paid beside money that another attempt has taken, until there is none."""
+        """Tell of a page that may be paid beside money that was taken elsewhere, until there is none."""
         left, known = pages_left_open(change.after), pages_left_open(change.before)
         if left and not known:
-            detail = f"{left[0]} may still be paid beside {change.after.tran_ref}: override it"
+            beside = change.after.tran_ref if change.after.base_state in LIVE else "what the CMS says"
+            detail = f"{left[0]} may still be paid beside {beside}: override it"
             self._raise(LEFT_OPEN, change.payment_id, detail, change)
         elif known and not left:
             self._resolve(LEFT_OPEN, change.payment_id, session=change.session, why="the page is not open any more")
@@ -141,7 +176,10 @@ class ProjectToCms:
 
 
 def pages_left_open(verdict: Assessment) -> list[str | None]:
-    """Return the pages that may still be paid beside money that was taken; those set aside are not among them."""
-    if verdict.base_state not in LIVE:
+    """Return the pages that may still be paid beside money that was taken, here or by the CMS's word.
+
+    Those set aside are not among them.
+    """
+    if not (verdict.base_state in LIVE or verdict.stands_for in SETTLED or verdict.beside):
         return []
     return [leg.tran_ref for leg in verdict.legs if leg.state is State.AWAITING_PAYER]

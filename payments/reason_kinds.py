@@ -58,6 +58,12 @@ _ASK_MEANING = "do not deliver; ask PayTabs what it means; the next release know
 _UNTRUE = "what PayTabs says of a transaction cannot be true as a whole"
 _VERIFY = "`payments.verify`; if it stays, ask PayTabs with the `tran_ref`; settle"
 
+_THREE_WAYS = (
+    "ask whoever changed it. `review settle CASE_ID --as ours` writes ours over it, `--as theirs` keeps what the CMS "
+    "says, `--as outside` says that it was settled without PayTabs, in cash for example; until then nothing new is "
+    "charged"
+)
+
 _C = ReasonCode
 
 _ROWS = (
@@ -167,6 +173,49 @@ _ROWS = (
         "the CMS says paid, PayTabs does not know the reference",
         "an old payment whose reference is wrong",
         "find the right transaction in the dashboard; correct the CMS; settle",
+    ),
+    ReasonKind(
+        _C.CMS_STATUS_CHANGED,
+        ("status",),
+        "the CMS has set status to {status} itself",
+        "somebody or something other than us has written `payments.status`, and not what the gateway says; it is left "
+        "as it is and counted so",
+        _THREE_WAYS,
+    ),
+    ReasonKind(
+        _C.CMS_REFERENCE_CHANGED,
+        ("reference",),
+        "the CMS has set transR to {reference} itself",
+        "somebody or something other than us has written `payments.transR`; it is left as it is",
+        _THREE_WAYS,
+    ),
+    ReasonKind(
+        _C.CMS_NOT_CONFIRMED,
+        ("status", "theirs"),
+        "the CMS says {status}, PayTabs says {theirs}",
+        "a payment of the CMS's old code that staff have settled, or given back, without PayTabs: in cash for example",
+        _THREE_WAYS,
+    ),
+    ReasonKind(
+        _C.CMS_SETTLED_UNKNOWN,
+        ("status", "reference"),
+        "the CMS says {status}, PayTabs does not know the reference {reference}",
+        "an old payment whose reference is wrong, or of another profile",
+        _THREE_WAYS,
+    ),
+    ReasonKind(
+        _C.CMS_REFERENCE_UNREADABLE,
+        ("reference",),
+        "transR is no reference of PayTabs: {reference}",
+        "the CMS's old code, or an import, has written something else there; it is left as it is",
+        _THREE_WAYS,
+    ),
+    ReasonKind(
+        _C.PAID_OUTSIDE_TOO,
+        ("tran_refs…",),
+        "settled outside, and PayTabs has taken money too: {tran_refs}",
+        "the payer has paid twice, once without PayTabs: a page was left open, for example",
+        "give one of the two back: `payments.refund` with the reference, or the cash; settle",
     ),
     ReasonKind(
         _C.NOT_SHOWN,

@@ -4,7 +4,9 @@ Cases are compared, stored and settled by these values. Their words are made fro
 and may be changed at any time; how versions before this one wrote them stands in `payments.reasons_before`.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from payments.reasons_before import sentence_before
 from payments.values import value
@@ -52,11 +54,40 @@ class ReasonCode(StrEnum):
     ANSWER_NOT_TAKEN = "answer_not_taken"
     # The CMS's word against PayTabs'.
     CMS_PAID_UNKNOWN = "cms_paid_reference_unknown"
+    CMS_STATUS_CHANGED = "cms_status_changed"
+    CMS_REFERENCE_CHANGED = "cms_reference_changed"
+    CMS_NOT_CONFIRMED = "cms_settled_not_confirmed"
+    CMS_SETTLED_UNKNOWN = "cms_settled_reference_unknown"
+    CMS_REFERENCE_UNREADABLE = "cms_reference_unreadable"
+    PAID_OUTSIDE_TOO = "paid_outside_too"
     # Two ledgers compared.
     NOT_SHOWN = "not_shown_by_paytabs"
     LEDGER_DIFFERS = "ledger_differs"
     # A sentence that no version is known to have written; its words stand as its subject.
     UNRECOGNISED = "unrecognised"
+
+
+#: The members of the CMS's document that stay as they are while a case of a code is open: what the CMS says there is
+#: for a person to settle, as ours, as theirs or as settled outside.
+LEAVES: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        ReasonCode.CMS_STATUS_CHANGED: frozenset({"status"}),
+        ReasonCode.CMS_REFERENCE_CHANGED: frozenset({"transR"}),
+        ReasonCode.CMS_NOT_CONFIRMED: frozenset({"status"}),
+        ReasonCode.CMS_SETTLED_UNKNOWN: frozenset({"status", "transR"}),
+        ReasonCode.CMS_REFERENCE_UNREADABLE: frozenset({"status", "transR"}),
+    }
+)
+
+#: Cases that stand beside a payment's state: what money did is known, and only the CMS's document is in question.
+BESIDE = frozenset(
+    {
+        ReasonCode.CMS_STATUS_CHANGED,
+        ReasonCode.CMS_REFERENCE_CHANGED,
+        ReasonCode.CMS_NOT_CONFIRMED,
+        ReasonCode.PAID_OUTSIDE_TOO,
+    }
+)
 
 
 @value

@@ -12,9 +12,10 @@ import bson
 from bson import ObjectId
 
 from payments.assessment import Assessment, assess
+from payments.cms_compare import last_reference
 from payments.cms_fields import ADDED, cms_fields
 from payments.events import fact_of
-from payments.facts import Fact, Milestone
+from payments.facts import Milestone
 from payments.page_times import ShownPage
 from payments.paid_with import card_of
 from payments.payment import Payment, fold
@@ -59,7 +60,8 @@ class Replayed:
             card: What everybody may know of the stored card that the payment is about, if it is about one.
         """
         fields = cms_fields(self.payment, self.verdict, self.version, page, card)
-        return fields | ({"transR": self.tran_ref} if self.tran_ref else {})
+        shown = self.tran_ref and "transR" not in self.verdict.left
+        return fields | ({"transR": self.tran_ref} if shown else {})
 
 
 def replayed(history: Sequence[Mapping[str, Any]]) -> Replayed:
@@ -74,7 +76,7 @@ def replayed(history: Sequence[Mapping[str, Any]]) -> Replayed:
     facts = [fact_of(event) for event in history if event["type"] not in SILENT]
     payment = fold(facts)
     verdict = assess(payment)
-    tran_ref = verdict.tran_ref or _last_ref(facts)
+    tran_ref = verdict.tran_ref or last_reference(facts)
     return Replayed(history[-1]["payment_id"], history[-1]["version"], payment, verdict, tran_ref)
 
 
@@ -114,14 +116,6 @@ def differences(expected: Document, found: Mapping[str, Any]) -> dict[str, tuple
         if not _equal(there.get(name, ABSENT), wanted.get(name, ABSENT))
     }
     return differing or {"gateway": ("its members in another order", "in the order they are written in")}
-
-
-def _last_ref(facts: Sequence[Fact]) -> str | None:
-    """Return the last reference that was ever current; a payment whose page was given up keeps showing that page's."""
-    for end in range(len(facts) - 1, 0, -1):
-        if tran_ref := assess(fold(facts[:end])).tran_ref:
-            return tran_ref
-    return None
 
 
 def _flat(fields: Mapping[str, Any]) -> Document:

@@ -23,6 +23,7 @@ COMMAND = "events replay"
 COUNTED = {
     "payments": "payments", "events": "events", Found.DIFFERING: "differing", Found.MENDED: "mended",
     Found.OUTDATED: "written by an earlier version", Found.MISSING: "without a document",
+    Found.LEFT: "left to a person",
     Found.NEWER: "newer than the events", Found.UNREADABLE: "with an unknown event", Found.BUSY: "still being changed",
 }  # fmt: skip
 

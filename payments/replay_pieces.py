@@ -33,6 +33,7 @@ class Found(StrEnum):
     MENDED = "mended"
     OUTDATED = "outdated"  # lacks only what earlier versions did not write yet: completed, and nobody's fault
     MISSING = "missing"  # there is no document: none is made
+    LEFT = "left"  # somebody else has written there, and a person has to settle it: left alone
     NEWER = "newer"  # it claims to know of more events than there are: left alone
     UNREADABLE = "unreadable"  # an event of a kind that this version does not know: left alone
     BUSY = "busy"  # being changed all the time: looked at again at the end

@@ -10,7 +10,7 @@ from payments.replay_pieces import Found
 Json = dict[str, Any]
 
 #: Documents that a replay leaves as they are although something about them is not right.
-LEFT = (Found.NEWER, Found.UNREADABLE)
+LEFT = (Found.LEFT, Found.NEWER, Found.UNREADABLE)
 
 
 def view_replay(row: Mapping[str, Any]) -> Json:

@@ -14,11 +14,14 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.read_preferences import ReadPreference
 
-from payments.cms_fields import shows_page
+from payments.cms_compare import Standing, contradicts
+from payments.cms_fields import shows_page, unless_same_text
+from payments.cms_rows import CmsRows, version_of
+from payments.events import fact_of
 from payments.page_times import ShownPage
 from payments.replay import Replayed, differences, is_outdated, replayed
 from payments.replay_pieces import Difference, Found, Piece, ReplayParts, Survey, looked_at
-from payments.replay_scan import EventScan, Span
+from payments.replay_scan import EventScan, History, Span
 from payments.replay_survey import READ, Surveyor
 from payments.stored_cards import CardStore
 
@@ -33,6 +36,7 @@ class CmsPayments:
         self._parts, self._scan, self._surveyor = parts, EventScan(parts.database), Surveyor(parts)
         self._cards = CardStore(parts.database)
         self._payments = parts.database.get_collection("payments", read_preference=ReadPreference.PRIMARY)
+        self._rows = CmsRows(parts.database)
 
     def total(self, span: Span) -> int:
         """Return about how many events there are to go through."""
@@ -68,20 +72,36 @@ class CmsPayments:
         document = self._payments.find_one({"_id": payment_id}, READ, session=session)
         if document is None:
             return told(Found.MISSING)
+        history = self._scan.history(payment_id, session)
         try:
-            known = replayed(self._scan.history(payment_id, session))
+            known = replayed(history)
         except KeyError:
             return told(Found.UNREADABLE)
-        if _version(document) > known.version:
+        if (version_of(document) or 0) > known.version:
             return told(Found.NEWER)
-        cards = self._cards.shown([known.card_id], session)
-        expected = known.fields(self._page(known, session), cards.get(known.card_id or ""))
-        fields = differences(expected, document)
+        card = self._cards.shown([known.card_id], session).get(known.card_id or "")
+        expected = unless_same_text(known.fields(self._page(known, session), card), document)
+        left = self._foreign(document, known, history, session)
+        fields = differences({name: value for name, value in expected.items() if name not in left}, document)
         if fields and not dry_run:
-            self._mend(known, expected, session)
+            self._mend(known, document, {name: expected[name] for name in expected.keys() - left}, session)
         if is_outdated(expected, document):
             return told(Found.OUTDATED)
-        return told((Found.DIFFERING if dry_run else Found.MENDED) if fields else Found.SAME, fields)
+        if fields:
+            return told(Found.DIFFERING if dry_run else Found.MENDED, fields)
+        return told(Found.LEFT, differences(expected, document)) if left else told(Found.SAME)
+
+    def _foreign(self, document: Document, known: Replayed, history: History, session: ClientSession) -> frozenset[str]:
+        """Return what somebody else has written into a document of ours, and a person has to settle.
+
+        A document that has lost `gateway` is not one that somebody has edited: all of it is written again.
+        """
+        if version_of(document) is None:
+            return frozenset()
+        facts = [(event["version"], fact_of(event)) for event in history]
+        standing = Standing(document, self._rows.find(known.payment_id, session), known.verdict, lambda: facts)
+        status = not standing.status_is_ours and contradicts(standing.status, known.verdict.cms_status)
+        return frozenset({"status"} if status else ()) | (set() if standing.reference_is_ours else {"transR"})
 
     def _page(self, known: Replayed, session: ClientSession) -> ShownPage | None:
         if not shows_page(known.verdict):
@@ -89,13 +109,8 @@ class CmsPayments:
         row = self._parts.ledger.open_of(str(known.payment_id), session)
         return row.shown(self._parts.ledger.now()) if row else None
 
-    def _mend(self, known: Replayed, expected: Document, session: ClientSession) -> None:
+    def _mend(self, known: Replayed, document: Document, expected: Document, session: ClientSession) -> None:
         unless_newer = {"_id": known.payment_id, "gateway.version": {"$not": {"$gt": known.version}}}
-        mended = {"$set": expected | {"updatedAt": self._parts.clock()}}
-        self._payments.update_one(unless_newer, mended, session=session)
-
-
-def _version(document: Document) -> float:
-    gateway = document.get("gateway")
-    version = gateway.get("version") if isinstance(gateway, dict) else None
-    return version if isinstance(version, int | float) else 0
+        now = self._parts.clock()
+        self._payments.update_one(unless_newer, {"$set": expected | {"updatedAt": now}}, session=session)
+        self._rows.write(known.payment_id, {**document, **expected}, now=now, session=session)

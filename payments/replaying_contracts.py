@@ -1,4 +1,4 @@
-"""The projection `contracts`: the status of every contract that a payment's milestone has touched, counted anew.
+"""The projection `contracts`: the status of every contract that a payment with a history belongs to, counted anew.
 
 A contract is written only where its status is another than its payments make of it, each in a transaction of its own.
 """
@@ -11,12 +11,9 @@ from bson import ObjectId
 from pymongo.client_session import ClientSession
 
 from payments.contracts import Contracts
-from payments.replay import SILENT, replayed
+from payments.replay import replayed
 from payments.replay_pieces import Difference, Found, Piece, ReplayParts, looked_at
 from payments.replay_scan import EventScan, History, Span, sliced
-
-#: The events that a contract's status follows.
-MILESTONES = sorted(SILENT)
 
 #: How many payments make a piece.
 PIECE = 50
@@ -35,14 +32,14 @@ class ContractStatuses:
         return self._scan.count(span)
 
     def pieces(self, span: Span, after: ObjectId | None, *, young: Span, dry_run: bool) -> Iterator[Piece]:
-        """Go through every payment with a milestone in a span, by ascending id, beginning after one id."""
+        """Go through every payment with an event in a span, by ascending id, beginning after one id."""
         for payment_ids in sliced(self.touched(span, after), PIECE):
             grown = [history for history in self._histories(payment_ids) if not young.meets(history)]
             yield self._piece(payment_ids[-1], grown, dry_run=dry_run)
 
     def touched(self, span: Span, after: ObjectId | None) -> Iterator[ObjectId]:
-        """Give the payments with a milestone in a span, by ascending id, those after one id."""
-        return self._scan.touched(span, after, types=MILESTONES)
+        """Give the payments with an event in a span, by ascending id, those after one id."""
+        return self._scan.touched(span, after)
 
     def again(self, span: Span, payment_ids: Sequence[ObjectId], *, dry_run: bool) -> Piece:
         """Look at the contracts of some payments, whatever their age, if they have an event in a span."""

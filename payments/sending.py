@@ -20,6 +20,7 @@ from payments.booking import KEY_IN_DOUBT, Booking, book, closed, refused
 from payments.card_keeping import told, with_cards
 from payments.card_rules import CardRules
 from payments.cms import CmsReader
+from payments.cms_refusals import new_charge_refused
 from payments.errors import InvalidArgument, NotYet, Refusal
 from payments.events import Context
 from payments.gateway import Gateway, Permit
@@ -240,6 +241,8 @@ def _obstacle(change: Change, row: Operation) -> str | None:
     """Return what has happened since a row was accepted that forbids sending it, or None."""
     state = change.before.base_state
     if row.kind not in FOLLOW_UP_KINDS:
+        if refused := new_charge_refused(change):
+            return str(refused)
         # An earlier attempt succeeded late, after this one was accepted: asking again could charge twice.
         return f"the payment is {state}" if state in CONFIRMED else _other_page(change, row)
     params = row.params

@@ -8,6 +8,7 @@ from payments.adoption import ASK_AGAIN_SECONDS, Adopter
 from payments.assessment import assess
 from payments.card_rules import CardRules
 from payments.cms import CmsReader
+from payments.cms_refusals import settled_outside
 from payments.errors import GatewaySilent, InvalidArgument, NotYet
 from payments.events import Context
 from payments.ladder import next_step
@@ -130,11 +131,14 @@ class PaymentService:
         """Adopt a payment that the CMS's old code began; nothing when it is known or there is nothing to adopt.
 
         Raises:
-            InvalidArgument: there is no such payment.
+            InvalidArgument: there is no such payment, or it was settled outside.
             NotYet: PayTabs does not answer.
         """
         if not self._parts.store.load(payment_id):
-            self._adopter.take_over(payment_id, self._parts.cms.payment(payment_id), context)
+            cms = self._parts.cms.payment(payment_id)
+            if cms.settled_outside and not self._parts.store.load(payment_id):
+                raise settled_outside(f"the CMS calls {payment_id} {cms.status}, without a transaction of PayTabs")
+            self._adopter.take_over(payment_id, cms, context)
 
     def payment_of(self, tran_ref: str, context: Context) -> str:
         """Return the payment that a transaction reference belongs to.

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import pymongo
 from bson import ObjectId
@@ -26,6 +26,7 @@ from pymongo.write_concern import WriteConcern
 
 from payments import events
 from payments.assessment import Assessment, assess
+from payments.cms_compare import Standing
 from payments.errors import PaymentsError, StreamContended
 from payments.events import Context, Event
 from payments.facts import Fact
@@ -75,8 +76,13 @@ class Change:
         self.session_lent = False
         #: The payment's operations as they stand after this change, once a companion has read them.
         self.rows: Sequence[Operation] | None = None
+        #: The CMS's document as it was found and what stood there before, once somebody has looked.
+        self.standing: Standing | None = None
+        #: Whether the document is to be written although nothing has happened: somebody else has written there.
+        self.rewrite = False
         self._session = session
         self._after, self._judged = self.before, self.payment
+        self._looks: list[Callable[[Change, ClientSession], None]] = []
 
     @property
     def known(self) -> Known:
@@ -88,6 +94,16 @@ class Change:
         """Return the transaction's session, for whatever is to be read or written in it."""
         self.session_lent = True
         return self._session
+
+    def look(self) -> None:
+        """Look at the CMS's document, once, and record what it gives rise to."""
+        looks, self._looks = self._looks, []
+        for one in looks:
+            one(self, self._session)
+
+    def watched_by(self, looks: Sequence["Preparing"]) -> None:
+        """Say who looks at the CMS's document."""
+        self._looks = [one.prepare for one in looks]
 
     @property
     def after(self) -> Assessment:
@@ -110,6 +126,14 @@ class Companion(Protocol):
 
     def __call__(self, change: Change, version: int) -> None:
         """Write what belongs to the change; `version` is the stream's after it."""
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A companion that looks at what there is before the facts are known, and may add some."""
+
+    def prepare(self, change: Change, session: ClientSession) -> None:
+        """Look, and record what follows."""
 
 
 class PaymentStore:
@@ -186,7 +210,10 @@ class PaymentStore:
             if not unread:
                 reading.known = self._caught_up(payment_id, reading.known, session)
             change = Change(payment_id, reading.known, self._clock(), session)
+            change.watched_by([one for one in self._companions if isinstance(one, Preparing)])
             result = work(change)
+            if change.new_facts:
+                change.look()
             if unread and not change.new_facts:
                 raise NothingToProve
             version = self._append(change, context, session)

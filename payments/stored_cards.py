@@ -160,7 +160,7 @@ class CardStore:
             self.rows.update_one({"_id": card_id, "locked": before}, {"$set": {"locked": after}}).modified_count
         )
 
-    def wait(self, card_id: str, before: bytes, now: datetime) -> bool:
+    def lock_out(self, card_id: str, before: bytes, now: datetime) -> bool:
         """Have a card whose token no key opens wait for it once more."""
         waiting = {"$set": {"kept": CardState.WAITING, "ask_at": now}, "$unset": {"locked": "", "asked": ""}}
         return bool(self.rows.update_one({"_id": card_id, "locked": before}, waiting).modified_count)

@@ -139,9 +139,10 @@ def view_payment(
 
 
 def view_untouched(cms: CmsPayment) -> PaymentView:
-    """Return the view of a payment of the CMS that nobody has asked us for yet."""
+    """Return the view of a payment of the CMS that nobody has asked us for yet: its status is the CMS's own word."""
+    state, status = State.SETTLED_OUTSIDE if cms.settled_outside else State.NEW, cms.status or "pending"
     return PaymentView(
-        payment_id=cms.payment_id, state=State.NEW, status="pending", amount=str(cms.amount), currency=cms.currency,
+        payment_id=cms.payment_id, state=state, status=status, amount=str(cms.amount), currency=cms.currency,
         tran_ref=cms.tran_ref, redirect_url=None, page_state=None, page_expires_at=None, new_page_at=None,
         operation_id=None, authorised="0", captured="0", released="0", refunded="0", refund_pending="0", flags=(),
         review=(), review_codes=(), error=None, version=0,

@@ -22,6 +22,7 @@ WORDS = {
     "TransactionObserved": "PayTabs said of {tran_ref} ({tran_type}): {status}, {amount} {currency}",
     "ReviewRaised": "a human was called: {reason} ({evidence})",
     "ReviewSettled": "{by} settled “{reason}”: {note}",
+    "PaymentSettledOutside": "{by} said that it was settled without PayTabs, as {status}: {note}",
 }
 
 #: What a milestone says.

@@ -7,6 +7,9 @@ the profile's own notices. A gateway on this machine or in this network, the san
 import ipaddress
 from urllib.parse import urlsplit
 
+#: Ends of host names that are nowhere in public.
+_PRIVATE = (".localhost", ".local", ".internal", ".lan", ".home")
+
 
 def takes_callback(url: str, gateway_url: str) -> bool:
     """Tell whether the gateway takes a callback address.
@@ -34,4 +37,4 @@ def _is_public(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_global
     except ValueError:
-        return "." in host.rstrip(".") and not host.rstrip(".").endswith((".localhost", ".local", ".internal"))
+        return "." in host.rstrip(".") and not host.rstrip(".").endswith(_PRIVATE)

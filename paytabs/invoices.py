@@ -142,6 +142,14 @@ class InvoicePaidRequest(GatewayRequest):
     pay_method: Literal["cash", "cheque", "banktransfer", "pointofsale"]
     pay_description: Annotated[str, StringConstraints(min_length=1)]
 
+    @field_validator("pay_description")
+    @classmethod
+    def _for_people(cls, value: str) -> str:
+        text = cleaned(value, _LONGEST_TEXT)
+        if not text:
+            raise InvalidRequest("pay_description", "a few words")
+        return text
+
     @field_validator("invoice_currency")
     @classmethod
     def _known_currency(cls, value: str) -> str:

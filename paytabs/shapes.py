@@ -9,8 +9,10 @@ from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +27,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from paytabs.card_data import refuse_card_data
 from paytabs.countries import alpha_2
@@ -44,7 +47,20 @@ _MAX_DIGITS = 18
 #: What some members are called on the wire.
 _WIRE_NAMES: Mapping[str, str] = MappingProxyType({"return_url": "return"})
 
-Url = Annotated[str, StringConstraints(max_length=_URL_MAX, pattern=r"^https?://[!-~]+$")]
+
+def _whole(value: str) -> str:
+    """Refuse an address whose host or port cannot be told."""
+    try:
+        parts = urlsplit(value)
+        is_whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise PydanticCustomError("url", "an http or https address with a host")
+    return value
+
+
+Url = Annotated[str, StringConstraints(max_length=_URL_MAX, pattern=r"^https?://[!-~]+$"), AfterValidator(_whole)]
 
 #: PayTabs' references and tokens are opaque to us; only what could not be one is refused.
 Reference = Annotated[str, StringConstraints(max_length=128, pattern=r"^[!-~]+$")]

@@ -16,6 +16,7 @@ from aggregations.view_refresh import READABLE, UNREADABLE
 from aggregations.view_sources import REFERENCES
 from payments.assessment import assess
 from payments.audit_entries import ACCEPT, AuditEntries
+from payments.documents import FAILS
 from payments.ladder import is_overdue
 from payments.projections import LEFT_OPEN, REVIEW_ALERT, pages_left_open
 from payments.reconcile import SILENCE
@@ -49,6 +50,11 @@ def page_closed(world: World, row: Row) -> str | None:
     """Tell whether no page of a payment may be paid beside money any more."""
     left = pages_left_open(assess(world.store.payment(row["key"])))
     return None if left else "no page of the payment is open beside its money"
+
+
+def documents_looked_at(world: World, row: Row) -> str | None:
+    """Tell whether every document of a kind could be looked at."""
+    return None if world.documents.any_failed(row["key"]) else "each of the documents could be looked at"
 
 
 def operations_answered(world: World, row: Row) -> str | None:
@@ -106,6 +112,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     ALERT: breaker_closed,
     REVIEW_ALERT: review_over,
     LEFT_OPEN: page_closed,
+    FAILS: documents_looked_at,
     "operation_unanswered": operations_answered,
     "delivery_fails": deliveries_applied,
     "dead_letter": task_letters_closed,

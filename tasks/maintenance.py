@@ -38,6 +38,16 @@ def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[s
     )
 
 
+@domain_task("maintenance.sweep_documents", Arguments)
+def sweep_documents(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Look at the payments and contracts that the CMS has changed; what is left over is enqueued again."""
+    del asked
+    counts = world.documents.step(context)
+    if counts["left"]:
+        world.send("maintenance.sweep_documents", correlation_id=context.correlation_id)
+    return counts
+
+
 @domain_task("maintenance.sweep_inbox", Arguments)
 def sweep_inbox(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
     """Enqueue every delivery that is due or whose worker is gone; fetch tokens of cards that could not be kept."""

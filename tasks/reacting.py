@@ -18,6 +18,7 @@ from payments.handlers import EVENT_HANDLERS, HandlerParts, reactions
 from payments.mail import ConfirmToClient, MailServer
 from payments.outbox import Outbox, Owed
 from payments.reactions import ReactionParts, Reactor
+from payments.showing import owed_besides
 from payments.store import Clock, PaymentStore
 from payments.stored_cards import CardStore
 from paytabs.resilience import PARKED_WORK
@@ -35,7 +36,7 @@ def make_outbox(db: Database[Document], send: SendTask, lease: timedelta) -> Out
     def announce(event_id: str, handler: str, correlation_id: str) -> bool:
         return send(HANDLE, correlation_id=correlation_id, event_id=event_id, handler=handler)
 
-    return Outbox(db, EVENT_HANDLERS, announce, lease=lease)
+    return Outbox(db, EVENT_HANDLERS, announce, lease=lease, besides=owed_besides)
 
 
 def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, send: SendTask, clock: Clock) -> Reactor:

@@ -1,6 +1,7 @@
 """How views and their watcher are put together."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from aggregations.watching import Outside, Watcher
 from config.connections import NO_CACHE, redis_client
 from config.settings import Settings
 from observability.alerts import Alerts
+from payments.document_marks import DocumentMarks
 from payments.store import Clock
 from tasks.publishing import SendTask
 
@@ -22,6 +24,9 @@ Document = dict[str, Any]
 
 #: The task that refreshes a view.
 REFRESH = "views.refresh"
+
+#: The task that looks at the documents that the CMS has changed.
+LOOK = "maintenance.sweep_documents"
 
 #: How long the cache has for one command, in seconds.
 CACHE_SECONDS = 2.0
@@ -36,7 +41,13 @@ def make_desk(db: Database[Document], *, clock: Clock, alerts: Alerts, owner: st
 
 
 def make_watcher(
-    settings: Settings, db: Database[Document], streaming: Database[Document], *, alerts: Alerts, send: SendTask
+    settings: Settings,
+    db: Database[Document],
+    streaming: Database[Document],
+    *,
+    alerts: Alerts,
+    send: SendTask,
+    clock: Clock = lambda: datetime.now(UTC),
 ) -> Watcher:
     """Return the watcher of the CMS's changes.
 
@@ -46,14 +57,24 @@ def make_watcher(
         streaming: the same, from a client whose operations have no time limit.
         alerts: where operators look.
         send: enqueues tasks.
+        clock: aware UTC time.
     """
     cache = redis_client(settings.cache_url or NO_CACHE, timeout_seconds=CACHE_SECONDS)
+    marks = DocumentMarks(db)
+
+    def ask_look() -> None:
+        if marks.ask(clock()):
+            send(LOOK, correlation_id=f"watcher-{uuid4()}")
+
     outside = Outside(
         invalidate=invalidating(Invalidator(cache)),
         forget=lambda: forget_tags(cache),
         outages=(redis.exceptions.RedisError,),
         ask_refresh=lambda name: send(REFRESH, correlation_id=f"watcher-{uuid4()}", name=name),
         alert=alerts.raise_alert,
+        note=lambda payments, contracts: marks.note(payments, contracts, clock()),
+        note_everything=lambda: marks.note_everything(clock()),
+        ask_look=ask_look,
     )
     return Watcher(
         db, streaming, holder=f"watcher-{uuid4()}", outside=outside, lease_seconds=settings.watcher_lease_seconds

@@ -32,6 +32,9 @@ from payments.card_sweep import CardSweep, CardSweepParts
 from payments.card_vault import CardVault
 from payments.cards import CardService
 from payments.cms import CmsReader
+from payments.contracts import Contracts
+from payments.document_marks import DocumentMarks
+from payments.documents import DocumentParts, Documents
 from payments.follow import FollowOperations
 from payments.inbox import Inbox
 from payments.invoicing import InvoiceParts, InvoiceService
@@ -51,6 +54,7 @@ from payments.review import ReviewDesk
 from payments.sealing import Sealer
 from payments.sending import Sender, Senders
 from payments.service import PaymentService, ServiceParts
+from payments.settling import WordDesk
 from payments.store import PaymentStore
 from payments.stored_cards import CardStore
 from payments.unexplained import Unexplained
@@ -95,6 +99,8 @@ class World:
     service: PaymentService
     money: MoneyService
     review: ReviewDesk
+    word: WordDesk
+    documents: Documents
     cards: CardService
     card_sweep: CardSweep
     trail: Trail
@@ -216,6 +222,12 @@ def build_world(
             profile_id=settings.paytabs_profile,
         )
     )
+    documents = Documents(
+        DocumentParts(
+            database=db, store=store, marks=DocumentMarks(db), contracts=Contracts(db), clock=clock,
+            alert=alerts.raise_alert,
+        )
+    )  # fmt: skip
     inbox = Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds)
     cards = CardService(door, stored, vault, trail, clock, settings.paytabs_profile)
     card_sweep = CardSweep(
@@ -231,8 +243,8 @@ def build_world(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
         inbox=inbox,
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
-        review=ReviewDesk(store, ledger, lease), cards=cards, card_sweep=card_sweep, trail=trail,
-        invoices=invoices, notices=notices,
+        review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
+        documents=documents, cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
         outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
@@ -262,6 +274,7 @@ def ensure_indexes(built: World) -> None:
     built.cards.store.ensure_indexes()
     built.alerts.ensure_indexes()
     built.outbox.ensure_indexes()
+    built.documents.ensure_indexes()
     built.sealer.ensure_indexes()
     built.slots.ensure_indexes()
     built.views.ensure_indexes()

@@ -133,6 +133,14 @@ class PageStands(WorkersError):
         self.payment_id = payment_id
 
 
+class NotImported(WorkersError):
+    """Raised when a payment is not taken over as settled outside."""
+
+    def __init__(self, payment_id: str, reason: str) -> None:
+        super().__init__(f"payment {payment_id} is as it was: {reason}")
+        self.payment_id = payment_id
+
+
 class PayTabsUnset(StackError):
     """Raised when a command has to ask PayTabs, and neither the settings nor a running stack say how."""
 

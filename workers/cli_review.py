@@ -6,6 +6,7 @@ Operations in review are looked at as well, and each payment is judged anew from
 """
 
 from collections.abc import Iterator
+from typing import get_args
 
 import click
 import pymongo
@@ -16,10 +17,12 @@ from payments.cases import CASE_ID_LENGTH, Case
 from payments.errors import InvalidArgument, NotYet, StreamContended
 from payments.overriding import PageOverrides
 from payments.projections import REVIEW_ALERT
+from payments.reasons import LEAVES
+from payments.settling import Decision
 from tasks.wiring import World
 from workers.cli_audit_entry import operator_action
 from workers.cli_enqueue import to_text
-from workers.cli_errors import CaseUnusable, PageStands, PaymentUnreadable
+from workers.cli_errors import CaseUnusable, NotImported, PageStands, PaymentUnreadable
 from workers.cli_payment import check_id, state_table, wide
 from workers.cli_review_tables import decisions, decisions_table, list_table, plain, print_case
 from workers.cli_settings import client_settings, gateway_settings
@@ -89,14 +92,21 @@ def show(*, payment_id: str, as_json: bool) -> None:
 @note_option
 @by_option
 @click.option("--not-happened", is_flag=True, help="Declare that the operation in doubt did not happen.")
-def settle(*, case_id: str, note: str, by: str, not_happened: bool) -> None:
-    """Close the case CASE_ID; the beginning of an id will do."""
+@click.option(
+    "--as", "decision", type=click.Choice(get_args(Decision)), help="Whose word stands, of what the CMS says."
+)
+def settle(*, case_id: str, note: str, by: str, not_happened: bool, decision: Decision | None) -> None:
+    """Close the case CASE_ID; the beginning of an id will do.
+
+    A case about what the CMS itself says of a payment is settled in one of three ways: `--as ours` writes ours over
+    it, `--as theirs` keeps it, `--as outside` says that the payment was settled without PayTabs, in cash for example.
+    """
     with opened_world(client_settings(["mongo_uri"])) as world:
         case = the_one(world, case_id)
-        about = {"case_id": case.case_id, "payment_id": case.payment_id, "not_happened": not_happened}
+        about = {"case_id": case.case_id, "payment_id": case.payment_id, "not_happened": not_happened, "as": decision}
         try:
             with operator_action(world.db, command="review settle", by=by, reason=note, arguments=about):
-                decide(world, case, redact_text(note), by, not_happened=not_happened)
+                decide(world, case, redact_text(note), by, not_happened=not_happened, decision=decision)
         except (InvalidArgument, StreamContended) as error:
             raise CaseUnusable(case.case_id, str(error)) from error
         view = world.service.get(case.payment_id)
@@ -128,13 +138,43 @@ def override_page(*, payment_id: str, note: str, by: str) -> None:
                         "state": view.state}))  # fmt: skip
 
 
-def decide(world: World, case: Case, note: str, by: str, *, not_happened: bool) -> None:
+@review.command("import-settled")
+@click.argument("payment_id", metavar="PAYMENT_ID", callback=check_id)
+@note_option
+@by_option
+def import_settled(*, payment_id: str, note: str, by: str) -> None:
+    """Take over a payment that the CMS calls paid or refunded and that never went through PayTabs.
+
+    From then on it has a history here, which says that it was settled outside; it is charged as little as before.
+    """
+    with opened_world(gateway_settings(["mongo_uri"])) as world:
+        about = {"payment_id": payment_id}
+        try:
+            with operator_action(world.db, command="review import-settled", by=by, reason=note, arguments=about):
+                world.word.import_settled(payment_id, redact_text(note), acting(by))
+        except (InvalidArgument, StreamContended) as error:
+            raise NotImported(payment_id, str(error)) from error
+        view = world.service.get(payment_id)
+    told = {"payment_id": payment_id, "by": by, "state": view.state, "status": view.status}
+    click.echo(to_text(told))
+
+
+def decide(
+    world: World, case: Case, note: str, by: str, *, not_happened: bool, decision: Decision | None = None
+) -> None:
     """Settle a case, or the operation it is about.
 
     Raises:
         CaseUnusable: it has to be settled in another way.
         InvalidArgument: it cannot be settled, or not yet.
     """
+    if (case.reason.code in LEAVES) != (decision is not None):
+        wanted = "add --as ours, theirs or outside" if decision is None else "settle it without --as"
+        raise CaseUnusable(case.case_id, f"it is about {'' if decision is None else 'something else than '}what the "
+                           f"CMS says; {wanted}")  # fmt: skip
+    if decision is not None:
+        world.word.settle(case.payment_id, case.reason, decision, note, acting(by))
+        return
     if not_happened and case.operation_id is None:
         raise CaseUnusable(case.case_id, "it is not about an operation in doubt; settle it without --not-happened")
     if case.operation_id is None:

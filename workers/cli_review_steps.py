@@ -8,10 +8,12 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping
 from itertools import count
-from typing import Any
+from typing import Any, get_args
 
 from payments.cases import Case
 from payments.operations import Operation, Status
+from payments.reasons import LEAVES
+from payments.settling import Decision
 from workers.cli_enqueue import read_value
 
 #: What a person fills in.
@@ -30,8 +32,9 @@ def steps(case: Case, rows: Iterable[Operation], by: str) -> list[str]:
         by: Who would do it.
     """
     look = {"tran_ref": case.tran_ref} if case.tran_ref else {"payment_id": case.payment_id}
-    settle = f"nestcms-workers review settle {case.case_id}{' --not-happened' if case.operation_id else ''} {NOTE}"
-    return [enqueue("payments.verify", look), *_proposed(case, rows, by), settle]
+    settle = f"nestcms-workers review settle {case.case_id}{' --not-happened' if case.operation_id else ''}"
+    ways = [f" --as {way}" for way in get_args(Decision)] if case.reason.code in LEAVES else [""]
+    return [enqueue("payments.verify", look), *_proposed(case, rows, by), *(f"{settle}{way} {NOTE}" for way in ways)]
 
 
 def _proposed(case: Case, rows: Iterable[Operation], by: str) -> list[str]:

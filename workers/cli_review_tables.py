@@ -13,7 +13,7 @@ from payments.reason_kinds import REASON_KINDS, words
 from workers.cli_review_steps import steps
 
 #: Facts that say what a human decided.
-DECISIONS = frozenset({"ReviewSettled", "PageOverridden"})
+DECISIONS = frozenset({"ReviewSettled", "PageOverridden", "PaymentSettledOutside"})
 
 #: What is shown of a case, in this order, and what it is called.
 SHOWN = {

@@ -14,9 +14,10 @@ from tests.support.plain_values import GATEWAY, PAYMENT, code, ids, only, paid_t
 def status_of(payment: Document) -> str:
     """Read a payment's status."""
     status = payment.get("status")
-    if status is None:
+    word = status.strip(" \t\n\r\v\f").lower() if isinstance(status, str) else status
+    if word is None or word == "":
         return "pending"
-    return status if status in ("pending", "paid", "refunded", "failed") else "other"
+    return word if isinstance(word, str) and word in ("pending", "paid", "refunded", "failed") else "other"
 
 
 def within(payment: Document, since: datetime | None, until: datetime | None) -> bool:
@@ -69,8 +70,10 @@ def shown(payment: Document) -> Document:
 
 
 def gateway_sum(payment: Document, member: str, otherwise: Decimal) -> Decimal:
-    """Read what the gateway has booked."""
+    """Read what the gateway has booked; nothing booked tells nothing."""
     gateway = payment.get("gateway")
+    if isinstance(gateway, dict) and gateway.get(member) == "0":
+        return otherwise
     booked = paid_text(gateway.get(member)) if isinstance(gateway, dict) else None
     return otherwise if booked is None else booked
 
@@ -93,9 +96,12 @@ def contract_balance(store: Store, asked: Document) -> Any:
 def balance(payment: Document) -> dict[str, Decimal]:
     """Tell what one payment adds to its contract's balance."""
     amount, status, nothing = amount_of(payment), status_of(payment), Decimal(0)
-    paid = gateway_sum(payment, "captured", amount if status in ("paid", "refunded") else nothing)
+    settled = status in ("paid", "refunded")
+    paid = gateway_sum(payment, "captured", amount if settled else nothing)
     refunded = gateway_sum(payment, "refunded", amount if status == "refunded" else nothing)
-    due = max(nothing, amount - gateway_sum(payment, "released", nothing))
+    gateway = payment.get("gateway")
+    by_hand = settled and isinstance(gateway, dict) and gateway.get("captured") == "0"
+    due = max(nothing, amount - (nothing if by_hand else gateway_sum(payment, "released", nothing)))
     return {"due": due, "paid": paid, "refunded": refunded, "outstanding": max(nothing, due - paid)}
 
 

@@ -78,7 +78,10 @@ EARNED = either(
         "12.50", None, Decimal128("1.10"), Decimal128("NaN"), Decimal128("-Infinity"), *(True, [5]),
     ),
 )  # fmt: skip
-STATUS = either(one_of("pending", "paid", "refunded", "failed"), one_of("Paid", None, 7))
+STATUS = either(
+    one_of("pending", "paid", "refunded", "failed"),
+    one_of("Paid", " refunded\t", "", "FAILED ", "paid\0", ["failed"], None, 7),
+)
 WORD = one_of("open", "done", "seen", None, 4)
 PERSON: dict[str, Draw] = {
     "fullName": one_of("Huda"), "password": one_of(SECRET), "resetToken": one_of(SECRET),

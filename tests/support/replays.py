@@ -80,17 +80,17 @@ def theirs(database: Documents) -> dict[ObjectId, bytes]:
 
 
 def damage(database: Documents, payment_ids: Sequence[ObjectId]) -> None:
-    """Change what was projected, in one way after the other."""
+    """Change what was projected, in one way after the other; no way looks as if somebody meant what it says."""
     ways: list[Document] = [
-        {"$set": {"status": "lost"}},
         {"$set": {"gateway.captured": "1.00"}},
         {"$set": {"gateway.state": State.VOIDED, "gateway.flags": ["late_success"]}},
         {"$unset": {"gateway": 1}},
         {"$set": {"gateway": "gone"}},
         {"$unset": {"transR": 1, "gateway.version": 1}},
-        {"$set": {"gateway.version": 1, "transR": "TST0"}},
+        {"$set": {"gateway.version": "one", "transR": "TST0"}},
         {"$set": {"gateway.version": 2.0}},
         {"$set": {"gateway.surplus": None}},
+        {"$set": {"status": "lost", "gateway": None}},
     ]
     for number, payment_id in enumerate(payment_ids):
         assert database["payments"].update_one({"_id": payment_id}, ways[number % len(ways)]).modified_count == 1

@@ -62,8 +62,8 @@ class TestReplay:
         look = command("events", "replay", "cms_payments", *ALONE, "--dry-run", **servers)
         assert look.exit_code == 1, look.output
         assert f"{len(made)} payments, {sum(len(one.events) for one in made)} events, 2 differing" in look.stdout
-        for words in ("would be mended", str(made[0].payment_id), "status", "lost", "gateway.captured", "1.00"):
-            assert words in look.stdout
+        told = ("would be mended", str(made[0].payment_id), "gateway.captured", "1.00", "gateway.state", "VOIDED")
+        assert [words for words in told if words not in look.stdout] == []
         assert ours(database) == damaged
         mended = command("events", "replay", "cms_payments", *ALONE, *SIGNED, **servers)
         assert mended.exit_code == 0, mended.output

@@ -45,6 +45,7 @@ ELSEWHERE: Final = {
     "views_collection_changed": ("integration/views/test_tasks.py", "test_cured"),
     "change_unreadable": ("integration/views/test_tasks.py", "test_cured"),
     "gateway_refusal_unexplained": ("integration/payments/test_refusals.py", "test_alert_closes"),
+    "card_key_missing": ("integration/payments/test_stored_cards.py", "test_page_of_before"),
     "callback_left_out": ("integration/payments/test_sent_details.py", "test_ours"),
 }
 
@@ -91,6 +92,30 @@ def projection_missing(stage: Stage, seeded: SeededPayment, _: pytest.MonkeyPatc
     stage.notice(tran_ref)
     yield
     quiet(stage, "projection_missing")
+
+
+def cms_changed_gateway(stage: Stage, seeded: SeededPayment, _: pytest.MonkeyPatch) -> Iterator[None]:
+    """A `gateway` that the CMS has written over, once."""
+    stage.open_page(seeded)
+    stage.database["payments"].update_one({"_id": seeded.payment}, {"$set": {"gateway.state": "PAID"}})
+    stage.world.documents.look(seeded.payment_id, stage.context())
+    yield
+    quiet(stage, "cms_changed_gateway")
+
+
+def cms_document_fails(stage: Stage, seeded: SeededPayment, _: pytest.MonkeyPatch) -> Iterator[None]:
+    """A payment that cannot be read, and then can."""
+    stage.open_page(seeded)
+    stage.database["payments"].update_one({"_id": seeded.payment}, {"$set": {"status": "paid"}})
+    first, events = {"payment_id": seeded.payment, "version": 1}, stage.database["payment_events"]
+    events.update_one(first, {"$set": {"type": "PaymentImagined"}})
+    stage.world.store._remembered._known.clear()
+    stage.world.documents._parts.marks.note([seeded.payment], [], stage.clock.now)
+    stage.world.documents.step(stage.context())
+    yield
+    events.update_one(first, {"$set": {"type": "PaymentCreated"}})
+    stage.clock.advance(61)
+    stage.world.documents.step(stage.context())
 
 
 def operation_given_up(stage: Stage, seeded: SeededPayment, _: pytest.MonkeyPatch) -> Iterator[None]:
@@ -287,8 +312,9 @@ def close_letters(stage: Stage) -> None:
 EDGES: Final[dict[str, Edge]] = {
     edge.__name__: edge
     for edge in (
-        payment_review, page_left_open, projection_missing, operation_given_up, operation_unanswered,
-        gateway_configuration, gateway_not_called, unknown_payment, delivery_fails, dead_letter, reaction_given_up,
+        payment_review, page_left_open, projection_missing, cms_changed_gateway, cms_document_fails,
+        operation_given_up, operation_unanswered, gateway_configuration, gateway_not_called, unknown_payment,
+        delivery_fails, dead_letter, reaction_given_up,
         seals_differ, late_event, seal_not_written, seal_not_posted, view_group_unreadable, view_list_cut,
         views_history_lost,
     )

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from payments.errors import InvalidArgument, NotYet
+from payments.errors import InvalidArgument, NotYet, Refusal
 from tasks import wiring
 from tasks.payments import verify
-from tests.integration.payments.stage import DECLINED, PAID, Stage
+from tests.integration.payments.stage import DECLINED, HELD, PAID, Stage
 from tests.support.cms import SeededPayment, seed_payment
 
 
@@ -25,13 +25,36 @@ class TestAdoption:
         assert (cms["status"], cms["transR"], cms["gateway"]["captured"]) == ("paid", tran_ref, "115.00")
         assert [row.open for row in stage.rows(seeded)] == [False]
 
-    def test_declined(self, stage: Stage) -> None:
-        """A declined one is not paid although the CMS says so, and a new page can be made for it."""
-        seeded, tran_ref = old_payment(stage, DECLINED, status="paid")
+    @pytest.mark.parametrize("status", [None, "", " Pending", "failed", "FAILED "])
+    def test_declined(self, stage: Stage, status: str | None) -> None:
+        """PayTabs' word goes over a status that says nothing of money, and a new page can be made."""
+        seeded, tran_ref = old_payment(stage, DECLINED, status=status)
         assert stage.verify(seeded).state == "DECLINED"
         assert stage.cms(seeded)["status"] == "failed"
         stage.clock.advance(1)
         assert stage.open_page(seeded) != tran_ref
+
+    @pytest.mark.parametrize("status", ["paid", " Paid ", "refunded"])
+    @pytest.mark.parametrize("card", [DECLINED, HELD, None])
+    def test_not_confirmed(self, stage: Stage, card: str | None, status: str) -> None:
+        """What the CMS calls settled and PayTabs does not confirm is left as it is, and a person has to look."""
+        seeded, _ = old_payment(stage, card, status=status)
+        view = stage.verify(seeded)
+        assert view.state in ("DECLINED", "ON_HOLD", "AWAITING_PAYER")
+        assert view.review_codes == ("cms_settled_not_confirmed",)
+        assert (stage.cms(seeded)["status"], stage.cms(seeded)["gateway"]["state"]) == (status, view.state)
+        for _ in range(2):
+            with pytest.raises(InvalidArgument) as caught:
+                stage.create(seeded)
+            assert (caught.value.field, caught.value.code) == ("payment_id", Refusal.CMS_WORD_OPEN)
+        assert len(stage.sent()) == 1
+
+    def test_refunded_in_cash(self, stage: Stage) -> None:
+        """Paid at PayTabs and given back by staff: the payment is paid, and whose word stands a person says."""
+        seeded, tran_ref = old_payment(stage, PAID, status="refunded")
+        view = stage.verify(seeded)
+        assert (view.state, view.captured, view.review_codes) == ("PAID", "115.00", ("cms_settled_not_confirmed",))
+        assert (stage.cms(seeded)["status"], stage.cms(seeded)["transR"]) == ("refunded", tran_ref)
 
     def test_open_page(self, stage: Stage) -> None:
         """While its old page is open no second one is made, until PayTabs says that it has expired."""
@@ -89,6 +112,7 @@ class TestAdoption:
         seeded = seed_payment(stage.database, status="paid", tran_ref="TST0000000000001")
         assert stage.verify(seeded).state == "REVIEW"
         assert "PayTabs does not know" in stage.alerts()["payment_review"]
+        assert (stage.cms(seeded)["status"], stage.cms(seeded)["transR"]) == ("paid", "TST0000000000001")
 
     def test_other_amount(self, stage: Stage) -> None:
         """One that was charged another amount than the CMS names is for a human."""
@@ -179,7 +203,7 @@ class TestReading:
         assert (view["state"], view["tran_ref"], view["flags"]) == ("PAID", first, ["late_success"])
 
 
-def old_payment(stage: Stage, card: str | None, *, status: str = "pending") -> tuple[SeededPayment, str]:
+def old_payment(stage: Stage, card: str | None, *, status: str | None = "pending") -> tuple[SeededPayment, str]:
     """Leave a payment as the CMS's old code does: a page at PayTabs, its reference in `transR`, nothing of ours."""
     seeded = seed_payment(stage.database)
     tran_ref = stage.open_page(seeded)
@@ -187,6 +211,7 @@ def old_payment(stage: Stage, card: str | None, *, status: str = "pending") -> t
         stage.sandbox.pay(tran_ref, card)
     for name in ("payment_events", "payment_operations"):
         stage.database[name].delete_many({"payment_id": seeded.payment})
-    left = {"$set": {"transR": tran_ref, "status": status}, "$unset": {"gateway": ""}}
+    gone = {"gateway": ""} | ({"status": ""} if status is None else {})
+    left = {"$set": {"transR": tran_ref} | ({} if status is None else {"status": status}), "$unset": gone}
     stage.database["payments"].update_one({"_id": seeded.payment}, left)
     return seeded, tran_ref

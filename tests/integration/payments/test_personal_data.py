@@ -173,7 +173,7 @@ class Life:
     def not_understood(self) -> None:
         """Have deliveries that are no notices or nobody's, and messages that nobody could do anything with."""
         people = {"customer_details": {"name": PERSON["fullName"], "email": PERSON["email"]}}
-        assert self.deliver(notice(tran_type=None, **people)) == 400
+        assert self.deliver(notice(tran_ref=None, **people)) == 400
         assert self.deliver(f"<{PERSON['fullName']}>".encode()) == 400
         assert self.deliver(notice(tran_ref="TST9", cart_id="C-9", **people)) == 200
         unread = Letter(

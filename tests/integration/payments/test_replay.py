@@ -291,7 +291,7 @@ class TestContracts:
         database["contracts"].update_one({"_id": wrong.contract}, {"$set": {"status": "active"}})
         before = {one["_id"]: one for one in database["contracts"].find()}
         row = replay(replayer, "contracts", dry_run=True)
-        assert row["counts"] == {"payments": 2, "events": 10, "differing": 1}
+        assert row["counts"] == {"payments": 3, "events": 13, "differing": 1}
         assert {one["_id"]: one for one in database["contracts"].find()} == before
         stage.clock.advance(5)
         row = replay(replayer, "contracts")

@@ -55,7 +55,7 @@ class TestReplay:
         assert answer["phase"] == "done"
         assert answer["counts"]["mended"] == 1
         assert (answer["by"], answer["reason"], answer["dry_run"]) == ("ops", "a restored backup", False)
-        assert answer["samples"][0]["fields"]["status"]["found"] == "lost"
+        assert answer["samples"][0]["fields"]["gateway.captured"]["found"] == "1.00"
         assert ours(database) == before
         assert world.replayer.row(answer["replay_id"])["counts"] == answer["counts"]
 

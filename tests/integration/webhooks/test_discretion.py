@@ -28,7 +28,7 @@ class TestRefusals:
         [
             (PATH, notice(cart_id=MARK), {}, {403, 429}),
             (PATH, notice(cart_id=MARK), {"Signature": MARK * 4}, {403, 429}),
-            (PATH, notice(tran_total={"a": MARK}), sign(notice(tran_total={"a": MARK})), {400}),
+            (PATH, notice(tran_ref={"a": MARK}), sign(notice(tran_ref={"a": MARK})), {400}),
             (PATH, MARK.encode() + b"<", sign(MARK.encode() + b"<"), {400}),
             (PATH, MARK.encode() * (MAX_BODY_BYTES // 8), {"Signature": MARK}, {413}),
             (RETURN, form({**RETURN_1, "customerEmail": MARK}, MARK).encode(), {}, {403, 429}),

@@ -245,7 +245,7 @@ class TestFacts:
         """Every fact holds text, whole numbers and lists of text only: their canonical form leaves no choice."""
         hints = get_type_hints(kind)
         assert {str(hints[one.name]) for one in fields(kind)} <= {
-            "<class 'str'>", "<class 'int'>", "str | None", "int | None", "tuple[str, ...]"
+            "<class 'str'>", "<class 'int'>", "str | None", "int | None", "tuple[str, ...]", "tuple[str, ...] | None",
         }  # fmt: skip
 
     def test_absent(self) -> None:

@@ -11,10 +11,10 @@ from payments.milestones import MILESTONES
 #: Every name that a member of a fact may have: ids, amounts, codes, references, our own words. A new name is added here
 #: by somebody who has made sure that nothing about people can stand in it.
 ALLOWED = {
-    "action", "amount", "by", "card_id", "cart_id", "client_id", "code", "contract_id", "currency", "delivery_id",
-    "detail", "evidence", "invoice_id", "message", "note", "occurred_at", "operation_id", "original_tran_type",
-    "params", "payment_method", "previous_tran_ref", "profile_id", "reason", "state", "status", "subject", "trace",
-    "tran_ref", "tran_type", "transaction", "why",
+    "action", "amount", "by", "card_id", "cart_id", "client_id", "code", "contract_id", "currency", "decision",
+    "delivery_id", "detail", "evidence", "invoice_id", "kept", "known", "message", "note", "occurred_at",
+    "operation_id", "original_tran_type", "ours", "params", "payment_method", "previous_tran_ref", "profile_id",
+    "reason", "state", "status", "subject", "trace", "tran_ref", "tran_type", "transaction", "why",
 }  # fmt: skip
 
 #: Names under which PayTabs and the CMS keep personal data.

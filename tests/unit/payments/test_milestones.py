@@ -82,4 +82,4 @@ class TestMilestones:
         """Every state that is announced has a fact of its own, a registration apart; others are steps on the way."""
         alone = {state: kind for state, kind in MILESTONES.items() if state is not State.REGISTERED}
         assert len(set(alone.values())) == len(alone)
-        assert set(State) - set(MILESTONES) == {State.NEW, State.SENT, State.AWAITING_PAYER}
+        assert set(State) - set(MILESTONES) == {State.NEW, State.SENT, State.AWAITING_PAYER, State.SETTLED_OUTSIDE}

@@ -215,7 +215,9 @@ class TestSource:
         """No module but the two tables has a text with what a sentence of a reason, of today or before, has fixed."""
         sentences = [
             *(one for known in SENTENCES.values() for one in known),
-            *(kind.words for kind in REASON_KINDS.values()),
+            *(
+                kind.words for kind in REASON_KINDS.values() if kind.code != ReasonCode.CMS_NOT_CONFIRMED
+            ),  # two words fixed
         ]
         fixed = {
             max((text for text, _, _, _ in string.Formatter().parse(one)), key=len).strip(": ") for one in sentences

@@ -32,6 +32,7 @@ from payments.facts import (
     PaymentAdopted,
     PaymentAmended,
     PaymentCreated,
+    PaymentSettledOutside,
     PaymentVoided,
     ReviewRaised,
     ReviewSettled,
@@ -99,6 +100,8 @@ def ended(number: int, why: str) -> CartRetired:
 
 
 DOUBT = members(Reason(ReasonCode.NOTICE_AMOUNT))
+CHANGED = members(Reason(ReasonCode.CMS_STATUS_CHANGED, "status", ("paid",)))
+SEEN = "status paid where we had written failed; seen 2026-08-06T10:15:30.123Z"
 NOTHING = members(Reason(ReasonCode.NOTHING_FOUND, "op-2", ("refund",)))
 NOT_TAKEN = members(Reason(ReasonCode.ANSWER_NOT_TAKEN, "nw-2", ("cart_amount",)))
 STORIES: dict[str, Story] = {
@@ -206,6 +209,27 @@ STORIES: dict[str, Story] = {
             amount="99.950", currency="KWD", profile_id=987654, tran_ref="TST260000000001", operation_id="adopt-1")],
         [CartRetired(
             operation_id="adopt-1", cart_id="", reason=PAGE_ENDED, why="not_found", tran_ref="TST260000000001")],
+    ],
+    "settled outside, imported": [[CREATED, PaymentSettledOutside(status="refunded", by="omar", note="in cash")]],
+    "declined, then paid in cash": [
+        *page(), [seen(1, "D", code="316")], [ReviewRaised(**CHANGED, evidence=SEEN)],
+        [
+            ReviewSettled(**CHANGED, note="a receipt", by="omar", decision="outside"),
+            PaymentSettledOutside(status="paid", by="omar", note="a receipt", known=()),
+        ],
+    ],
+    "declined, and the CMS's word is kept": [
+        *page(), [seen(1, "D", code="316")], [ReviewRaised(**CHANGED, evidence=SEEN)],
+        [
+            ReviewSettled(
+                **CHANGED, note="a receipt", by="omar", decision="theirs", kept="status", status="paid", ours="failed",
+                known=(),
+            )
+        ],
+    ],
+    "paid in cash, and by card": [
+        *page(), [ReviewRaised(**CHANGED, evidence=SEEN)],
+        [PaymentSettledOutside(status="paid", by="omar", note="a receipt")], [seen(1, "A")],
     ],
     "a card registered, called voided": [
         *page(1, "register"),
