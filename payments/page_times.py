@@ -28,7 +28,7 @@ _TAKES_CARDS = frozenset({
 })  # fmt: skip
 
 #: What begins an attempt without an end that PayTabs knows by `paypage_ttl`.
-_UNSET_LIFE = frozenset({"adopt", "charge_token", "managed_form"})
+_UNSET_LIFE = frozenset({"adopt", "charge_token", "charge_card", "managed_form"})
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from tests.integration.payments.test_adoption import old_payment
 from tests.integration.payments.test_charges import charge, form, stored
 from tests.integration.payments.test_invoices import create as bill
 from tests.integration.payments.test_override import override
+from tests.integration.payments.test_stored_cards import another, made
+from tests.integration.payments.test_stored_cards import charge as charge_card
 from tests.support.cms import SeededPayment
 
 MINUTE = 60.0
@@ -325,6 +327,16 @@ class TestEnded:
         assert refused.value.code == Refusal.PAGE_OPEN
         pass_time(stage, MARGIN)
         assert stage.create(seeded).page_state == "open"
+
+    def test_payer_present_with_a_kept_card(self, stage: Stage, seeded: SeededPayment) -> None:
+        """So does the page of a card that is kept here, which may then be charged again."""
+        card_id = made(stage, seeded)
+        other = another(stage, seeded)
+        first = charge_card(stage, other, card_id, payer_present=True)
+        assert first.redirect_url
+        stage.sandbox.pass_time(seconds=SOME_MORE)
+        pass_time(stage, LIFE + MARGIN)
+        assert charge_card(stage, other, card_id, "op-2").state == "PAID"
 
     def test_unknown_charge(self, stage: Stage, seeded: SeededPayment) -> None:
         """A charge of which nobody knows whether it happened never ends by itself."""

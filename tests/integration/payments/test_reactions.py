@@ -9,7 +9,8 @@ from payments.handlers import EVENT_HANDLERS, UnknownHandler, check_table
 from payments.outbox import COLLECTION
 from payments.reactions import Reaction
 from payments.showing import COUNTING
-from tests.integration.payments.stage import DECLINED, Stage
+from tests.integration.payments.stage import DECLINED, PAID, Stage
+from tests.integration.payments.test_stored_cards import token_of
 from tests.support.cms import SeededPayment, mongoose, seed_payment
 from workers.demo_outside import CmsInbox, Mailbox, Outside, outside
 
@@ -41,6 +42,34 @@ def stage(stage: Stage, told: Outside) -> Stage:
     stage.settings = stage.settings.model_copy(update=told.settings())
     stage.world = stage.another_world()
     return stage
+
+
+class TestStoredCard:
+    """What the CMS is told of a card."""
+
+    def test_paid(self, stage: Stage, seeded: SeededPayment, cms: CmsInbox) -> None:
+        """The webhook of a payment that keeps its card has its id and masked details, never its token."""
+        stage.sandbox.pay(stage.open_page(seeded, tokenise=2), PAID)
+        stage.verify(seeded)
+        react(stage)
+        (event,) = cms.events
+        assert event["data"]["card"] == stage.cms(seeded)["gateway"]["card"]
+        assert token_of(stage) not in str(cms.events)
+
+    def test_registered(self, stage: Stage, seeded: SeededPayment, cms: CmsInbox) -> None:
+        """A registration is told as such, with its card; the payment's status is as it was."""
+        stage.sandbox.pay(stage.open_page(seeded, transaction="register"), PAID)
+        stage.verify(seeded)
+        react(stage)
+        (event,) = cms.events
+        assert (event["type"], event["data"]["state"]) == ("payment.registered", "REGISTERED")
+        assert (event["data"]["status"], event["data"]["card"]["last4"]) == ("pending", "1111")
+
+    def test_without_card(self, stage: Stage, seeded: SeededPayment, cms: CmsInbox) -> None:
+        """A payment without one says nothing of cards."""
+        stage.paid(seeded)
+        react(stage)
+        assert "card" not in cms.events[0]["data"]
 
 
 def project(stage: Stage, seeded: SeededPayment, status: str = "pending") -> ObjectId:

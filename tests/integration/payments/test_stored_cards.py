@@ -63,7 +63,7 @@ def forget(stage: Stage, card_id: str, world: World | None = None) -> dict[str, 
 
 def token_of(stage: Stage) -> str:
     """Return the token that the sandbox made last."""
-    return next(one["token"] for one in reversed(stage.sandbox.ledger()) if one.get("token"))
+    return next(str(one["token"]) for one in reversed(stage.sandbox.ledger()) if one.get("token"))
 
 
 def keyless(stage: Stage) -> World:

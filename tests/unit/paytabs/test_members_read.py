@@ -51,6 +51,6 @@ class TestMembers:
     @pytest.mark.parametrize(("model", "name"), READ_WITHIN)
     def test_used_within(self, model: type, name: str) -> None:
         """What is said to be read within `paytabs` is read there by something else than the reader that fills it in."""
-        assert name in {field.name for field in fields(model)}  # type: ignore[arg-type] # both are dataclasses
+        assert name in {field.name for field in fields(model)}
         texts = [path.read_text(encoding="utf-8") for path in (ROOT / "paytabs").rglob("*.py")]
         assert any(f"answer.{name}" in text for text in texts)
