@@ -16,8 +16,8 @@ PAYMENTS: Final = (
     ),
     AlertKind(
         name="page_left_open",
-        means="another page may still be paid beside money that was taken, or that the CMS says was taken; no refund goes "
-        "out meanwhile",
+        means="another page may still be paid beside money that was taken, or that the CMS says was taken; no refund "
+        "goes out meanwhile",
         key="payment with such a page",
         closes="when no page of the payment is open beside the money any more: PayTabs says that it has ended, or an "
         "operator sets it aside",
