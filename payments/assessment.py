@@ -25,6 +25,9 @@ CMS_STATUS = {
     State.EXPIRED: "failed",
 }  # fmt: skip
 
+#: What versions before wrote where they called a state otherwise: it is ours, though it is not what is written today.
+CMS_STATUS_BEFORE = {State.REGISTERED: "failed"}
+
 #: Legs that decide the payment's state when none holds or took money, the latest of them.
 _ENDED = OPEN | {State.REFUNDED, State.VOIDED}
 

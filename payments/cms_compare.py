@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from payments.assessment import Assessment, assess
+from payments.assessment import CMS_STATUS_BEFORE, Assessment, assess
 from payments.cms_rows import Written, gateway_mark, mark, version_of
 from payments.cms_word import Unreadable, read_reference, read_status
 from payments.facts import Fact
@@ -75,16 +75,20 @@ class Standing:
             return True
         if self.row is not None and version in (None, self.row.version):
             return False
-        return stands == mark(self._written_then[member])
+        return stands in [mark(one) for one in self._written_then[member]]
 
     @cached_property
-    def _written_then(self) -> dict[str, str | None]:
-        """Return what the facts came to at the version that the document names, else at the last one."""
+    def _written_then(self) -> dict[str, tuple[str | None, ...]]:
+        """Return what the facts came to at the version that the document names, else at the last one.
+
+        A status may be the one that an earlier version made of the same facts.
+        """
         version, history = version_of(self.document), self.history()
         then = [fact for number, fact in history if version is None or number <= version]
         then = then or [fact for _, fact in history]
         verdict = assess(fold(then))
-        return {"status": verdict.cms_status, "transR": verdict.tran_ref or last_reference(then)}
+        before = CMS_STATUS_BEFORE.get(verdict.base_state, verdict.cms_status)
+        return {"status": (verdict.cms_status, before), "transR": (verdict.tran_ref or last_reference(then),)}
 
 
 def contradicts(theirs: str | Unreadable | None, ours: str) -> bool:

@@ -167,20 +167,32 @@ class TestRegistered:
         assert stage.notice(tran_ref).result == "applied"
         assert stage.get(seeded).card is not None
 
-    def test_called_voided_before(self, stage: Stage, seeded: SeededPayment) -> None:
-        """A document of the version before that calls it failed is mended by the next change, and by a replay."""
+    def called_voided(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Have a card registered and its document as the version before wrote it, which kept no row beside it."""
         stage.sandbox.pay(stage.open_page(seeded, transaction="register"), PAID)
         stage.verify(seeded)
-        stage.database["payments"].update_one(
-            {"_id": seeded.payment}, {"$set": {"status": "failed", "gateway.state": "VOIDED"}}
-        )
+        before = {"$set": {"status": "failed", "gateway.state": "VOIDED"}, "$unset": {"gateway.card": ""}}
+        stage.database["payments"].update_one({"_id": seeded.payment}, before)
+        stage.database["cms_written"].delete_many({})
+
+    def test_mended_by_a_replay(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A document of the version before that calls it failed is mended by a replay, and is no case."""
+        self.called_voided(stage, seeded)
         replayer = stage.world.replayer
-        begun = replayer.begin(
-            ReplayTerms("cms_payments", Span(None, None), dry_run=False, by="tests", reason="why"), "replay-1"
-        )
+        terms = ReplayTerms("cms_payments", Span(None, None), dry_run=False, by="tests", reason="why")
+        begun = replayer.begin(terms, "replay-1")
         stage.clock.advance(HOUR)
         replayer.go_on(begun, 20.0)
         assert (stage.cms(seeded)["status"], stage.cms(seeded)["gateway"]["state"]) == ("pending", "REGISTERED")
+        assert (stage.get(seeded).review, stage.get(seeded).state) == ((), "REGISTERED")
+
+    def test_mended_by_the_next_change(self, stage: Stage, seeded: SeededPayment) -> None:
+        """So it is by the payment's next change: the payer pays on a page."""
+        self.called_voided(stage, seeded)
+        tran_ref = stage.open_page(seeded)
+        assert (stage.cms(seeded)["status"], stage.get(seeded).review) == ("pending", ())
+        stage.sandbox.pay(tran_ref, PAID)
+        assert stage.verify(seeded).status == "paid"
 
 
 class TestCharged:

@@ -22,12 +22,12 @@ class Told:
 
     def __init__(self, system: System) -> None:
         self._client = redis.Redis.from_url(str(system.settings.redis_url))
-        self._heard = self._client.pubsub()
+        self._heard: Any = self._client.pubsub()  # type: ignore[no-untyped-call] # the stubs leave it out
         self._heard.psubscribe("*")
 
     def texts(self) -> list[str]:
         """Return what has been sent since, and stop listening."""
-        found = []
+        found: list[str] = []
         while (message := self._heard.get_message(timeout=0.5)) and len(found) < 10_000:
             if message["type"] == "pmessage":
                 text = message["data"].decode()
