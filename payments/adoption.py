@@ -6,7 +6,6 @@ unpaid in between, and without an answer nothing is taken over yet. PayTabs' wor
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from payments import facts
 from payments.accepting import new_row, record_terms
@@ -71,7 +70,9 @@ class Adopter:
     def _adopt(self, change: Change, cms: CmsPayment, answer: Answer, context: Context) -> None:
         if change.history or cms.tran_ref is None:
             return
-        row = _adopted_row(cms, cms.tran_ref, context, change, end_of("adopt", {}, self.ledger.now()))
+        row, now = _adopted_row(cms, cms.tran_ref, context, change), self.ledger.now()
+        unknown = now if answer.transaction is None else None
+        row = replace(row, page_expires_at=end_of("adopt", {}, now), page_unknown_since=unknown)
         change.record(
             facts.PaymentAdopted(
                 amount=str(cms.amount), currency=cms.currency, profile_id=self.profile_id, tran_ref=cms.tran_ref,
@@ -108,10 +109,8 @@ class Adopter:
         change.record(facts.ReviewRaised(**members(unread), evidence=f"transR {cms.unread_ref}"))
 
 
-def _adopted_row(
-    cms: CmsPayment, tran_ref: str, context: Context, change: Change, page_expires_at: datetime | None
-) -> Operation:
+def _adopted_row(cms: CmsPayment, tran_ref: str, context: Context, change: Change) -> Operation:
     operation_id = f"adopt-{cms.payment_id}"
     params = {"transaction": "sale", "asked": {}}
     row = new_row(operation_id, cms.payment_id, kind="adopt", params=params, context=context, now=change.now)
-    return replace(row, status=Status.PENDING, tran_ref=tran_ref, page_expires_at=page_expires_at)
+    return replace(row, status=Status.PENDING, tran_ref=tran_ref)

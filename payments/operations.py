@@ -70,7 +70,8 @@ class Operation:
     """One row of the ledger; times are aware UTC.
 
     `page_expires_at` and `page_ended_at` are the database's: when the page that the row led to is over, as far as that
-    is known, and when it was found to have ended.
+    is known, and when it was found to have ended. So is `page_unknown_since`: when PayTabs had not heard of the page
+    that the CMS's old code names.
     """
 
     operation_id: str
@@ -93,6 +94,7 @@ class Operation:
     invoice_id: int | None = None
     page_expires_at: datetime | None = None
     page_ended_at: datetime | None = None
+    page_unknown_since: datetime | None = None
 
     @property
     def is_page(self) -> bool:
@@ -339,8 +341,13 @@ def _write(row: Operation) -> Document:
         "lease": None, "attempts": row.attempts, "result": {"tran_ref": row.tran_ref, "redirect_url": row.redirect_url},
         "error": row.error, "correlation_id": row.correlation_id, "requested_by": row.requested_by,
         "created_at": row.created_at, "updated_at": row.created_at, "poll_from": row.poll_from,
-        **({"page": page_member(row.cart_id, row.page_expires_at)} if row.page_expires_at else {}),
+        **({"page": _page(row)} if row.page_expires_at else {}),
     }  # fmt: skip
+
+
+def _page(row: Operation) -> Document:
+    unknown = {"unknown_since": row.page_unknown_since} if row.page_unknown_since else {}
+    return page_member(row.cart_id, row.page_expires_at) | unknown
 
 
 def page_member(cart_id: str | None, expires_at: datetime | None) -> Document:
@@ -382,4 +389,5 @@ def _read(found: Document) -> Operation:
         invoice_id=found["result"].get("invoice_id"),
         page_expires_at=_page_end(found),
         page_ended_at=(found.get("page") or {}).get("ended_at"),
+        page_unknown_since=(found.get("page") or {}).get("unknown_since"),
     )

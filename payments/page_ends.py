@@ -13,7 +13,7 @@ from enum import StrEnum
 from payments import facts
 from payments.assessment import Assessment
 from payments.facts import TransactionObserved
-from payments.ladder import next_look
+from payments.ladder import SETTLING, next_look
 from payments.operations import PAGE_ENDED, Operation, OperationsLedger
 from payments.page_times import CARD, PageTimes, life_of, takes_cards
 from payments.payment import Payment, State
@@ -64,7 +64,7 @@ class PageDesk:
         if not row.is_page or not _unpaid(row, verdict):
             return PageLook()
         shown = row.shown(now)
-        if shown is None or not shown.is_over:
+        if not _never_heard_of(row, payment, verdict) and (shown is None or not shown.is_over):
             leads_there = verdict.state is State.AWAITING_PAYER
             url = row.redirect_url if leads_there else None
             return PageLook(PageState.OPEN, url, row.page_expires_at, from_then)
@@ -134,6 +134,8 @@ class PageDesk:
 
     def _from(self, row: Operation, payment: Payment, verdict: Assessment) -> datetime | None:
         """Return from when on PayTabs' answer may end a page."""
+        if row.page_unknown_since and _never_heard_of(row, payment, verdict):
+            return row.page_unknown_since + SETTLING
         if row.page_expires_at is None:
             return None
         methods = _methods(row, payment, verdict)
@@ -142,6 +144,12 @@ class PageDesk:
         # Whoever follows an invoice's link in its last moment is led to a page that may live on for its own time.
         late = life_of(row.params) if row.kind == "create_invoice" else timedelta(0)
         return row.page_expires_at + late + margin
+
+
+def _never_heard_of(row: Operation, payment: Payment, verdict: Assessment) -> bool:
+    """Return whether PayTabs did not know a page of the CMS's old code, and has said nothing of it since."""
+    heard = {one.tran_ref for one in payment.observations}
+    return row.page_unknown_since is not None and heard.isdisjoint(_refs(row, verdict))
 
 
 def _unpaid(row: Operation, verdict: Assessment) -> bool:

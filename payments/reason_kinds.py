@@ -192,7 +192,7 @@ _ROWS = (
     ReasonKind(
         _C.CMS_NOT_CONFIRMED,
         ("status", "theirs"),
-        "the CMS says {status}, PayTabs says {theirs}",
+        "the CMS says {status}, which PayTabs does not confirm: there it is {theirs}",
         "a payment of the CMS's old code that staff have settled, or given back, without PayTabs: in cash for example",
         _THREE_WAYS,
     ),

@@ -34,6 +34,14 @@ class Board:
         """Tell a payment's state as the CMS reads it, NEW before there is any."""
         return str(self._gateway(payment).get("state", "NEW"))
 
+    def has(self, payment: ObjectId) -> bool:
+        """Tell whether the CMS has the payment's document."""
+        return payment in self._documents
+
+    def card(self, payment: ObjectId) -> str | None:
+        """Tell the id of the stored card that the payment is about, as the CMS reads it."""
+        return (self._gateway(payment).get("card") or {}).get("card_id")
+
     def review(self, payment: ObjectId) -> list[str]:
         """List why a human is needed, as the CMS reads it."""
         return list(self._gateway(payment).get("review", []))

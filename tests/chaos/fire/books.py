@@ -13,7 +13,7 @@ from tests.chaos.stage import Json, Stage
 #: What a transaction does, whatever it is called: a capture may be told as a sale, a void be carried out as a release.
 FAMILY = {
     "sale": "charge", "capture": "charge", "auth": "auth", "void": "free", "release": "free", "refund": "refund",
-    "payment request": "deferred",
+    "payment request": "deferred", "register": "register",
 }  # fmt: skip
 
 #: Of all that was ever said of a transaction, what stands: P < H < C, X, D, E < A < V.
@@ -41,6 +41,12 @@ class Books:
     observed: Sequence[Json]
     rows: Sequence[Json]
     documents: dict[ObjectId, Json]
+    views: dict[ObjectId, Json]
+
+    def document(self, story: Story) -> Json:
+        """Give what the CMS reads of a payment; of a document that it has deleted, what a task tells of the payment."""
+        view = self.views.get(story.payment, {})
+        return self.documents.get(story.payment, {"gateway": view, "status": view.get("status")})
 
     @property
     def owners(self) -> dict[str, Json]:
@@ -88,6 +94,7 @@ def read_books(stage: Stage, stories: Sequence[Story]) -> Books:
         observed=[event["data"] for event in observed],
         rows=list(database["payment_operations"].find()),
         documents={one["_id"]: one for one in database["payments"].find()},
+        views={one.payment: one.seen_by_task() for one in stories if one.plan.shape.cms == "delete"},
     )
 
 

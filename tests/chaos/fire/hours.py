@@ -30,6 +30,9 @@ _RESENDING = {"create_page": timedelta(minutes=5), "void": timedelta(minutes=5),
 #: After so long a human is called.
 _A_DAY = timedelta(days=1, minutes=5)
 
+#: For how long a page is taken to have been over: longer than any margin.
+_PAGE_OVER = timedelta(hours=4)
+
 #: Between two looks at what PayTabs knows and has not finished.
 _A_LOOK = timedelta(hours=1)
 
@@ -55,6 +58,11 @@ class Hours:
         self._last[stands] = (time.monotonic(), times + 1)
         in_doubt = {"_id": row["_id"], "status": row["status"], "sends": {"$size": len(row["sends"])}}
         self.leaps += self._rows.update_one(in_doubt, _set_back(_leap(row, times), now)).modified_count
+
+    def end_page(self, operation_id: str) -> None:
+        """Let the life of an operation's page be over, and the margin for a payer who is in the middle of it."""
+        over = datetime.now(UTC) - _PAGE_OVER
+        self.leaps += self._rows.update_one({"_id": operation_id}, {"$set": {"page.expires_at": over}}).modified_count
 
     def pass_for_delivery(self, delivery_id: str) -> None:
         """Let the wait of a delivery that was put back be over."""

@@ -20,6 +20,7 @@ from tests.chaos.fire.stories import Story
 from tests.chaos.fire.times import FIRE_TIMES
 from tests.chaos.stage import staged
 from tests.support.sandbox import Sandbox
+from tests.support.stored_cards import CARD_KEY
 from tests.support.waiting import eventually
 
 #: How long a late answer takes, in seconds: longer than a call may, shorter than anything is left to itself.
@@ -30,6 +31,9 @@ RATES = {
     "cut_rate": 0.20, "error_rate": 0.10, "slow_rate": 0.05, "drip_rate": 0.03,
     "notice_drop_rate": 0.25, "notice_duplicate_rate": 0.15, "notice_reorder_rate": 0.15,
 }  # fmt: skip
+
+#: A currency that the profile does not have.
+REFUSED = "QAR"
 
 #: By how many standard deviations a mishap may befall fewer calls than it was to: five are no chance.
 DEVIATIONS = 5.0
@@ -108,12 +112,14 @@ def set_fire(sandbox: Sandbox, size: Size) -> None:
     """Turn the mishaps on. A declined page may be paid again, which is how an old page comes to be paid too."""
     rates = {name: rate * size.heat for name, rate in RATES.items()}
     sandbox.switch(**rates, slow_seconds=LATE_SECONDS, page_attempts="until_paid", random_seed=size.seed)
+    # What PayTabs does not know it says by code 113; one currency it does not take, which it says by no listed code.
+    sandbox.switch(not_found_code=113, refused_currencies=[REFUSED])
 
 
 @contextmanager
 def people_at(directory: Path, sandbox: Sandbox, *, members: int, workers: int) -> Iterator[People]:
     """Run a system for a run's people."""
-    for stage in staged(directory, sandbox, members, workers=workers, times=FIRE_TIMES):
+    for stage in staged(directory, sandbox, members, workers=workers, times=FIRE_TIMES, card_keys=CARD_KEY):
         world = build_world(stage.system.settings)
         try:
             yield People(stage, world)

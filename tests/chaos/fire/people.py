@@ -61,6 +61,13 @@ class People:
             self.tally["requests sent twice at once under one id"] += 1
         return self._enqueue(task, arguments)
 
+    def answer(self, asked: Asked) -> Json | None:
+        """Give what a task has answered, None while it has not, or nobody knows."""
+        with suppress(*PASSING):
+            meta = asked.meta
+            return dict(meta["result"]) if meta["status"] == "SUCCESS" else None
+        return None
+
     def failure(self, asked: Asked) -> str | None:
         """Tell how a task has failed, None when it has not, or nobody knows."""
         with suppress(*PASSING):

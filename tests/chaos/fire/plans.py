@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import cycle
 
-from tests.chaos.fire.shapes import FOLLOWED, PLAIN, PLANTED, Shape
+from tests.chaos.fire.shapes import EDGES, FOLLOWED, PLAIN, PLANTED, Shape
 
 #: Currencies and their decimals; most payments are in the first.
 CURRENCIES = {"SAR": 2, "AED": 2, "KWD": 3, "JPY": 0}
 
 #: One payment in so many carries a planted mismatch, but at least one of each kind does.
 ONE_PLANTED_IN = 25
+
+#: One payment in so many is one of the edges, but at least one of each kind is.
+ONE_EDGE_IN = 6
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,13 @@ class Plan:
         return self.tenth * tenths
 
 
-def draw_plans(payments: int, follow_ups: int, seed: int) -> list[Plan]:
+def draw_plans(payments: int, follow_ups: int, seed: int, edges: Sequence[Shape] = EDGES) -> list[Plan]:
     """Draw the plans of a run, in the order in which they begin."""
     chance = random.Random(seed)  # noqa: S311 - a repeatable run, no secrets
-    chosen = [*_followed(follow_ups), *_some(PLANTED, max(len(PLANTED), payments // ONE_PLANTED_IN))]
+    planted = max(len(PLANTED), payments // ONE_PLANTED_IN)
+    edge = list(_some(edges, max(len(edges), payments // ONE_EDGE_IN))) if edges else []
+    left = follow_ups - sum(len(shape.steps) for shape in edge)
+    chosen = [*edge, *_followed(max(left, 0)), *_some(PLANTED, planted)]
     if len(chosen) > payments:
         raise ValueError(f"payments: expected at least {len(chosen)} for {follow_ups} follow-ups, got {payments}")
     weights = [6 if shape.name == "paid" else 1 for shape in PLAIN]
@@ -47,9 +53,9 @@ def make_plans(shapes: Sequence[Shape], chance: random.Random) -> list[Plan]:
 
 
 def _plan(number: int, shape: Shape, chance: random.Random) -> Plan:
-    currency = chance.choices(list(CURRENCIES), [7, 1, 1, 1])[0]
-    tenth = Decimal(chance.randrange(1_00, 300_00)).scaleb(-CURRENCIES[currency])
-    return Plan(number, shape, tenth, currency)
+    drawn = chance.choices(list(CURRENCIES), [7, 1, 1, 1])[0]
+    tenth = Decimal(chance.randrange(1_00, 300_00)).scaleb(-(2 if shape.currency else CURRENCIES[drawn]))
+    return Plan(number, shape, tenth, shape.currency or drawn)
 
 
 def _followed(follow_ups: int) -> Iterator[Shape]:

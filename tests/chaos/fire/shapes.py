@@ -19,11 +19,18 @@ class Shape:
         state: Where the payment stands in the end.
         captured: Tenths of the amount that are taken in the end; `released` and `refunded` likewise.
         transaction: What the page is asked for: `sale` or `auth`.
-        pages: What the payer does with each page, in turn: a card, `cancel`, `leave`; `form` is a charge without one.
+        pages: What the payer does with each page, in turn: a card, `cancel`, `leave`; `form` is a charge without one,
+            `die` a page that nobody pays in time, `late` one that is paid in its last moment, `voucher` a reference
+            that outlives its page, `refuse` one that PayTabs refuses by an unlisted code, `register` a card that is
+            kept, and `card` a charge of it.
         staff: What PayTabs' staff, or time, does with the last page's transaction.
         steps: What the caller asks for afterwards.
         plant: The mismatch that the run plants, a key of `stories.PLANTS`.
         review: How the case begins that a human must find, and nothing else may be found; empty for none.
+        cms: What the CMS does to its document while the first page is open: `delete`, `edit`, or `paid` by hand.
+        status: What the CMS reads in the end, where that is not what the state says.
+        unlisted: Whether PayTabs answers the first follow-up with a code that is in no list.
+        currency: The currency that is asked for; one of the drawn ones when empty.
     """
 
     name: str
@@ -37,6 +44,10 @@ class Shape:
     steps: tuple[Step, ...] = ()
     plant: str | None = None
     review: str = ""
+    cms: str = ""
+    status: str = ""
+    unlisted: bool = False
+    currency: str = ""
 
 
 #: Payments that nobody asks anything of afterwards.
@@ -85,6 +96,24 @@ PLANTED = (
     Shape("never paid, told as paid", "REVIEW", pages=("leave",), plant="lie",
           review="a signed notice that no query confirms"),
     Shape("old page paid too", "REVIEW", 20, pages=("declined", "authorised"), plant="old_page", review="paid twice"),
+)  # fmt: skip
+
+#: Payments at the edges: pages that die, vouchers that outlive theirs, codes in no list, kept cards, a CMS that edits.
+EDGES = (
+    Shape("page died, the next one paid", "PAID", 10, pages=("die", "authorised")),
+    Shape("two pages died, the next one paid", "PAID", 10, pages=("die", "die", "authorised")),
+    Shape("page died, charged without one", "PAID", 10, pages=("die", "form")),
+    Shape("paid in the page's last moment", "PAID", 10, pages=("late",)),
+    Shape("voucher that outlives its page", "PAID", 10, pages=("voucher",), staff="settle"),
+    Shape("refused by an unlisted code, corrected, paid", "PAID", 10, pages=("refuse", "authorised"), currency="QAR"),
+    Shape("refund answered by an unlisted code", "PART_REFUNDED", 10, 0, 3, steps=(("refund", 3),), unlisted=True),
+    Shape("card registered, then charged", "PAID", 10, pages=("register", "card")),
+    Shape("card registered, charged, refunded", "REFUNDED", 10, 0, 10, pages=("register", "card"),
+          steps=(("refund", 10),)),
+    Shape("deleted by the CMS under way", "PAID", 10, cms="delete"),
+    Shape("edited by the CMS under way", "PAID", 10, cms="edit"),
+    Shape("set to paid by the CMS, then declined", "DECLINED", pages=("declined",), cms="paid", status="paid",
+          review="the CMS has set status to"),
 )  # fmt: skip
 
 #: Payments that are paid and given back, wholly or in part, by one refund.

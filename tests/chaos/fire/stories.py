@@ -24,8 +24,18 @@ Steps = Iterator[None]
 #: Where a payment stands after what its payer did; a good card takes or holds the money.
 STATE_AFTER = {
     "declined": "DECLINED", "declined_doubtful": "DECLINED", "error_doubtful": "ERROR", "cancel": "CANCELLED",
-    "leave": "AWAITING_PAYER", "held": "ON_HOLD", "pending": "PENDING_OFFLINE",
+    "leave": "AWAITING_PAYER", "held": "ON_HOLD", "pending": "PENDING_OFFLINE", "voucher": "PENDING_OFFLINE",
+    "register": "REGISTERED",
 }  # fmt: skip
+
+#: What a query may say of a page that is dead, by turns: every one of them must lead on.
+DEAD_PAGES = ("expired", "code_113", "code_2", "pending")
+
+#: For how many minutes a page is dead that nobody paid in time, and one that somebody is in the middle of.
+LONG_DEAD, JUST_DEAD = 300, 21
+
+#: The currency of those who had asked for one that the profile does not have.
+CORRECTED = "SAR"
 
 #: Ends of an operation that nothing follows by itself.
 _ENDED = ("succeeded", "refused", "failed")
@@ -61,7 +71,7 @@ class Story:
         """Have the payment made, and have payer and staff do what they are meant to do."""
         shape = self.plan.shape
         for number, act in enumerate(shape.pages, 1):
-            yield from self._charge(number) if act == "form" else self._page(number, act)
+            yield from self._acts.get(act, self._page)(number, act)
         if shape.staff:
             self.sandbox.dashboard(self.refs[-1], shape.staff)
 
@@ -72,7 +82,7 @@ class Story:
             yield from self._follow_up(place, action, tenths)
         if shape.plant:
             yield from PLANTS[shape.plant](self)
-        yield from self.until(lambda: self.board.state(self.payment) == shape.state, f"state {shape.state}")
+        yield from self.until(lambda: self.state() == shape.state, f"state {shape.state}")
         if shape.state == "VOIDED":
             yield from self._see_voided()
 
@@ -85,6 +95,22 @@ class Story:
                 self.people.help(self.board.rows(self.payment))
             yield
 
+    def state(self) -> str:
+        """Tell the payment's state as the CMS reads it, or, when it has deleted the document, as a task would say."""
+        if self.plan.shape.cms == "delete" and not self.board.has(self.payment):
+            with suppress(*PASSING):
+                return self.people.world.service.get(self.seeded.payment_id).state
+        return self.board.state(self.payment)
+
+    def seen_by_task(self) -> Json:
+        """Give what a task tells of the payment."""
+        return self.people.world.service.get(self.seeded.payment_id).to_json()
+
+    @property
+    def _acts(self) -> dict[str, Callable[[int, str], Steps]]:
+        """What is no page that a payer simply pays, by its name in a shape."""
+        return {"form": self._charge, "card": self._charge_card, "refuse": self._refused, "register": self._register}
+
     def rows(self, *statuses: str) -> list[Json]:
         """List the payment's operations of some statuses."""
         return [row for row in self.board.rows(self.payment) if row["status"] in statuses]
@@ -96,15 +122,87 @@ class Story:
         yield from self._ask("payments.create_page", operation_id, **terms)
         yield from self.until(lambda: self._link(operation_id), f"a link of page {number}")
         self.refs.append(self._link(operation_id))
+        if number == 1:
+            self._as_the_cms()
+        if act == "die":
+            self._die(operation_id, LONG_DEAD)
+            return
         if act == "cancel":
             self.sandbox.cancel(self.refs[-1])
+        elif act == "late":
+            self.sandbox.visit(self.refs[-1])
+            self._die(operation_id, JUST_DEAD)
+            self.sandbox.pay(self.refs[-1], "authorised")
         elif act != "leave":
-            self.sandbox.pay(self.refs[-1], act)
+            self.sandbox.pay(self.refs[-1], "pending" if act == "voucher" else act)
         held = {"sale": "PAID", "auth": "AUTHORISED"}[self.plan.shape.transaction]
         expected = STATE_AFTER.get(act, held)
         if self.plan.shape.staff and self.plan.number % 2:
             return  # staff are quicker than the news
-        yield from self.until(lambda: self.board.state(self.payment) == expected, f"{act} to be known")
+        yield from self.until(lambda: self.state() == expected, f"{act} to be known")
+        if act == "voucher":
+            yield from self._outlive(operation_id)
+
+    def _as_the_cms(self) -> None:
+        """Do to the document what the CMS does under way."""
+        payments, named = self.people.stage.database["payments"], {"_id": self.payment}
+        if self.plan.shape.cms == "delete":
+            payments.delete_one(named)
+        elif self.plan.shape.cms == "edit":
+            payments.update_one(named, {"$set": {"amount": "1.00", "title": "Edited", "currency": "EUR"}})
+        elif self.plan.shape.cms == "paid":
+            payments.update_one(named, {"$set": {"status": "paid"}})
+
+    def _die(self, operation_id: str, minutes: int) -> None:
+        """Let the last page die, there and here."""
+        self.sandbox.switch(query_dead_page=DEAD_PAGES[self.plan.number % len(DEAD_PAGES)])
+        self.sandbox.pass_time(minutes=minutes, tran_ref=self.refs[-1])
+        if minutes == LONG_DEAD:
+            self.people.hours.end_page(operation_id)
+
+    def _outlive(self, operation_id: str) -> Steps:
+        """Let a voucher's page die, and see that no page is made beside the voucher."""
+        self._die(operation_id, LONG_DEAD)
+        named = {"payment_id": self.seeded.payment_id, "operation_id": f"beside-{operation_id}"}
+        asked, self.waits_for = None, "the same page, and no other beside a voucher"
+        while True:
+            asked = asked or self.people.ask("payments.create_page", **named)
+            yield
+            if self.board.row(self.payment, named["operation_id"]):
+                raise Surprise(f"{named['operation_id']}: a page beside a voucher that can be paid")
+            told = self.people.answer(asked) if asked else None
+            if told and told.get("tran_ref") == self.refs[-1]:
+                return
+            if told or (asked and self.people.failure(asked)):
+                asked = None  # PayTabs could not be asked
+
+    def _refused(self, number: int, act: str) -> Steps:
+        """Ask for a page in a currency that the profile does not have, and correct the document."""
+        del act
+        operation_id = f"page-{number}-of-{self.seeded.payment_id}"
+        yield from self._ask("payments.create_page", operation_id)
+        yield from self.until(lambda: self._end(operation_id), f"the refusal of {operation_id}")
+        self.people.stage.database["payments"].update_one({"_id": self.payment}, {"$set": {"currency": CORRECTED}})
+
+    def _register(self, number: int, act: str) -> Steps:
+        """Have the payer's card kept."""
+        operation_id = f"page-{number}-of-{self.seeded.payment_id}"
+        yield from self._ask("payments.create_page", operation_id, transaction="register", tokenise=2)
+        yield from self.until(lambda: self._link(operation_id), f"a link of page {number}")
+        self.refs.append(self._link(operation_id))
+        self.sandbox.pay(self.refs[-1], "authorised")
+        yield from self.until(lambda: self.board.card(self.payment), "the card to be known")
+        yield from self.until(lambda: self.state() == STATE_AFTER[act], f"{act} to be known")
+
+    def _charge_card(self, number: int, act: str) -> Steps:
+        """Have the kept card charged; what did not happen is asked for under another id."""
+        del act
+        for again in count(1):
+            operation_id = f"card-{number}-{again}-of-{self.seeded.payment_id}"
+            card_id = self.board.card(self.payment) or ""
+            yield from self._ask("payments.charge_card", operation_id, card_id=card_id, payer_present=False)
+            if (yield from self._ended(operation_id)):
+                return
 
     def _link(self, operation_id: str) -> str:
         row = self.board.row(self.payment, operation_id)
@@ -112,8 +210,9 @@ class Story:
             raise Surprise(f"{operation_id} is {row['status']} before its payer has come: {row['error']}")
         return str(row["result"]["tran_ref"]) if row and row["status"] == "pending" else ""
 
-    def _charge(self, number: int) -> Steps:
+    def _charge(self, number: int, act: str) -> Steps:
         """Have what a payer typed into PayTabs' fields charged; what did not happen is asked for with another token."""
+        del act
         for again in count(1):
             operation_id = f"charge-{number}-{again}-of-{self.seeded.payment_id}"
             token = self.sandbox.payment_token("authorised")
@@ -126,6 +225,9 @@ class Story:
         amount = str(self.plan.part(tenths))
         for again in count(1):
             operation_id = f"{action}-{place}-{again}-of-{self.seeded.payment_id}"
+            if self.plan.shape.unlisted and again == place == 1:
+                about = {"tran_type": action, "tran_ref": self.refs[-1]}
+                self.sandbox.fault("/payment/request", "code", code=777, match=about)
             yield from self._ask(f"payments.{action}", operation_id, amount=amount)
             if (yield from self._ended(operation_id)):
                 return

@@ -88,7 +88,7 @@ def run_upgrade(directory: Path, sandbox: Sandbox, before: Path, size: Upgrade) 
 
 def _lived(people: People, before: Path, directory: Path, size: Upgrade) -> Findings:
     people.sandbox.switch(**RATES, page_attempts="until_paid", random_seed=size.seed)
-    stories = [Story(people, plan) for plan in draw_plans(size.payments, size.follow_ups, size.seed)]
+    stories = [Story(people, plan) for plan in draw_plans(size.payments, size.follow_ups, size.seed, edges=())]
     driver = Driver(people, window=size.payments, deadline=time.monotonic() + size.seconds)
     system = people.stage.system
     today = [name for name in system.pids() if name != "receiver"]

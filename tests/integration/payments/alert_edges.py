@@ -314,8 +314,7 @@ EDGES: Final[dict[str, Edge]] = {
     for edge in (
         payment_review, page_left_open, projection_missing, cms_changed_gateway, cms_document_fails,
         operation_given_up, operation_unanswered, gateway_configuration, gateway_not_called, unknown_payment,
-        delivery_fails, dead_letter, reaction_given_up,
-        seals_differ, late_event, seal_not_written, seal_not_posted, view_group_unreadable, view_list_cut,
-        views_history_lost,
+        delivery_fails, dead_letter, reaction_given_up, seals_differ, late_event, seal_not_written, seal_not_posted,
+        view_group_unreadable, view_list_cut, views_history_lost,
     )
 }  # fmt: skip

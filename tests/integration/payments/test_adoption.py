@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from payments.errors import InvalidArgument, NotYet, Refusal
 from tasks import wiring
@@ -114,6 +115,86 @@ class TestAdoption:
         assert "PayTabs does not know" in stage.alerts()["payment_review"]
         assert (stage.cms(seeded)["status"], stage.cms(seeded)["transR"]) == ("paid", "TST0000000000001")
 
+    @pytest.mark.parametrize("status", ["refunded", " Paid"])
+    def test_unknown_and_settled(self, stage: Stage, status: str) -> None:
+        """Unknown to PayTabs and settled by the CMS's word: left as it is, nothing is charged, a person settles it."""
+        seeded = seed_payment(stage.database, status=status, tran_ref="TST0000000000001")
+        with pytest.raises(InvalidArgument) as caught:
+            stage.create(seeded)
+        assert caught.value.code == Refusal.CMS_WORD_OPEN
+        stage.live(3 * 86_400)
+        assert stage.get(seeded).review_codes == ("cms_settled_reference_unknown",)
+        assert (stage.cms(seeded)["status"], stage.cms(seeded)["transR"]) == (status, "TST0000000000001")
+        assert stage.sent() == []
+
+    @pytest.mark.parametrize("status", [None, "", "pending", "failed"])
+    def test_unknown_and_unpaid(self, stage: Stage, status: str | None) -> None:
+        """Unknown to PayTabs and nobody says that it is paid: the old page has ended when it is asked about again."""
+        seeded = seed_payment(stage.database, status=status, tran_ref="TST0000000000001")
+        view = stage.create(seeded)
+        assert (view.redirect_url, view.page_state, view.new_page_at) == (None, "over", view.new_page_at)
+        assert view.new_page_at is not None
+        stage.live(129)
+        assert stage.create(seeded).redirect_url is None
+        stage.world = stage.another_world()
+        stage.clock.advance(2)
+        made = stage.create(seeded)
+        assert made.redirect_url is not None
+        assert [body["tran_ref"] for body in stage.queries()].count("TST0000000000001") >= 2
+        assert (stage.cms(seeded)["transR"], stage.cms(seeded)["status"]) == (made.tran_ref, "pending")
+        assert stage.get(seeded).review == ()
+
+    def test_unknown_by_itself(self, stage: Stage) -> None:
+        """The sweep finds it out as well, and the old reference is watched for a day, and no longer."""
+        seeded = seed_payment(stage.database, tran_ref="TST0000000000001")
+        stage.verify(seeded)
+        stage.live(200)
+        assert stage.row(seeded).has_ended
+        stage.live(86_400)
+        asked = len(stage.queries())
+        assert asked > len(("adopted", "asked again"))
+        stage.live(10 * 86_400)
+        assert stage.row(seeded).due_at is None
+        assert len(stage.queries()) <= asked + 1
+
+    def test_heard_of_after_all(self, stage: Stage) -> None:
+        """A page that PayTabs knows the second time is an open page like any other."""
+        seeded, tran_ref = old_payment(stage, None)
+        stage.sandbox.switch(query_unpaid_page="error")
+        stage.verify(seeded)
+        stage.sandbox.switch(query_unpaid_page="pending")
+        stage.live(400)
+        assert (stage.state(seeded), stage.get(seeded).tran_ref) == ("AWAITING_PAYER", tran_ref)
+        assert stage.row(seeded).open
+        assert len(stage.sent()) == 1
+
+    @pytest.mark.parametrize("status", [None, "pending", "failed", "paid", "refunded"])
+    @pytest.mark.parametrize(
+        "reference",
+        [ObjectId("65f0c0ffee65f0c0ffee65f0"), 17, 1.5, True, {"ref": "TST1"}, ["TST1"], "TST 1", "TST1\0"],
+        ids=str,
+    )
+    def test_no_reference(self, stage: Stage, reference: Any, status: str | None) -> None:
+        """A `transR` that is no reference is a case, left as it is; nothing is asked, nothing is charged."""
+        seeded = seed_payment(stage.database, status=status, transR=reference)
+        for _ in range(2):
+            with pytest.raises(InvalidArgument) as caught:
+                stage.create(seeded)
+            assert (caught.value.field, caught.value.code) == ("payment_id", Refusal.CMS_WORD_OPEN)
+        assert stage.get(seeded).review_codes == ("cms_reference_unreadable",)
+        assert (stage.cms(seeded)["transR"], stage.cms(seeded).get("status")) == (reference, status)
+        assert (stage.queries(), stage.sent()) == ([], [])
+
+    def test_no_reference_settled_as_ours(self, stage: Stage) -> None:
+        """Once a person has said that it is nothing, a page can be made, and its reference takes that place."""
+        seeded = seed_payment(stage.database, transR=17)
+        stage.verify(seeded)
+        (case,) = stage.world.review.cases(seeded.payment_id)
+        stage.world.word.settle(seeded.payment_id, case.reason, "ours", "an import", stage.context())
+        assert stage.cms(seeded)["transR"] == 17
+        tran_ref = stage.open_page(seeded)
+        assert (stage.cms(seeded)["transR"], stage.get(seeded).review) == (tran_ref, ())
+
     def test_other_amount(self, stage: Stage) -> None:
         """One that was charged another amount than the CMS names is for a human."""
         seeded, _ = old_payment(stage, PAID)
@@ -211,6 +292,7 @@ def old_payment(stage: Stage, card: str | None, *, status: str | None = "pending
         stage.sandbox.pay(tran_ref, card)
     for name in ("payment_events", "payment_operations"):
         stage.database[name].delete_many({"payment_id": seeded.payment})
+    stage.database["event_deliveries"].delete_many({"payment_id": seeded.payment_id})
     gone = {"gateway": ""} | ({"status": ""} if status is None else {})
     left = {"$set": {"transR": tran_ref} | ({} if status is None else {"status": status}), "$unset": gone}
     stage.database["payments"].update_one({"_id": seeded.payment}, left)

@@ -7,6 +7,7 @@ from pymongo import MongoClient
 
 from config.connections import streaming_client
 from config.settings import Settings
+from tasks.alert_tending import tend
 from tasks.viewing import make_watcher
 from tests.integration.payments.stage import DECLINED, Stage
 from tests.integration.payments.test_reactions import contract, react
@@ -231,6 +232,7 @@ class TestTheCms:
         stage.clock.advance(61)
         cms.follow()
         assert stage.get(seeded).review_codes == ("cms_status_changed",)
+        tend(stage.world)
         assert "cms_document_fails" not in stage.open_alerts()
 
 

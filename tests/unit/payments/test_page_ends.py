@@ -348,10 +348,16 @@ LIVES = st.builds(
 )
 
 
+#: Any time, and above all those around a page's end and both margins.
+MOMENTS = st.floats(0, 20_000) | st.builds(
+    float.__add__, st.sampled_from([1_200.0, 1_800.0, 12_000.0]), st.floats(-40, 40)
+)
+
+
 class TestNeverTwo:
     """Whoever pays how and when, and whatever PayTabs says when: no page ends that somebody can still pay."""
 
-    @given(life=LIVES, asked=st.lists(st.floats(0, 20_000), min_size=1, max_size=8))
+    @given(life=LIVES, asked=st.lists(MOMENTS, min_size=1, max_size=8))
     def test_never(self, life: Life, asked: list[float]) -> None:
         """Asked at any times, in their order."""
         made = END - timedelta(minutes=20) - timedelta(seconds=life.lag)
