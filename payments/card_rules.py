@@ -55,7 +55,8 @@ class CardRules:
         """
         self.vault.require("card_id")
         card = self._chargeable(card_id, change.now, change)
-        self._of_its_client(card, cms, change)
+        terms = change.payment.snapshot
+        _of_client(card, {cms.client_id, terms.client_id if terms else cms.client_id})
         params: Document = {"origin": card.tran_ref}
         if card.agreement is None or payer_present:
             return params
@@ -65,8 +66,13 @@ class CardRules:
         told = {name: card.agreement[name] for name in _TOLD_AGAIN if card.agreement.get(name) is not None}
         return {**params, "counter": number, "instalment": told}
 
-    def token_for(self, row: Operation, now: datetime) -> str | None:
+    def token_for(self, row: Operation, now: datetime, client_id: str | None) -> str | None:
         """Return the token that a row is sent with; None for a row that has no card.
+
+        Args:
+            row: the accepted operation.
+            now: aware UTC.
+            client_id: whose payment it is by now; the CMS may have given it to another since it was accepted.
 
         Raises:
             InvalidArgument: its card may not be charged any more; with the code `CARD_KEY_MISSING` it may be later.
@@ -76,6 +82,7 @@ class CardRules:
             return None
         self.vault.require("card_id")
         card = self._chargeable(card_id, now)
+        _of_client(card, {client_id})
         if row.params.get("counter") is not None and card.agreement is not None:
             check_time(card.agreement, now)
         return self.vault.unlock(card.locked or b"")
@@ -95,11 +102,11 @@ class CardRules:
             _refuse("a card that the keys in CARD_KEYS open; this one's key is missing", Refusal.CARD_UNREADABLE)
         return card
 
-    def _of_its_client(self, card: StoredCard, cms: CmsPayment, change: Change) -> None:
-        terms = change.payment.snapshot
-        clients = {cms.client_id, terms.client_id if terms else cms.client_id}
-        if card.client_id is None or clients != {card.client_id}:
-            _refuse("a card of this payment's client", Refusal.CARD_OF_ANOTHER_CLIENT)
+
+def _of_client(card: StoredCard, clients: set[str | None]) -> None:
+    """Refuse a card that is not of the one client whom a payment was, and is."""
+    if card.client_id is None or clients != {card.client_id}:
+        _refuse("a card of this payment's client", Refusal.CARD_OF_ANOTHER_CLIENT)
 
 
 def _refuse(expected: str, code: Refusal) -> NoReturn:

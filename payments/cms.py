@@ -64,6 +64,10 @@ class CmsReader:
             )
         return _payment(found)
 
+    def client_of(self, payment_id: str) -> str | None:
+        """Return whose payment it is as the document stands now; None for nobody's, and for one that is gone."""
+        return read_id((self._find("payments", payment_id, {"client": 1}) or {}).get("client"))
+
     def by_tran_ref(self, tran_ref: str) -> str | None:
         """Return the id of the payment that carries a transaction reference."""
         found = self._db["payments"].find_one({"transR": tran_ref}, {"_id": 1})

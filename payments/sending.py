@@ -126,7 +126,8 @@ class Sender:
         """
         parts, now = self._parts, self._parts.clock()
         try:
-            return parts.cards.token_for(row, now)
+            client = parts.cms.client_of(row.payment_id) if row.params.get("card_id") else None
+            return parts.cards.token_for(row, now, client)
         except InvalidArgument as error:
             waited = (now - row.created_at).total_seconds()
             if error.code not in _MAY_COME or not parts.policy.allows(row.attempts + 1, waited):

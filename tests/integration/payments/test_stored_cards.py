@@ -249,6 +249,18 @@ class TestCharged:
         with refused(Refusal.CARD_OF_ANOTHER_CLIENT):
             charge(stage, other, card_id)
 
+    @pytest.mark.parametrize("owner", [ObjectId(), str(ObjectId()), None, 7])
+    def test_client_changed_before_it_is_sent(self, stage: Stage, seeded: SeededPayment, owner: object) -> None:
+        """A charge that waits to be sent is not sent once the CMS has given its payment to somebody else, or nobody."""
+        card_id = made(stage, seeded)
+        other = another(stage, seeded)
+        with pytest.raises(NotYet):
+            charge(stage, other, card_id, world=stage.another_world(paytabs_base_url="http://127.0.0.1:9"))
+        stage.database["payments"].update_one({"_id": other.payment}, {"$set": {"client": owner}})
+        stage.live(HOUR)
+        assert (stage.row(other).status, len(stage.sent())) == (Status.REFUSED, 1)
+        assert "a card of this payment's client" in str(stage.row(other).error)
+
     def test_unknown(self, stage: Stage, seeded: SeededPayment) -> None:
         """An id of no card is refused by name."""
         with refused(Refusal.CARD_UNKNOWN):
