@@ -38,12 +38,17 @@ from paytabs.errors import InvalidRequest
 from paytabs.fault_points import fault_point
 from paytabs.invoices import InvoiceRequest
 from paytabs.operations import FollowUpRequest, PageRequest
-from paytabs.resilience import PARKED_WORK, BackoffPolicy
+from paytabs.resilience import PARKED_WORK, BackoffPolicy, spread
 from paytabs.responses import Answer, Outcome
 
-#: How long a row waits for a process that has the key of its card, and why it does.
+#: How long a row waits at least for a process that has the key of its card, and why it does.
 KEY_WAIT = timedelta(seconds=60)
 _MAY_COME = frozenset({Refusal.CARD_KEY_MISSING, Refusal.CARD_UNREADABLE, Refusal.CARD_WAITING})
+
+
+def key_wait() -> float:
+    """Draw how long a row waits for the key of its card, in seconds: many wait for one key."""
+    return spread(KEY_WAIT.total_seconds())
 
 
 def endless() -> float:
@@ -132,8 +137,9 @@ class Sender:
             waited = (now - row.created_at).total_seconds()
             if error.code not in _MAY_COME or not parts.policy.allows(row.attempts + 1, waited):
                 raise
-            parts.ledger.reschedule(row, now + KEY_WAIT)
-            raise NotYet(row.payment_id, KEY_WAIT.total_seconds(), str(error.code)) from error
+            wait = key_wait()
+            parts.ledger.reschedule(row, now + timedelta(seconds=wait))
+            raise NotYet(row.payment_id, wait, str(error.code)) from error
 
     def _pass(
         self, row: Operation, cart_id: str, request: Request, permit: Permit, context: Context

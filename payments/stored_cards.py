@@ -18,6 +18,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
+from paytabs.resilience import spread
 from paytabs.transactions import Transaction
 
 Document = dict[str, Any]
@@ -74,6 +75,16 @@ class StoredCard:
             "card_id": self.card_id, "scheme": self.scheme, "masked": self.masked, "last4": last_four(self.masked),
             "expires": self.expires,
         }  # fmt: skip
+
+
+def pause_after(asked: int, pauses: Sequence[timedelta]) -> timedelta:
+    """Draw the pause after a question for a token: a lost key has all cards wait from one moment on.
+
+    Args:
+        asked: how many questions came before it.
+        pauses: the shortest ones; the last one is repeated.
+    """
+    return timedelta(seconds=spread(pauses[min(asked, len(pauses) - 1)].total_seconds()))
 
 
 def card_id_of(profile_id: int, token: str) -> str:
@@ -180,7 +191,7 @@ class CardStore:
         claimed = []
         for row in found:
             asked = int(row.get("asked", 0))
-            later = {"$set": {"ask_at": now + pauses[min(asked, len(pauses) - 1)], "asked": asked + 1}}
+            later = {"$set": {"ask_at": now + pause_after(asked, pauses), "asked": asked + 1}}
             if self.rows.update_one({"_id": row["_id"], "ask_at": row["ask_at"]}, later).modified_count:
                 claimed.append(read_card(row))
         return claimed

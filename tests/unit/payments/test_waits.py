@@ -8,6 +8,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from payments.booking import book
+from payments.card_sweep import PAUSES
 from payments.errors import NotDelivered, NotYet
 from payments.ladder import next_try
 from payments.notices import Verdict
@@ -15,6 +16,8 @@ from payments.operations import Operation, Status
 from payments.patience import USUAL_WAIT_SECONDS, Patience
 from payments.reactions import wait_after as reaction_waits
 from payments.reconcile import UNANSWERED
+from payments.sending import key_wait
+from payments.stored_cards import pause_after
 from paytabs.answers import PARKED
 from paytabs.breaker import Breaker
 from paytabs.breaker_errors import Parked
@@ -145,6 +148,8 @@ REASONS: dict[str, tuple[Callable[[], float], float, float]] = {
     "query within a call, Retry-After": (
         repeated(replace(SILENT, retry_after_seconds=4.0)), 4.0, QUERY_INSIDE_CALL.ceiling(1),
     ),
+    "a card's key is missing here": (key_wait, 60.0, 15.0),
+    "a card's token is asked for": (lambda: pause_after(9, PAUSES).total_seconds(), 86_400.0, 60.0),
     "reaction": (lambda: reaction_waits(NotDelivered("the CMS answers 500"), 1, PARKED_WORK), 0.0, 20.0),
     "reaction, Retry-After": (lambda: reaction_waits(ASKED, 1, PARKED_WORK), 60.0, 20.0),
     "notice, the query lags": (lambda: wait_of(Verdict("waiting", retry_in_seconds=10.0), 1), 10.0, 2.5),
