@@ -16,13 +16,16 @@ _MEMBERS = frozenset({"token", "payment_token"})
 
 _WRITTEN = re.compile(rb'(?i)("(?:payment_)?token"\s*:\s*")(?:[^"\\]|\\.)*"')
 
+#: The same in what is no JSON: a form, a text within a text.
+_NAMED = re.compile(rb"""(?i)((?:\b|_)token\\*["']?\s*[:=]\s*\\*["']?)[^\\"'\s&,;}\]]+""")
+
 
 def has_token(body: bytes) -> bool:
     """Tell whether a body holds a token; one that is no JSON is judged by its looks."""
     try:
         return any(_tokens(read_json(body)))
     except MalformedBody:
-        return any(len(found.group()) > len(found[1]) + 1 for found in _WRITTEN.finditer(body))
+        return _NAMED.search(body) is not None
 
 
 def without_token(body: bytes) -> bytes:
@@ -30,10 +33,20 @@ def without_token(body: bytes) -> bytes:
     if not has_token(body):
         return body
     cut = _WRITTEN.sub(rb'\1"', body)
+    if has_token(cut) and not _is_json(cut):
+        return _NAMED.sub(rb"\1", cut)
     if not has_token(cut):
         return cut
     # Its name is written in a way of its own, or it is no text: what it says is kept, how it was written is not.
     return json.dumps(_emptied(read_json(cut)), default=str, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        read_json(body)
+    except MalformedBody:
+        return False
+    return True
 
 
 def _tokens(value: object) -> Iterator[object]:

@@ -28,7 +28,8 @@ class TestCut:
     @pytest.mark.parametrize("body", [
         b'{"Token" : "%s"}', b'{"TOKEN":"%s"}', b'{"\\u0074oken":"%s"}', b'{"payment_token":"%s"}',
         b'{"a":[{"token":"%s"}]}', b'{"token":["%s"]}', b'{"token":{"x":"%s"}}', b'{"token":"\\u0041%s"}',
-        b'not JSON "token":"%s" at all',
+        b'not JSON "token":"%s" at all', b"tranRef=T1&token=%s&x=1", b"payment_token=%s", b"{'token': '%s'}",
+        b'"{\\"token\\": \\"%s\\"}', b"{token: %s}", b'{"token": "%s',
     ])  # fmt: skip
     def test_however_it_is_written(self, body: bytes) -> None:
         """Its name may have any case or spelling and stand anywhere; the token is gone, and found no more."""
