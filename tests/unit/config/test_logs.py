@@ -1,3 +1,4 @@
+import hashlib
 import io
 import json
 import logging
@@ -106,7 +107,14 @@ class TestRedactText:
     def test_token(self, text: str) -> None:
         """A card's token goes where its name says what it is; a digest of it stays."""
         assert TOKEN not in redact_text(text)
-        assert redact_text(f"token_digest: expected {TOKEN}") == f"token_digest: expected {TOKEN}"
+        digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+        assert redact_text(f"token_digest: expected {digest}") == f"token_digest: expected {digest}"
+
+    @pytest.mark.parametrize("token", [TOKEN, "AB" * 28, "0" * 27 + "A"])
+    @pytest.mark.parametrize("text", ["('65f0', '{}', 'op-1')", '["65f0","{}"]', "Invalid token {}", "{}"])
+    def test_token_without_its_name(self, text: str, token: str) -> None:
+        """So it does where nothing says what it is: as a positional argument, in a sentence of PayTabs'."""
+        assert token not in redact_text(text.format(token))
 
     def test_foreign_authorization(self) -> None:
         """An Authorization value goes whatever its form."""
