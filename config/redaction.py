@@ -67,7 +67,7 @@ _SECRET_TEXTS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     # A card's token, as a member of that name: elsewhere the word means other things.
     (re.compile(r"(?i)(\b(?:payment_)?token['\"\\]*\s*[:=]\s*[\"'\\]*)[A-Za-z0-9/+_-]{8,}"), rf"\1{REDACTED}"),
-    # The same without its name, as a positional argument has it: PayTabs writes capitals, ids and digests of ours do not.
+    # The same without its name, as a positional argument has it: PayTabs writes capitals, no id or digest of ours does.
     (re.compile(r"(?<![0-9A-Za-z])(?=[0-9]*[A-F])[0-9A-F]{28,}(?![0-9A-Za-z])"), REDACTED),
     (re.compile(r"(://)[^/\s@\"']+@"), rf"\1{REDACTED}@"),
 )
