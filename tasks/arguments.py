@@ -110,7 +110,7 @@ class CreatePage(OfPayment):
     language: Literal["ar", "en", "tr"] = "ar"
     methods: Annotated[list[Annotated[str, StringConstraints(pattern=r"^-?[a-z]+$")]], Field(min_length=1)] = ["all"]
     tokenise: Annotated[int, Field(ge=2, le=6)] | None = None
-    agreement: Agreement | None = None
+    agreement: Annotated[Agreement | None, Field(json_schema_extra={"exact": True})] = None
     operation_id: OperationId | None = None
 
 

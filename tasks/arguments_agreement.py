@@ -2,12 +2,20 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from paytabs.token_info import Day, Frequency, TokenType
 
-#: Decimal text in major units; how many decimals there may be is the currency's to say.
-_Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,3})?$")]
+
+def _no_number(value: object) -> object:
+    if isinstance(value, int | float):
+        raise PydanticCustomError("amount", 'decimal text in quotes, such as "7.00", never a number')
+    return value
+
+
+#: Decimal text in major units, such as "115.00"; how many decimals there may be is the currency's to say.
+Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,3})?$"), BeforeValidator(_no_number)]
 
 
 class Agreement(BaseModel):
@@ -18,8 +26,8 @@ class Agreement(BaseModel):
     token_type: TokenType
     total_count: Annotated[int, Field(ge=1, le=9_999)] | None = None
     payment_frequency: Frequency | None = None
-    min_amount_per_payment: _Amount | None = None
-    max_amount_per_payment: _Amount | None = None
+    min_amount_per_payment: Amount | None = None
+    max_amount_per_payment: Amount | None = None
     min_days_between_payments: Annotated[int, Field(ge=1, le=3_660)] | None = None
     start_date: Day | None = None
     expiry_date: Day | None = None

@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 from paytabs.card_data import refuse_card_number
 from paytabs.errors import InvalidRequest
 from tasks.arguments import Arguments, Decided, OfPayment, OperationId, TranRef, WebAddress
+from tasks.arguments_agreement import Amount
 
 
 def _no_card_number(value: object) -> object:
@@ -16,15 +17,6 @@ def _no_card_number(value: object) -> object:
     except InvalidRequest as error:
         raise PydanticCustomError("card_number", "{reason}", {"reason": error.expected}) from None
 
-
-def _no_number(value: object) -> object:
-    if isinstance(value, int | float):
-        raise PydanticCustomError("amount", 'decimal text in quotes, such as "7.00", never a number')
-    return value
-
-
-#: Decimal text in major units, such as "115.00"; how many decimals there may be is the currency's to say.
-Amount = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(\.[0-9]{1,3})?$"), BeforeValidator(_no_number)]
 
 #: A reference that PayTabs gave for a card; never the card's own number.
 Token = Annotated[

@@ -6,6 +6,7 @@ from tasks.arguments import CreatePage
 from tasks.arguments_cards import ChargeCard, ForgetCard, ListCards
 from tasks.base import check
 from tasks.errors import InvalidArguments
+from workers.cli_enqueue import forms_of, read_arguments
 
 PAYMENT, CARD = "65f0c0ffee65f0c0ffee65f0", "c0ffee65f0c0ffee65f0c0ff"
 
@@ -65,3 +66,16 @@ class TestAgreement:
         with pytest.raises(InvalidArguments) as error:
             check(CreatePage, (), {"payment_id": PAYMENT, "agreement": given})
         assert str(error.value).startswith(f"{field}: ")
+
+    @pytest.mark.parametrize("name", ["min_amount_per_payment", "max_amount_per_payment"])
+    @pytest.mark.parametrize("amount", [7, 7.0, 1e2, True])
+    def test_amounts_are_quoted(self, name: str, amount: object) -> None:
+        """An amount that is given as a number is refused saying how to quote it, as everywhere."""
+        with pytest.raises(InvalidArguments, match=f'^agreement.{name}: .*in quotes, such as "7.00"'):
+            check(CreatePage, (), {"payment_id": PAYMENT, "agreement": {"token_type": "unscheduled", name: amount}})
+
+    def test_typed(self) -> None:
+        """Typed in a shell, a fraction stays what was typed."""
+        words = ['agreement={"token_type":"unscheduled","min_amount_per_payment":7.00}']
+        read = read_arguments(words, forms_of("payments.create_page"))
+        assert read == {"agreement": {"token_type": "unscheduled", "min_amount_per_payment": "7.00"}}
