@@ -52,7 +52,7 @@ _TRANSACTION_CALLS = frozenset((Call.REQUEST, Call.CHARGE, Call.FOLLOW_UP, Call.
 #: The one doubtful status below 500.
 _TOO_MANY_REQUESTS = 429
 
-#: No code is longer than this; a larger one is called by this, since no database keeps it, and means nothing either way.
+#: A larger code is called by this, since no database keeps it; it means nothing either way.
 _MAX_CODE = 999_999_999
 
 #: How much of an envelope's sentence is read, in characters.
