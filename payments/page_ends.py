@@ -20,6 +20,9 @@ from payments.payment import Payment, State
 from payments.store import Change
 from paytabs.responses import Answer
 
+#: PayTabs counts a page's time from the request, and we from its answer: earlier by as much as a send may ever take.
+ANSWER_TIME = timedelta(minutes=1)
+
 
 class PageState(StrEnum):
     """How the page of an attempt stands."""
@@ -89,7 +92,7 @@ class PageDesk:
         end, from_then = row.page_expires_at, self._from(row, payment, verdict)
         if end is None or from_then is None or not _expired(row, verdict):
             return None
-        return from_then if end <= self.ledger.now() < from_then else None
+        return from_then if end - ANSWER_TIME <= self.ledger.now() < from_then else None
 
     def looks_after(self, row: Operation, payment: Payment, verdict: Assessment) -> list[timedelta]:
         """Return after how long a page's row has to be looked at: when its time is over, and when it may have ended."""

@@ -98,6 +98,7 @@ class TestSent:
 
     def test_database_clock(self, stage: Stage, seeded: SeededPayment) -> None:
         """A worker whose clock is off by a quarter of an hour shortens no page's life, and lengthens none."""
+        before = datetime.now(UTC)
         for minutes in (15, -15):
             off = timedelta(minutes=minutes)
             world = build_world(
@@ -105,7 +106,6 @@ class TestSent:
                 send=lambda *_, **__: True,
             )  # fmt: skip
             try:
-                before = datetime.now(UTC)
                 view = stage.create(seeded, world)
                 assert (view.page_state, bool(view.redirect_url)) == ("open", True)
                 end = datetime.fromisoformat(str(view.page_expires_at))

@@ -14,7 +14,7 @@ from payments.assessment import assess
 from payments.facts import PAGE_ENDED, CartRetired, Fact, InvoiceOpened, PaymentAdopted, TransactionObserved
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Send, Status
-from payments.page_ends import PageDesk, Why
+from payments.page_ends import ANSWER_TIME, PageDesk, Why
 from payments.page_times import PageTimes, end_of, method_of, takes_cards
 from payments.payment import State, fold
 from paytabs.responses import Answer, Outcome, Transaction
@@ -392,7 +392,7 @@ class TestLook:
         assert (look.expires_at, look.new_page_at) == (END, END + TIMES.margin)
 
     @pytest.mark.parametrize(("now", "state"), [
-        (END - MOMENT, "ended"), (END, "over"), (END + TIMES.margin - MOMENT, "over"), (END + TIMES.margin, "ended"),
+        (END - ANSWER_TIME - MOMENT, "ended"), (END - ANSWER_TIME, "over"), (END, "over"), (END + TIMES.margin - MOMENT, "over"), (END + TIMES.margin, "ended"),
     ])  # fmt: skip
     def test_expired(self, now: datetime, state: str) -> None:
         """What PayTabs calls expired waits for a payer in the middle of it, unless it was said before its end."""
