@@ -13,7 +13,7 @@ from payments.views import PaymentView
 from paytabs.client import PayTabsClient
 from paytabs.responses import Answer
 from tasks.wiring import build_world
-from tests.integration.payments.stage import ALOOF, PAID, Interrupted, Stage
+from tests.integration.payments.stage import ALOOF, DECLINED, EXPIRED, PAID, Interrupted, Stage
 from tests.integration.payments.test_adoption import old_payment
 from tests.integration.payments.test_charges import charge, form, stored
 from tests.integration.payments.test_invoices import create as bill
@@ -287,6 +287,16 @@ class TestEnded:
         assert len(stage.queries()) == asked + 1
         assert stage.row(seeded).due_at is None
         assert stage.get(seeded).page_state == "ended"
+        assert stage.create(seeded).page_state == "open"
+
+    def test_expired_by_its_payer(self, stage: Stage, seeded: SeededPayment) -> None:
+        """An X that came long before the end is what a payer came to: not even at that end does anybody wait for it."""
+        stage.sandbox.pay(stage.open_page(seeded), EXPIRED)
+        assert stage.verify(seeded).state == "EXPIRED"
+        second = stage.open_page(seeded)
+        stage.sandbox.pay(second, DECLINED)
+        stage.verify(seeded)
+        stage.clock.advance(LIFE + 1)
         assert stage.create(seeded).page_state == "open"
 
     def test_not_before(self, stage: Stage, seeded: SeededPayment) -> None:
