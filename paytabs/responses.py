@@ -99,7 +99,7 @@ def _read(document: object, http_status: int, call: Call) -> Answer:
         code = _error_code(document.get("code"))
         if code is not None:
             answer = _read_error(code, http_status, call)
-            return _not_refused(answer) if "tran_ref" in document and _moves_money(call) else answer
+            return _not_refused(answer) if "tran_ref" in document and _proves_much(call) else answer
         if call is not Call.QUERY_CART:
             return _read_object(document, http_status, call)
     if isinstance(document, list) and call is Call.QUERY_CART:
@@ -126,8 +126,9 @@ def _read_error(code: int, http_status: int, call: Call) -> Answer:
     return Answer(Outcome.DID_NOT_HAPPEN, detail, error_code=code, key_in_doubt=in_doubt)
 
 
-def _moves_money(call: Call) -> bool:
-    return KIND_OF_CALL[call] in (CallKind.MONEY, CallKind.FREEING)
+def _proves_much(call: Call) -> bool:
+    """Tell whether something follows from a refusal: another charge, or another page beside one that is not found."""
+    return KIND_OF_CALL[call] in (CallKind.MONEY, CallKind.FREEING, CallKind.LOOK_UP)
 
 
 def _not_refused(answer: Answer) -> Answer:

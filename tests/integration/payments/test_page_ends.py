@@ -261,8 +261,9 @@ class TestEnded:
         tran_ref = stage.open_page(seeded)
         stage.sandbox.visit(tran_ref)
         from_then = iso(stage.clock.now + timedelta(seconds=LIFE + MARGIN))
+        stage.live(LIFE - 1)
         stage.sandbox.pass_time(seconds=LIFE)
-        stage.live(LIFE)
+        stage.live(1)
         assert stage.state(seeded) == "EXPIRED"
         assert told(stage.create(seeded)) == told(stage.get(seeded)) == ("over", None, from_then)
         with pytest.raises(InvalidArgument, match=f"from {from_then} on") as refused:

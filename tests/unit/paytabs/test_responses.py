@@ -126,9 +126,9 @@ class TestErrorEnvelope:
     @pytest.mark.parametrize("code", [1, 2, 101, 113, 206, 240])
     @pytest.mark.parametrize("result", [{}, {"payment_result": {"response_status": "A", "response_code": "G1"}}])
     def test_names_a_transaction(self, code: int, result: dict[str, Any]) -> None:
-        """An envelope that names a transaction as well proves nothing of money: it may have moved."""
+        """An envelope that names a transaction as well proves nothing: money may have moved, and it is there."""
         body = envelope(code, tran_ref="TST2633486667001", **result)
-        for call in (Call.CHARGE, Call.FOLLOW_UP, Call.FREEING):
+        for call in (Call.CHARGE, Call.FOLLOW_UP, Call.FREEING, Call.QUERY_TRAN, Call.QUERY_CART):
             answer = classify(400, body, call=call)
             assert (answer.outcome, answer.error_code, answer.key_in_doubt) == (Outcome.UNKNOWN, code, False)
         assert classify(400, body, call=Call.REQUEST).outcome is Outcome.DID_NOT_HAPPEN
