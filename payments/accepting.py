@@ -18,7 +18,7 @@ from payments.errors import InvalidArgument, PaymentBusy, Refusal
 from payments.events import Context, timestamp
 from payments.operations import Operation, OperationsLedger, Status, check_same, new_cart_id
 from payments.page_ends import PageDesk, PageLook, PageState
-from payments.payment import PAYABLE
+from payments.payment import PAYABLE, State
 from payments.requesting import build_request
 from payments.store import Change, PaymentStore
 from paytabs.callbacks import takes_callback
@@ -165,6 +165,8 @@ class Acceptor:
             return _same_transaction(standing, terms, self.pages.look(standing, change.payment, change.before))
         if standing:
             refuse_beside(standing, self.pages.look(standing, change.payment, change.before))
+        if late := self._late_page(change):
+            return _late(*late, terms)
         if change.before.state not in PAYABLE and not change.before.page_has_ended:
             raise InvalidArgument("payment_id", f"a payment that can be paid; this one is {change.before.state}")
         self.cards.require_key(terms.to_document())
@@ -175,6 +177,14 @@ class Acceptor:
         self._check_request(row, change)
         self.ledger.accept(row, change.session)
         return row
+
+    def _late_page(self, change: Change) -> tuple[Operation, PageLook] | None:
+        """Return the page that PayTabs calls expired and in the middle of which a payer may be, if there is one."""
+        expired = {leg.operation_id for leg in change.before.legs if leg.state is State.EXPIRED}
+        for row in self.ledger.of_payment(change.payment_id, change.session) if expired else ():
+            if row.operation_id in expired and self.pages.late_payer_until(row, change.payment, change.before):
+                return row, self.pages.look(row, change.payment, change.before)
+        return None
 
     def _free_id(self, change: Change) -> str:
         """Return an operation id that no caller has taken, counting the payment's operations."""
@@ -256,6 +266,17 @@ def refuse_beside(standing: Operation, page: PageLook | None = None) -> None:
     when = _page_words(page) if page and is_page else ""
     code = Refusal.PAGE_OPEN if is_page else None
     raise InvalidArgument("payment_id", f"a payment without an operation under way; {stands}{when}{way_out}", code)
+
+
+def _late(row: Operation, page: PageLook, terms: Terms) -> Operation:
+    """Return the page whose payer may still be in the middle of it, to who asks for a page.
+
+    Raises:
+        InvalidArgument: something else is asked for.
+    """
+    if isinstance(terms, PageTerms) and row.kind in _PAGES:
+        return _same_transaction(row, terms, page)
+    raise InvalidArgument("payment_id", f"a payment whose page nobody can pay{_page_words(page)}", Refusal.PAGE_OPEN)
 
 
 def _page_words(page: PageLook) -> str:

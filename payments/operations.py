@@ -187,6 +187,12 @@ class OperationsLedger:
         in_doubt = {"open": True, "kind": kind, "unexplained": {"$exists": True}, "status": {"$in": DOUBTFUL}}
         return [str(row["_id"]) for row in self.rows.find(in_doubt, {"_id": 1}).limit(10)]
 
+    def last_attempt_of(self, payment_id: str) -> Operation | None:
+        """Return the last page, charge or invoice of a payment, if there was one."""
+        attempts = {"payment_id": ObjectId(payment_id), "params.on": {"$exists": False}}
+        found = self.rows.find_one(attempts, sort=[("created_at", -1)])
+        return _read(found) if found else None
+
     def payments_in_review(self) -> list[str]:
         """Return the payments that an operation in review keeps others out of, the longest standing first."""
         found = self.rows.find(IN_REVIEW, {"payment_id": 1}).sort("updated_at", 1)

@@ -20,6 +20,9 @@ from payments.payment import Payment, State
 from payments.store import Change
 from paytabs.responses import Answer
 
+#: PayTabs counts a page's time from the request, and we from its answer: earlier by as much as a send may ever take.
+ANSWER_TIME = timedelta(minutes=1)
+
 
 class PageState(StrEnum):
     """How the page of an attempt stands."""
@@ -59,6 +62,8 @@ class PageDesk:
     def look(self, row: Operation, payment: Payment, verdict: Assessment) -> PageLook:
         """Return what is told of the page that a row led to; nothing of a row without one, or with another end."""
         now, from_then = self.ledger.now(), self._from(row, payment, verdict)
+        if late := self.late_payer_until(row, payment, verdict):
+            return PageLook(PageState.OVER, None, row.page_expires_at, late)
         if row.has_ended or _expired(row, verdict):
             return PageLook(PageState.ENDED, None, row.page_expires_at, min(from_then or now, now))
         if not row.is_page or not _unpaid(row, verdict):
@@ -73,17 +78,29 @@ class PageDesk:
         return PageLook(PageState.OVER, None, row.page_expires_at, from_then)
 
     def may_have_ended(self, row: Operation, payment: Payment, verdict: Assessment) -> bool:
-        """Tell whether there is a point in asking PayTabs whether another attempt may begin."""
-        if not row.is_page or not _unpaid(row, verdict):
+        """Tell whether PayTabs has to be asked before another attempt may begin, and may answer that it may."""
+        if not _expired(row, verdict) and not (row.is_page and _unpaid(row, verdict)):
             return False
         from_then = self._from(row, payment, verdict)
         return from_then is not None and self.ledger.now() >= from_then
 
+    def late_payer_until(self, row: Operation, payment: Payment, verdict: Assessment) -> datetime | None:
+        """Return until when a payer in the middle of a page may still pay it although PayTabs calls it expired.
+
+        None when nobody can: PayTabs said so before the page's time was over, or the margin has passed.
+        """
+        end, from_then = row.page_expires_at, self._from(row, payment, verdict)
+        if end is None or from_then is None or not _expired(row, verdict):
+            return None
+        return from_then if end - ANSWER_TIME <= self.ledger.now() < from_then else None
+
     def looks_after(self, row: Operation, payment: Payment, verdict: Assessment) -> list[timedelta]:
         """Return after how long a page's row has to be looked at: when its time is over, and when it may have ended."""
+        now, late = self.ledger.now(), self.late_payer_until(row, payment, verdict)
+        if late:
+            return [late - now]
         if not row.is_page or row.page_expires_at is None or not _unpaid(row, verdict):
             return []
-        now = self.ledger.now()
         times = (row.page_expires_at, self._from(row, payment, verdict))
         return [moment - now for moment in times if moment is not None and moment > now]
 
@@ -161,7 +178,8 @@ def _unpaid(row: Operation, verdict: Assessment) -> bool:
 def _expired(row: Operation, verdict: Assessment) -> bool:
     """Return whether PayTabs has said that a row's page expired, so that nothing had to be concluded."""
     states = {leg.state for leg in verdict.legs_of(row.operation_id)}
-    return not row.open and states == {State.EXPIRED}
+    is_page = row.redirect_url is not None or row.kind == "adopt"
+    return is_page and not row.open and states == {State.EXPIRED}
 
 
 def _refs(row: Operation, verdict: Assessment) -> set[str]:

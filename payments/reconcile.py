@@ -228,10 +228,11 @@ class Reconciler:
 
     def _before_its_page_ends(self, row: Operation, look: datetime | None) -> datetime | None:
         """Return when to look again, at the end of the row's page at the latest; it is the database that says when."""
-        if look is None or not row.is_page:
+        if not row.is_page and row.status is not Status.REFUSED:
             return look
         payment, now = self._store.payment(row.payment_id), self._clock()
-        return min([look, *(now + wait for wait in self._pages.looks_after(row, payment, assess(payment)))])
+        waits = self._pages.looks_after(row, payment, assess(payment))
+        return min([*([look] if look else []), *(now + wait for wait in waits)], default=None)
 
     def _settling_end(self, row: Operation) -> datetime | None:
         """Return the moment from which "nothing found" counts, when that is the next thing to happen."""

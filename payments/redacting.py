@@ -33,6 +33,7 @@ KEPT_HEADERS: Final = ("content-type",)
 #: Arguments of a task that stay in its dead letter.
 KEPT_ARGUMENTS: Final = (
     "payment_id", "operation_id", "delivery_id", "event_id", "handler", "tran_ref", "contract_id", "amount",
+    "card_id", "client_id",
 )  # fmt: skip
 
 #: Parameters of an operation that its caller, or the CMS, put into words.

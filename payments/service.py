@@ -97,8 +97,8 @@ class PaymentService:
         Raises:
             NotYet: PayTabs does not say.
         """
-        row = self._parts.ledger.open_of(payment_id)
-        if row is None or not row.is_page or (operation_id and self._parts.ledger.get(operation_id)):
+        row = self._parts.ledger.open_of(payment_id) or self._parts.ledger.last_attempt_of(payment_id)
+        if row is None or (operation_id and self._parts.ledger.get(operation_id)):
             return
         payment = self._parts.store.payment(payment_id)
         if self._parts.pages.may_have_ended(row, payment, assess(payment)):

@@ -86,7 +86,7 @@ LOST_CHILDREN = 3
 #: Arguments that name what a task is about: they stand on every log line of it.
 NAMED_IDS = (
     "payment_id", "operation_id", "delivery_id", "tran_ref", "contract_id", "project_id", "user_id", "client_id",
-    "org_id", "requested_by",
+    "org_id", "card_id", "requested_by",
 )  # fmt: skip
 
 #: The longest correlation id that is taken over.

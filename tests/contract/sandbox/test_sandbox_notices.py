@@ -44,13 +44,16 @@ class TestDelivery:
         assert first.pop("ipn_trace") != second.pop("ipn_trace")
         assert first == second
 
-    @pytest.mark.parametrize(("order", "first"), [("callback_first", "/hook"), ("ipn_first", "/ipn")])
-    def test_order(self, desk: Any, receiver: Any, until: Any, order: str, first: str) -> None:
-        """A switch says which copy leaves first."""
-        desk.switch(ipn_url=f"{receiver.url}/ipn", notice_order=order)
+    @pytest.mark.parametrize(
+        ("order", "channels"), [("callback_first", ["callback", "ipn"]), ("ipn_first", ["ipn", "callback"])]
+    )
+    def test_order(self, desk: Any, receiver: Any, order: str, channels: list[str]) -> None:
+        """A switch says which copy is due first, however long it then takes on its way."""
+        desk.switch(ipn_url=f"{receiver.url}/ipn", notice_order=order, notice_delay_seconds=600)
         desk.pay(desk.opened(callback=f"{receiver.url}/hook")["tran_ref"])
-        until(lambda: len(receiver.deliveries) == 2)
-        assert receiver.deliveries[0]["path"] == first
+        waiting = desk.get("/sandbox/notifications")["waiting"]
+        assert [one["channel"] for one in waiting] == channels
+        assert waiting[0]["due_in_seconds"] < waiting[1]["due_in_seconds"]
 
     def test_channels_off(self, desk: Any, receiver: Any, until: Any) -> None:
         """Each channel can be switched off."""

@@ -389,3 +389,60 @@ def test_pasted_as_meant(value: object) -> None:
     words = shlex.split(enqueue("payments.refund", {"amount": value}))
     assert words[:3] == ["nestcms-workers", "enqueue", "payments.refund"]
     assert read_arguments(words[3:]) == {"amount": value}
+
+
+class TestWord:
+    """What the CMS says of its own payments is a person's to settle."""
+
+    @pytest.mark.parametrize(("way", "state", "status"), [
+        ("ours", "DECLINED", "failed"), ("theirs", "DECLINED", "paid"), ("outside", "SETTLED_OUTSIDE", "paid"),
+    ])  # fmt: skip
+    def test_three_ways(
+        self, stage: Stage, command: Command, servers: dict[str, str], seeded: SeededPayment, *, way: str, state: str,
+        status: str,
+    ) -> None:  # fmt: skip
+        """The lines that are printed settle it; who and why stand in the history and in the trail."""
+        self.contradict(stage, seeded)
+        (case,) = listed(command, servers)
+        assert case["code"] == "cms_status_changed"
+        refused = command("review", "settle", case["case_id"], "--note", "cash", **servers)
+        assert (refused.exit_code != 0, "--as ours, theirs or outside" in refused.output) == (True, True)
+        (line,) = [line for line in case["commands"] if f"--as {way} " in line]
+        answer = told(command(*shlex.split(line)[1:], "--by", "omar", **servers))
+        assert (answer["state"], answer["left"]) == (state, [])
+        assert stage.cms(seeded)["status"] == status
+        ended = stage.database["audit_entries"].find_one({"command": "review settle", "outcome": "done"})
+        assert ended is not None
+        assert (ended["arguments"]["as"], ended["by"]) == (way, "omar")
+        assert listed(command, servers) == []
+
+    def test_other_cases(self, stage: Stage, command: Command, servers: dict[str, str], seeded: SeededPayment) -> None:
+        """A case about anything else is settled without saying whose word stands."""
+        contradicted(stage, seeded)
+        (case,) = listed(command, servers)
+        done = command("review", "settle", case["case_id"], "--as", "ours", "--note", "n", **servers)
+        assert (done.exit_code != 0, "without --as" in done.output) == (True, True)
+
+    def test_import(self, stage: Stage, command: Command, gateway: dict[str, str], seeded: SeededPayment) -> None:
+        """A payment that was settled outside is taken over with a reason; one that was not is refused."""
+        words = ("review", "import-settled", seeded.payment_id, "--note", "cash, receipt 17", "--by", "omar")
+        refused = command(*words, **gateway)
+        assert (refused.exit_code != 0, "is as it was" in refused.output) == (True, True)
+        stage.database["payments"].update_one({"_id": seeded.payment}, {"$set": {"status": "paid"}})
+        answer = told(command(*words, **gateway))
+        assert (answer["state"], answer["status"], answer["by"]) == ("SETTLED_OUTSIDE", "paid", "omar")
+        ended = stage.database["audit_entries"].find_one({"command": "review import-settled", "outcome": "done"})
+        assert ended is not None
+        assert (ended["reason"], ended["arguments"]["payment_id"]) == ("cash, receipt 17", seeded.payment_id)
+        shown = told(command("review", "show", seeded.payment_id, "--json", **gateway))
+        assert [one["what"] for one in shown["decisions"]] == ["PaymentSettledOutside"]
+        assert command("review", "show", seeded.payment_id, **gateway).exit_code == 0
+        assert command("payment", "explain", seeded.payment_id, **gateway).exit_code == 0
+
+    @staticmethod
+    def contradict(stage: Stage, seeded: SeededPayment) -> None:
+        """Have a declined payment called paid by the CMS."""
+        stage.sandbox.pay(stage.open_page(seeded), "declined")
+        stage.verify(seeded)
+        stage.database["payments"].update_one({"_id": seeded.payment}, {"$set": {"status": "paid"}})
+        stage.world.documents.look(seeded.payment_id, stage.context())

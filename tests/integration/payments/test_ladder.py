@@ -12,15 +12,15 @@ class TestLadder:
     """Open payments are asked about at growing intervals, settled ones are left alone; no notice is needed."""
 
     def test_abandoned(self, stage: Stage, seeded: SeededPayment) -> None:
-        """A page nobody pays ends half an hour later, and is asked about eleven times, for a day after that."""
+        """A page nobody pays ends half an hour later, and is asked about twelve times, for a day or two after that."""
         stage.open_page(seeded)
         stage.live(DAY)
         assert len(stage.queries()) == 10
         stage.live(7 * DAY)
-        assert len(stage.queries()) == 11
+        assert len(stage.queries()) == 12
         assert (stage.state(seeded), stage.row(seeded).open) == ("AWAITING_PAYER", False)
         assert len(stage.sent()) == 1
-        assert len(stage.facts(seeded)) <= 4
+        assert len(stage.facts(seeded)) <= 5
 
     def test_first_steps(self, stage: Stage, seeded: SeededPayment) -> None:
         """Looks come after 5, 15, 60, 130 and 300 s, at the page's end and margin, then after 1 h, 6 h and 24 h."""

@@ -98,6 +98,7 @@ class TestSent:
 
     def test_database_clock(self, stage: Stage, seeded: SeededPayment) -> None:
         """A worker whose clock is off by a quarter of an hour shortens no page's life, and lengthens none."""
+        before = datetime.now(UTC)
         for minutes in (15, -15):
             off = timedelta(minutes=minutes)
             world = build_world(
@@ -105,7 +106,6 @@ class TestSent:
                 send=lambda *_, **__: True,
             )  # fmt: skip
             try:
-                before = datetime.now(UTC)
                 view = stage.create(seeded, world)
                 assert (view.page_state, bool(view.redirect_url)) == ("open", True)
                 end = datetime.fromisoformat(str(view.page_expires_at))
@@ -255,6 +255,40 @@ class TestEnded:
             "AWAITING_PAYER", "ended", "page_ended", None,
         )  # fmt: skip
 
+    def test_expired_early(self, stage: Stage, seeded: SeededPayment) -> None:
+        """PayTabs may say X while a payer is in the middle of it: until the margin is over nothing else begins."""
+        stage.sandbox.switch(query_dead_page="expired", query_dead_page_at_once=True, notify_callback=False)
+        tran_ref = stage.open_page(seeded)
+        stage.sandbox.visit(tran_ref)
+        from_then = iso(stage.clock.now + timedelta(seconds=LIFE + MARGIN))
+        stage.sandbox.pass_time(seconds=LIFE)
+        stage.live(LIFE)
+        assert stage.state(seeded) == "EXPIRED"
+        assert told(stage.create(seeded)) == told(stage.get(seeded)) == ("over", None, from_then)
+        with pytest.raises(InvalidArgument, match=f"from {from_then} on") as refused:
+            charge(stage, seeded, stored(stage)[0])
+        assert refused.value.code == Refusal.PAGE_OPEN
+        stage.sandbox.pay(tran_ref, PAID)
+        stage.clock.advance(MARGIN)
+        with pytest.raises(InvalidArgument, match="this one is PAID"):
+            stage.create(seeded)
+        assert len(stage.sent()) == 1
+
+    def test_expired_and_left(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Once the margin is over PayTabs is asked again, by the ladder too, and another page is made."""
+        stage.sandbox.switch(query_dead_page="expired", query_dead_page_at_once=True)
+        stage.open_page(seeded)
+        stage.live(LIFE - 1)
+        stage.sandbox.pass_time(seconds=LIFE + SOME_MORE)
+        stage.live(1)
+        assert stage.get(seeded).page_state == "over"
+        asked = len(stage.queries())
+        stage.live(MARGIN)
+        assert len(stage.queries()) == asked + 1
+        assert stage.row(seeded).due_at is None
+        assert stage.get(seeded).page_state == "ended"
+        assert stage.create(seeded).page_state == "open"
+
     def test_not_before(self, stage: Stage, seeded: SeededPayment) -> None:
         """A moment before the margin is over, no answer but an X ends it."""
         stage.sandbox.switch(query_dead_page="code_2", query_dead_page_at_once=True)
@@ -302,7 +336,7 @@ class TestEnded:
 
     def test_adopted(self, stage: Stage) -> None:
         """One of the CMS's old code ends twenty minutes after it was taken over, and is watched like any other."""
-        stage.sandbox.switch(query_dead_page="code_2")
+        stage.sandbox.switch(query_dead_page="pending")
         seeded, tran_ref = old_payment(stage, None)
         stage.sandbox.pass_time(minutes=500)
         view = stage.create(seeded)

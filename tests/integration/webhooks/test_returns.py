@@ -4,6 +4,7 @@ from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import pytest
 from flask.testing import FlaskClient
+from structlog.testing import capture_logs
 
 from config.settings import Settings
 from tests.support.broker import Broker
@@ -11,6 +12,7 @@ from tests.support.sandbox import SERVER_KEY
 from workers.stack import EmbeddedValkey
 
 PATH = "/payments/return"
+FORM = "application/x-www-form-urlencoded"
 Fields = dict[str, str | bytes]
 
 #: The published vector "Return 1" and its signature.
@@ -83,6 +85,20 @@ class TestSignedReturn:
         assert message["task"] == "payments.verify"
         assert message["kwargs"] == {"tran_ref": fields["tranRef"], "payer_returned": True}
         assert len(message["x-correlation-id"]) == 32
+
+    @pytest.mark.parametrize("method", ["GET", "POST"])
+    def test_token(self, receiver: FlaskClient, broker: Broker, method: str) -> None:
+        """A card's token in it is dropped: it is neither passed on, nor handed over, nor logged; a query tells it."""
+        token = "2C4656BF67A3E43DC6BE93FE00000001"
+        fields = {**RETURN_1, "token": token}
+        raw = form(fields, sign(fields))
+        with capture_logs() as lines:
+            by_get = method == "GET"
+            answer = receiver.get(f"{PATH}?{raw}") if by_get else receiver.post(PATH, data=raw, content_type=FORM)
+        assert answer.status_code == 303
+        (message,) = broker.messages("payments")
+        assert [line["event"] for line in lines] == ["payer_returned"]
+        assert token not in f"{answer.headers}{answer.get_data(as_text=True)}{message}{lines}"
 
     def test_bytes_that_are_not_utf8(self, receiver: FlaskClient) -> None:
         """A message in another encoding is verified over its bytes."""

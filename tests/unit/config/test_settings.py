@@ -6,6 +6,7 @@ import pytest
 
 from config.settings import REGIONS, Settings, SettingsError, load_settings
 from config.timechain import LINKS, Link
+from tests.support.stored_cards import CARD_KEY, OLD_CARD_KEY
 from tests.unit.config.conftest import REQUIRED, Load, Mistakes
 
 EXAMPLE = Path(__file__).parents[3] / ".env.example"
@@ -268,3 +269,21 @@ class TestExample:
             name: float(getattr(settings, name.lower())) for name in shown
         }
         assert len(shown) > 20
+
+
+class TestCardKeys:
+    """The keys of stored cards."""
+
+    def test_newest_first(self, load: Load) -> None:
+        """They are given one by one, in their order, and stand in no text of the settings."""
+        assert load().card_key_list == ()
+        settings = load(CARD_KEYS=f"{CARD_KEY}, {OLD_CARD_KEY}")
+        assert settings.card_key_list == (CARD_KEY, OLD_CARD_KEY)
+        assert CARD_KEY not in repr(settings)
+
+    @pytest.mark.parametrize("keys", ["secret", CARD_KEY[:-1], f"{CARD_KEY},", f"{CARD_KEY} {OLD_CARD_KEY}"])
+    def test_no_key(self, mistakes: Mistakes, keys: str) -> None:
+        """What is no key is refused at start, by the setting's name and without its value."""
+        (mistake,) = mistakes(CARD_KEYS=keys)
+        assert mistake.startswith("CARD_KEYS: expected comma-separated keys")
+        assert keys not in mistake

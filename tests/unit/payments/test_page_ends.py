@@ -14,7 +14,7 @@ from payments.assessment import assess
 from payments.facts import PAGE_ENDED, CartRetired, Fact, InvoiceOpened, PaymentAdopted, TransactionObserved
 from payments.observing import observations
 from payments.operations import Operation, OperationsLedger, Send, Status
-from payments.page_ends import PageDesk, Why
+from payments.page_ends import ANSWER_TIME, PageDesk, Why
 from payments.page_times import PageTimes, end_of, method_of, takes_cards
 from payments.payment import State, fold
 from paytabs.responses import Answer, Outcome, Transaction
@@ -369,7 +369,10 @@ class TestNeverTwo:
             verdict = assess(payment)
             reason = desk().why_ended(row(), payment, verdict, [answer], made + timedelta(seconds=seconds))
             event(f"ended: {reason}")
-            if reason is not None or verdict.state is State.EXPIRED:
+            closed = row(open=False, status=Status.REFUSED)
+            at = desk(made + timedelta(seconds=seconds))
+            expired = verdict.state is State.EXPIRED and at.late_payer_until(closed, payment, verdict) is None
+            if reason is not None or expired:
                 assert not life.payable(seconds)
                 return
 
@@ -387,6 +390,20 @@ class TestLook:
         look = desk(now).look(row(), payment, assess(payment))
         assert (look.state, bool(look.redirect_url)) == (state, url)
         assert (look.expires_at, look.new_page_at) == (END, END + TIMES.margin)
+
+    @pytest.mark.parametrize(("now", "state"), [
+        (END - ANSWER_TIME - MOMENT, "ended"), (END - ANSWER_TIME, "over"), (END, "over"), (END + TIMES.margin - MOMENT, "over"), (END + TIMES.margin, "ended"),
+    ])  # fmt: skip
+    def test_expired(self, now: datetime, state: str) -> None:
+        """What PayTabs calls expired waits for a payer in the middle of it, unless it was said before its end."""
+        payment = fold([*page(), *observations(ANSWERS["X"])])
+        closed = row(open=False, status=Status.REFUSED)
+        look = desk(now).look(closed, payment, assess(payment))
+        assert (look.state, look.redirect_url) == (state, None)
+        assert look.new_page_at == (END + TIMES.margin if state == "over" else now)
+        assert desk(now).looks_after(closed, payment, assess(payment)) == (
+            [END + TIMES.margin - now] if state == "over" else []
+        )
 
     def test_waits(self) -> None:
         """It has to be looked at when it is over, and when it may have ended; then no more for that."""
