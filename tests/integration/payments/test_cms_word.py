@@ -177,6 +177,24 @@ class TestForeignStatus:
             assert (caught.value.field, caught.value.code) == ("payment_id", Refusal.CMS_WORD_OPEN)
         assert (len(stage.sent()), codes(stage, seeded)) == (1, ("cms_status_changed",))
 
+    @pytest.mark.parametrize("decision", [None, "theirs", "outside"])
+    def test_same_page_again(self, stage: Stage, seeded: SeededPayment, decision: Decision | None) -> None:
+        """Who asks once more for the page that is open, by its name or without, is not led there beside cash."""
+        stage.create(seeded, operation_id="page-1")
+        assert stage.create(seeded, operation_id="page-1").redirect_url
+        says(stage, seeded, status="paid")
+        if decision:
+            looks(stage, seeded)
+            settle(stage, seeded, decision)
+        for operation_id in ("page-1", None):
+            with pytest.raises(InvalidArgument) as caught:
+                stage.create(seeded, operation_id=operation_id)
+            assert caught.value.code == (Refusal.SETTLED_OUTSIDE if decision else Refusal.CMS_WORD_OPEN)
+        says(stage, seeded, status="pending")
+        looks(stage, seeded)
+        if not decision:
+            assert stage.create(seeded, operation_id="page-1").redirect_url
+
     def test_before_it_is_sent(self, stage: Stage, seeded: SeededPayment, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is said between accepting and sending stops the sending as well."""
         declined(stage, seeded)
@@ -280,7 +298,6 @@ class TestForeignGateway:
         looks(stage, seeded)
         assert stage.cms(seeded)["gateway"] == gateway
         assert stage.open_alerts().keys() == {"cms_changed_gateway"}
-
 
     @pytest.mark.parametrize("version", [0, 2, 1_000], ids=str)
     def test_of_another_version(self, stage: Stage, seeded: SeededPayment, version: int) -> None:
