@@ -33,7 +33,7 @@ class TestUntouched:
         assert verify(stage).whole
 
     def test_whole(self, stage: Stage, seeded: SeededPayment, others: list[SeededPayment]) -> None:
-        """Payments, some sealed and some not yet, are whole, and everything was looked at."""
+        """Payments, some sealed and some not yet, and the refund's entries are whole, and everything was looked at."""
         stage.paid(seeded)
         first = seal(stage)
         stage.follow_up(seeded, "refund")
@@ -43,7 +43,7 @@ class TestUntouched:
         assert report.whole, report.findings
         assert [one.n for one in (*first, *second)] == [1, 2]
         count = stage.database["payment_events"].count_documents({})
-        assert report.checked == {"payments": 4, "events": count, "entries": 0, "seals": 2}
+        assert report.checked == {"payments": 4, "events": count, "entries": 2, "seals": 2}
         assert report.sealed_until == second[0].horizon
         assert first[0].count + second[0].count == second[0].total == count - len(events_newer(stage, second[0]))
         assert set(first[0].head_marks) == {one.payment_id for one in (seeded, *others)}

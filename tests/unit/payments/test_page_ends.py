@@ -392,7 +392,8 @@ class TestLook:
         assert (look.expires_at, look.new_page_at) == (END, END + TIMES.margin)
 
     @pytest.mark.parametrize(("now", "state"), [
-        (END - ANSWER_TIME - MOMENT, "ended"), (END - ANSWER_TIME, "over"), (END, "over"), (END + TIMES.margin - MOMENT, "over"), (END + TIMES.margin, "ended"),
+        (END - ANSWER_TIME - MOMENT, "ended"), (END - ANSWER_TIME, "over"), (END, "over"),
+        (END + TIMES.margin - MOMENT, "over"), (END + TIMES.margin, "ended"),
     ])  # fmt: skip
     def test_expired(self, now: datetime, state: str) -> None:
         """What PayTabs calls expired waits for a payer in the middle of it, unless it was said before its end."""
