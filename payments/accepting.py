@@ -157,7 +157,10 @@ class Acceptor:
     ) -> Operation | InvalidArgument:
         known = self.ledger.get(operation_id, change.session) if operation_id else None
         if known:
-            return same_operation(known, terms.kind, cms.payment_id, terms.to_document())
+            same = same_operation(known, terms.kind, cms.payment_id, terms.to_document())
+            leads = same.open and isinstance(terms, PageTerms | InvoiceTerms)
+            # Who asks again for a page is not led to one that nobody should pay.
+            return (new_charge_refused(change) if leads else None) or same
         if refused := new_charge_refused(change):
             return refused
         standing = self.ledger.open_of(cms.payment_id, change.session)

@@ -137,12 +137,12 @@ def _with_their_word(verdict: Assessment, payment: Payment) -> Assessment:
     """Return the verdict with what humans have said of the CMS's word, and what of it waits for one to say."""
     left = frozenset().union(*(LEAVES.get(reason.code, frozenset()) for reason in verdict.review))
     left |= {"transR" for one in payment.kept if one.member == "transR" and one.ours == verdict.tran_ref}
-    new_money = {str(leg.tran_ref) for leg in verdict.legs if leg.state in LIVE}
-    if payment.outside and not new_money - payment.outside.known:
+    live = frozenset(str(leg.tran_ref) for leg in verdict.legs if leg.state in LIVE)
+    if payment.outside and live <= payment.outside.known:
         outside = State.SETTLED_OUTSIDE
         state = verdict.state if verdict.in_review and verdict.state is State.REVIEW else outside
         return replace(verdict, state=state, base_state=outside, stands_for=payment.outside.status, left=left)
-    kept = [one.theirs for one in payment.kept if one.member == "status" and one.ours == verdict.own_status]
+    kept = [one.theirs for one in payment.kept if one.stands_for(verdict.own_status, live)]
     return replace(verdict, stands_for=kept[-1] if kept else None, left=left)
 
 

@@ -11,12 +11,9 @@ from typing import Any
 
 from payments.assessment import CMS_STATUS_BEFORE, Assessment, assess
 from payments.cms_rows import Written, gateway_mark, mark, version_of
-from payments.cms_word import Unreadable, read_reference, read_status
+from payments.cms_word import SETTLED, UNPAID, Unreadable, read_reference, read_status
 from payments.facts import Fact
 from payments.payment import fold
-
-#: Our words for a payment that nobody has paid: nothing, or `pending`, said over them takes nothing away.
-UNPAID = ("pending", "failed")
 
 #: A payment's facts, each with its version, in order.
 History = Sequence[tuple[int, Fact]]
@@ -49,6 +46,12 @@ class Standing:
         return read_reference(self.document.get("transR"))
 
     @property
+    def settled_outside(self) -> str | None:
+        """Return the status by which the CMS calls it settled without a transaction of PayTabs, if it does."""
+        status = self.status
+        return status if isinstance(status, str) and status in SETTLED and self.reference is None else None
+
+    @property
     def status_is_ours(self) -> bool:
         """Return whether the status is one that we wrote, or left there."""
         return self._stands("status", self.row.status if self.row else None)
@@ -63,11 +66,12 @@ class Standing:
     @property
     def gateway_is_ours(self) -> bool:
         """Return whether `gateway` is as we wrote it, as far as that is known."""
-        version = version_of(self.document)
         if self.row is None or gateway_mark(self.document.get("gateway")) == self.row.gateway:
             return True
-        # Another version than the row's was written by a program that keeps no rows, or comes from a backup.
-        return version is not None and version != self.row.version
+        version, noted, last = version_of(self.document), self.row.version or 0, self.history()[-1][0]
+        # A later version than the row's was written by a program that keeps no rows. No program of ours writes an
+        # earlier one, or one that there are no facts for, unless it is the facts that are missing.
+        return noted > last or (version is not None and noted < version <= last)
 
     def _stands(self, member: str, noted: str | None) -> bool:
         stands, version = mark(self.document.get(member)), version_of(self.document)

@@ -25,8 +25,14 @@ _REFERENCE = re.compile(r"[A-Za-z0-9]{1,64}")
 #: How an id of the CMS is written as text.
 _ID_TEXT = re.compile(r"[0-9a-fA-F]{24}")
 
+#: Words that say that nobody has paid: said over one another they take nothing away.
+UNPAID = ("pending", "failed")
+
 #: The most that is told of a value which cannot be read.
 LONGEST_SHOWN = 40
+
+#: The most that is looked through for secrets: searching takes the square of the length.
+_LONGEST_SEARCHED = 400
 
 #: What may be a card number, an address or a key within a text.
 _SECRETS = re.compile(r"(?:[0-9][ -]?){12,}|\S+@\S+|[A-Za-z0-9]{10}-[A-Za-z0-9]{10}-[A-Za-z0-9]{10}")
@@ -74,7 +80,8 @@ def shown(value: object) -> str:
         return "an array"
     if isinstance(value, ObjectId):
         return f"ObjectId {value}"
-    text = _SECRETS.sub("[redacted]", value if isinstance(value, str) else f"{value!r}")
+    whole = value if isinstance(value, str) else f"{value!r}"
+    text = _SECRETS.sub("[redacted]", whole[:_LONGEST_SEARCHED])
     told = "".join(one if one.isprintable() else "?" for one in text[: LONGEST_SHOWN + 1])
     cut = told[:LONGEST_SHOWN] + "…" if len(told) > LONGEST_SHOWN else told
     return repr(cut) if isinstance(value, str) else cut

@@ -71,7 +71,7 @@ class Operation:
 
     `page_expires_at` and `page_ended_at` are the database's: when the page that the row led to is over, as far as that
     is known, and when it was found to have ended. So is `page_unknown_since`: when PayTabs had not heard of the page
-    that the CMS's old code names.
+    that the CMS's old code names. `updated_at` is when its end, or its state, was last written.
     """
 
     operation_id: str
@@ -95,6 +95,7 @@ class Operation:
     page_expires_at: datetime | None = None
     page_ended_at: datetime | None = None
     page_unknown_since: datetime | None = None
+    updated_at: datetime | None = None
 
     @property
     def is_page(self) -> bool:
@@ -396,4 +397,5 @@ def _read(found: Document) -> Operation:
         page_expires_at=_page_end(found),
         page_ended_at=(found.get("page") or {}).get("ended_at"),
         page_unknown_since=(found.get("page") or {}).get("unknown_since"),
+        updated_at=found["updated_at"],
     )

@@ -9,11 +9,12 @@ from typing import Any
 
 from payments.accepting import new_row, refuse_beside, same_operation
 from payments.allowance import Action, order
+from payments.assessment import Assessment
 from payments.cms_refusals import settled_outside
 from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.operations import Operation, OperationsLedger
-from payments.payment import State
+from payments.payment import LIVE, State
 from payments.store import Change, PaymentStore
 
 
@@ -56,7 +57,7 @@ class FollowUpAcceptor:
         known = self.ledger.get(operation_id, change.session)
         if known:
             return same_operation(known, terms.action, change.payment_id, terms.to_document())
-        if change.before.state is State.SETTLED_OUTSIDE:
+        if _settled_by_a_person(change.before, terms.action):
             raise settled_outside("what PayTabs took before is settled by the word of a person too")
         if not change.history:
             raise InvalidArgument("payment_id", "a payment that was begun here; nothing is known of this one")
@@ -73,3 +74,15 @@ class FollowUpAcceptor:
         row = new_row(operation_id, payment_id, kind=terms.action, params=params, context=context, now=change.now)
         self.ledger.accept(row, change.session)
         return row
+
+
+def _settled_by_a_person(verdict: Assessment, action: Action) -> bool:
+    """Tell whether a person has said that there is nothing more to move.
+
+    What PayTabs holds beside cash can always be freed, and what it took beside cash be given back; what was given back
+    without PayTabs is not given back once more.
+    """
+    if verdict.base_state is not State.SETTLED_OUTSIDE:
+        return False
+    gives_back = action in ("void", "release") or (action == "refund" and verdict.stands_for != "refunded")
+    return not (gives_back and any(leg.state in LIVE for leg in verdict.legs))

@@ -92,6 +92,8 @@ class PageDesk:
         end, from_then = row.page_expires_at, self._from(row, payment, verdict)
         if end is None or from_then is None or not _expired(row, verdict):
             return None
+        if row.updated_at and row.updated_at < end - ANSWER_TIME:
+            return None
         return from_then if end - ANSWER_TIME <= self.ledger.now() < from_then else None
 
     def looks_after(self, row: Operation, payment: Payment, verdict: Assessment) -> list[timedelta]:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from payments import facts
-from payments.cms_word import SETTLED
+from payments.cms_word import SETTLED, UNPAID
 from payments.facts import Fact
 from payments.reasons import Reason
 from payments.values import value
@@ -150,6 +150,9 @@ class Outside:
 class Kept:
     """A word of the CMS that a human has kept: it stands for ours, for as long as ours is what it was then.
 
+    One that means money, kept while ours said that nobody had paid, stands until PayTabs has money of its own: that a
+    page ends unpaid takes nothing away from what was paid without it.
+
     Attributes:
         member: `status` or `transR`.
         theirs: The status that is kept; of a reference nothing, since it is left where it stands.
@@ -166,6 +169,11 @@ class Kept:
     def settles(self) -> bool:
         """Return whether the word means money."""
         return self.theirs in SETTLED
+
+    def stands_for(self, ours: str, live: frozenset[str]) -> bool:
+        """Return whether a status is still shown for ours, beside the transactions that have money by now."""
+        unpaid = self.settles and self.ours in UNPAID and live <= self.known
+        return self.member == "status" and (unpaid or self.ours == ours)
 
 
 @value

@@ -89,7 +89,8 @@ class ProjectToCms:
         change.standing = standing
         if change.history:
             change.record(*news(standing, change))
-            change.rewrite = not (standing.gateway_is_ours and standing.status_is_ours)
+            lost = standing.reference is None and change.after.tran_ref and "transR" not in change.after.left
+            change.rewrite = bool(lost) or not (standing.gateway_is_ours and standing.status_is_ours)
 
     def __call__(self, change: Change, version: int) -> None:
         """Write the fields when facts were added or others have written there, and take a page's link away in time."""
@@ -107,7 +108,7 @@ class ProjectToCms:
         fields = cms_fields(change.payment, change.after, version, self._page(change), self._card(change))
         fields = unless_same_text(fields, standing.document)
         known = version_of(standing.document)
-        if known is not None and known >= version + (not change.new_facts):
+        if _is_ours(change, standing) and known is not None and known >= version + (not change.new_facts):
             return False
         one, session = standing.document["_id"], change.session
         self._payments.update_one({"_id": one}, {"$set": fields | {"updatedAt": change.now}}, session=session)
@@ -131,7 +132,7 @@ class ProjectToCms:
 
     def _alert_on_gateway(self, change: Change, standing: Standing) -> None:
         """Tell of a `gateway` that somebody else has written; it was written over."""
-        if change.history and not standing.gateway_is_ours:
+        if not _is_ours(change, standing):
             detail = "somebody else has written `gateway`; it was written over"
             self._raise(GATEWAY_ALERT, ALL_PAYMENTS, detail, change)
 
@@ -173,6 +174,11 @@ class ProjectToCms:
         else:
             row = next((one for one in change.rows if one.open), None)
         return row.shown(self._ledger.now()) if row else None
+
+
+def _is_ours(change: Change, standing: Standing) -> bool:
+    """Tell whether `gateway` is as we wrote it; of a payment that is new nothing is known of who did."""
+    return not change.history or standing.gateway_is_ours
 
 
 def pages_left_open(verdict: Assessment) -> list[str | None]:

@@ -17,6 +17,7 @@ from pymongo.read_preferences import ReadPreference
 from payments.cms_compare import Standing, contradicts
 from payments.cms_fields import shows_page, unless_same_text
 from payments.cms_rows import CmsRows, version_of
+from payments.cms_word import SETTLED
 from payments.events import fact_of
 from payments.page_times import ShownPage
 from payments.replay import Replayed, differences, is_outdated, replayed
@@ -94,14 +95,16 @@ class CmsPayments:
     def _foreign(self, document: Document, known: Replayed, history: History, session: ClientSession) -> frozenset[str]:
         """Return what somebody else has written into a document of ours, and a person has to settle.
 
-        A document that has lost `gateway` is not one that somebody has edited: all of it is written again.
+        One that has lost `gateway` is not one that somebody has edited, and all of it is written again; unless it calls
+        settled what we do not.
         """
-        if version_of(document) is None:
-            return frozenset()
         facts = [(event["version"], fact_of(event)) for event in history]
         standing = Standing(document, self._rows.find(known.payment_id, session), known.verdict, lambda: facts)
-        status = not standing.status_is_ours and contradicts(standing.status, known.verdict.cms_status)
-        return frozenset({"status"} if status else ()) | (set() if standing.reference_is_ours else {"transR"})
+        edited = version_of(document) is not None
+        says = (edited or standing.status in SETTLED) and not standing.status_is_ours
+        status = says and contradicts(standing.status, known.verdict.cms_status)
+        reference = edited and not standing.reference_is_ours
+        return frozenset({"status"} if status else ()) | ({"transR"} if reference else set())
 
     def _page(self, known: Replayed, session: ClientSession) -> ShownPage | None:
         if not shows_page(known.verdict):

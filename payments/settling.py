@@ -76,7 +76,9 @@ class WordDesk:
         cms = self.cms.payment(payment_id)
 
         def work(change: Change) -> None:
-            if change.history or not cms.settled_outside:
+            change.look()
+            now = change.standing.settled_outside if change.standing else None
+            if change.history or not cms.settled_outside or now != cms.status:
                 wanted = "a payment without a history here that the CMS calls paid or refunded, and without a transR"
                 raise InvalidArgument("payment_id", wanted, Refusal.NOT_SETTLED_OUTSIDE)
             record_terms(change, cms, self.profile_id)

@@ -20,7 +20,7 @@ from paytabs.answers import OUTCOME_OF_STATUS, UNEXPECTED, Answer, Call, Outcome
 from paytabs.errors import LISTED_CODES, MalformedBody
 from paytabs.notifications import parse_notification
 from paytabs.readings import read_cart, read_token, read_transaction
-from paytabs.refusals import Refusal, Standing, refusal, standing
+from paytabs.refusals import KIND_OF_CALL, CallKind, Refusal, Standing, refusal, standing
 from paytabs.texts import cleaned, is_reference
 from paytabs.transactions import Transaction, parse_transaction, read_json
 
@@ -51,6 +51,9 @@ _TRANSACTION_CALLS = frozenset((Call.REQUEST, Call.CHARGE, Call.FOLLOW_UP, Call.
 
 #: The one doubtful status below 500.
 _TOO_MANY_REQUESTS = 429
+
+#: A larger code is called by this, since no database keeps it; it means nothing either way.
+_MAX_CODE = 999_999_999
 
 #: How much of an envelope's sentence is read, in characters.
 _MAX_MESSAGE = 1_000
@@ -95,7 +98,8 @@ def _read(document: object, http_status: int, call: Call) -> Answer:
     if isinstance(document, Mapping):
         code = _error_code(document.get("code"))
         if code is not None:
-            return _read_error(code, http_status, call)
+            answer = _read_error(code, http_status, call)
+            return _not_refused(answer) if "tran_ref" in document and _proves_much(call) else answer
         if call is not Call.QUERY_CART:
             return _read_object(document, http_status, call)
     if isinstance(document, list) and call is Call.QUERY_CART:
@@ -122,11 +126,21 @@ def _read_error(code: int, http_status: int, call: Call) -> Answer:
     return Answer(Outcome.DID_NOT_HAPPEN, detail, error_code=code, key_in_doubt=in_doubt)
 
 
+def _proves_much(call: Call) -> bool:
+    """Tell whether something follows from a refusal: another charge, or another page beside one that is not found."""
+    return KIND_OF_CALL[call] in (CallKind.MONEY, CallKind.FREEING, CallKind.LOOK_UP)
+
+
+def _not_refused(answer: Answer) -> Answer:
+    """Return the answer of an envelope that names a transaction as well: what was executed, only a query tells."""
+    return replace(answer, outcome=Outcome.UNKNOWN, key_in_doubt=False)
+
+
 def _error_code(value: object) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,100}", value):
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
+        return min(value, _MAX_CODE)
     return None
 
 

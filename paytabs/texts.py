@@ -52,7 +52,8 @@ def is_link(text: str) -> bool:
     if len(text) > MAX_LINK or not _LINK.fullmatch(text):
         return False
     try:
-        return bool(urlsplit(text).hostname)
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 

@@ -1,9 +1,11 @@
+import time
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
 from payments.accepting import ChargeTerms
+from payments.allowance import Action
 from payments.cms_rows import COLLECTION
 from payments.errors import InvalidArgument, Refusal
 from payments.events import Context
@@ -12,6 +14,7 @@ from payments.reasons import Reason
 from payments.sending import Sender
 from payments.settling import Decision
 from tests.integration.payments.stage import DECLINED, PAID, Stage
+from tests.integration.payments.test_page_ends import LIFE, MARGIN, pass_time
 from tests.support.cms import SeededPayment
 from tests.support.replays import replay
 
@@ -20,6 +23,9 @@ OPERATOR = Context(correlation_id="corr-2", source="review", requested_by="omar"
 #: Values by which the CMS contradicts a payment that nobody has paid, and those by which it does not.
 CONTRADICTING: list[Any] = ["paid", " Paid", "refunded", 17, "lost", {"a": 1}, ["paid"], True]
 AGREEING: list[Any] = [None, "", "  ", "pending", "Pending "]
+
+#: What no look may come near, however long the words are: of the processor's time, in seconds.
+SHORT_SECONDS = 10.0
 
 
 def says(stage: Stage, seeded: SeededPayment, **fields: Any) -> None:
@@ -73,6 +79,15 @@ class TestForeignStatus:
         assert (cms["status"], cms["gateway"]["state"]) == (theirs, "DECLINED")
         assert cms["gateway"]["review_codes"] == ["cms_status_changed"]
         assert "page_left_open" not in stage.open_alerts()
+
+    def test_very_long(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A status of a hundred thousand letters is told by its beginning, and takes no time to be told."""
+        declined(stage, seeded)
+        says(stage, seeded, status="x" * 100_000)
+        started = time.process_time()
+        looks(stage, seeded)
+        assert time.process_time() - started < SHORT_SECONDS
+        assert stage.get(seeded).review == (f"the CMS has set status to {'x' * 40 + '…'!r} itself",)
 
     @pytest.mark.parametrize("theirs", AGREEING, ids=repr)
     def test_says_nothing(self, stage: Stage, seeded: SeededPayment, theirs: Any) -> None:
@@ -162,6 +177,24 @@ class TestForeignStatus:
             assert (caught.value.field, caught.value.code) == ("payment_id", Refusal.CMS_WORD_OPEN)
         assert (len(stage.sent()), codes(stage, seeded)) == (1, ("cms_status_changed",))
 
+    @pytest.mark.parametrize("decision", [None, "theirs", "outside"])
+    def test_same_page_again(self, stage: Stage, seeded: SeededPayment, decision: Decision | None) -> None:
+        """Who asks once more for the page that is open, by its name or without, is not led there beside cash."""
+        stage.create(seeded, operation_id="page-1")
+        assert stage.create(seeded, operation_id="page-1").redirect_url
+        says(stage, seeded, status="paid")
+        if decision:
+            looks(stage, seeded)
+            settle(stage, seeded, decision)
+        for operation_id in ("page-1", None):
+            with pytest.raises(InvalidArgument) as caught:
+                stage.create(seeded, operation_id=operation_id)
+            assert caught.value.code == (Refusal.SETTLED_OUTSIDE if decision else Refusal.CMS_WORD_OPEN)
+        says(stage, seeded, status="pending")
+        looks(stage, seeded)
+        if not decision:
+            assert stage.create(seeded, operation_id="page-1").redirect_url
+
     def test_before_it_is_sent(self, stage: Stage, seeded: SeededPayment, monkeypatch: pytest.MonkeyPatch) -> None:
         """What is said between accepting and sending stops the sending as well."""
         declined(stage, seeded)
@@ -211,6 +244,18 @@ class TestForeignReference:
         assert "mended" not in replay(stage.world.replayer)["counts"]
         assert stage.cms(seeded)["transR"] == f" {tran_ref} "
 
+    @pytest.mark.parametrize("theirs", [None, "", "  "], ids=repr)
+    def test_taken_away(self, stage: Stage, seeded: SeededPayment, theirs: str | None) -> None:
+        """Where none stands any more, ours is written again, at once and once."""
+        tran_ref = stage.paid(seeded)
+        says(stage, seeded, transR=theirs)
+        looks(stage, seeded)
+        assert (stage.cms(seeded)["transR"], codes(stage, seeded)) == (tran_ref, ())
+        written = stage.cms(seeded)["updatedAt"]
+        stage.clock.advance(1)
+        looks(stage, seeded)
+        assert stage.cms(seeded)["updatedAt"] == written
+
     def test_kept(self, stage: Stage, seeded: SeededPayment) -> None:
         """Theirs is kept, until a new attempt has a reference of its own."""
         declined(stage, seeded)
@@ -254,6 +299,29 @@ class TestForeignGateway:
         assert stage.cms(seeded)["gateway"] == gateway
         assert stage.open_alerts().keys() == {"cms_changed_gateway"}
 
+    @pytest.mark.parametrize("version", [0, 2, 1_000], ids=str)
+    def test_of_another_version(self, stage: Stage, seeded: SeededPayment, version: int) -> None:
+        """A document that the CMS has loaded before and saves now, and one that names what never was, are written over.
+
+        A version that is too high would keep everything out that happens later.
+        """
+        tran_ref = stage.open_page(seeded)
+        earlier = stage.cms(seeded)
+        stage.sandbox.pay(tran_ref, PAID)
+        stage.verify(seeded)
+        paid = stage.cms(seeded)
+        says(stage, seeded, gateway={**earlier["gateway"], "version": version}, status=earlier["status"])
+        if version < earlier["gateway"]["version"]:
+            says(stage, seeded, status="paid")
+        looks(stage, seeded)
+        assert stage.cms(seeded)["gateway"] | {"review": [], "review_codes": [], "version": 0} == (
+            paid["gateway"] | {"version": 0}
+        )
+        assert "cms_changed_gateway" in stage.open_alerts()
+        stage.follow_up(seeded, "refund", "15.00")
+        assert stage.cms(seeded)["gateway"]["state"] == "PART_REFUNDED"
+        assert "projection_missing" not in stage.open_alerts()
+
 
 class TestSettling:
     """A person says whose word stands."""
@@ -289,6 +357,36 @@ class TestSettling:
             "omar", "asked the office", "theirs",
         )  # fmt: skip
         assert tran_ref == stage.cms(seeded)["transR"]
+
+    @pytest.mark.parametrize("ending", ["declined", "ended"])
+    @pytest.mark.parametrize("theirs", ["paid", "refunded"])
+    def test_theirs_and_a_page(self, stage: Stage, seeded: SeededPayment, theirs: str, ending: str) -> None:
+        """Cash, kept while a page is open, stays so whatever ends the page unpaid."""
+        stage.sandbox.switch(query_dead_page="expired")
+        tran_ref = stage.open_page(seeded)
+        says(stage, seeded, status=theirs)
+        looks(stage, seeded)
+        settle(stage, seeded, "theirs")
+        if ending == "declined":
+            stage.sandbox.pay(tran_ref, DECLINED)
+        else:
+            pass_time(stage, LIFE + MARGIN)
+        view = stage.verify(seeded)
+        assert view.state == ("DECLINED" if ending == "declined" else "EXPIRED")
+        assert (view.status, view.review) == (theirs, ())
+        assert stage.cms(seeded)["status"] == theirs
+        assert "mended" not in replay(stage.world.replayer)["counts"]
+
+    def test_theirs_and_a_refund(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Cash, kept, and then the card too: once that is given back, it is still paid in cash."""
+        tran_ref = stage.open_page(seeded)
+        says(stage, seeded, status="paid")
+        looks(stage, seeded)
+        settle(stage, seeded, "theirs")
+        stage.sandbox.pay(tran_ref, PAID)
+        stage.verify(seeded)
+        stage.follow_up(seeded, "refund")
+        assert (stage.get(seeded).refunded, stage.cms(seeded)["status"], codes(stage, seeded)) == ("115.00", "paid", ())
 
     def test_theirs_unpaid(self, stage: Stage, seeded: SeededPayment) -> None:
         """A kept word that means no money gives way to the next attempt's."""
@@ -353,6 +451,30 @@ class TestSettling:
             stage.follow_up(seeded, "refund")
         assert caught.value.code == Refusal.SETTLED_OUTSIDE
 
+    def test_outside_and_card(self, stage: Stage, seeded: SeededPayment) -> None:
+        """Cash and card, settled outside: what the card has paid too can be given back through PayTabs."""
+        stage.sandbox.pay(stage.open_page(seeded), PAID)
+        says(stage, seeded, status="paid")
+        stage.verify(seeded)
+        settle(stage, seeded, "outside")
+        assert stage.follow_up(seeded, "refund").status == "succeeded"
+        view = stage.get(seeded)
+        assert (view.state, view.status, view.refunded) == ("SETTLED_OUTSIDE", "paid", "115.00")
+
+    @pytest.mark.parametrize("action", ["void", "release"])
+    @pytest.mark.parametrize("theirs", ["paid", "refunded"])
+    def test_outside_and_held(self, stage: Stage, seeded: SeededPayment, theirs: str, action: Action) -> None:
+        """What PayTabs holds beside cash can be freed, and never be captured."""
+        stage.paid(seeded, "auth")
+        says(stage, seeded, status=theirs)
+        looks(stage, seeded)
+        settle(stage, seeded, "outside")
+        with pytest.raises(InvalidArgument) as caught:
+            stage.follow_up(seeded, "capture")
+        assert caught.value.code == Refusal.SETTLED_OUTSIDE
+        assert stage.follow_up(seeded, action).status == "succeeded"
+        assert (stage.state(seeded), stage.cms(seeded)["status"]) == ("SETTLED_OUTSIDE", theirs)
+
     def test_other_cases(self, stage: Stage, seeded: SeededPayment) -> None:
         """A case about anything else has no three ways."""
         stage.paid(seeded)
@@ -408,6 +530,16 @@ class TestRows:
 
 class TestReplay:
     """Replay's mending leaves what a person has to settle."""
+
+    @pytest.mark.parametrize("theirs", ["paid", "refunded"])
+    def test_without_gateway(self, stage: Stage, seeded: SeededPayment, theirs: Any) -> None:
+        """Also where the document was saved as the CMS's schema has it, without `gateway`."""
+        declined(stage, seeded)
+        whole = {name: value for name, value in stage.cms(seeded).items() if name != "gateway"}
+        stage.database["payments"].replace_one({"_id": seeded.payment}, whole | {"status": theirs})
+        replay(stage.world.replayer)
+        assert stage.cms(seeded)["status"] == theirs
+        assert stage.cms(seeded)["gateway"]["state"] == "DECLINED"
 
     @pytest.mark.parametrize("noticed", [True, False])
     def test_left(self, stage: Stage, seeded: SeededPayment, *, noticed: bool) -> None:

@@ -13,7 +13,7 @@ from payments.views import PaymentView
 from paytabs.client import PayTabsClient
 from paytabs.responses import Answer
 from tasks.wiring import build_world
-from tests.integration.payments.stage import ALOOF, PAID, Interrupted, Stage
+from tests.integration.payments.stage import ALOOF, DECLINED, EXPIRED, PAID, Interrupted, Stage
 from tests.integration.payments.test_adoption import old_payment
 from tests.integration.payments.test_charges import charge, form, stored
 from tests.integration.payments.test_invoices import create as bill
@@ -261,8 +261,9 @@ class TestEnded:
         tran_ref = stage.open_page(seeded)
         stage.sandbox.visit(tran_ref)
         from_then = iso(stage.clock.now + timedelta(seconds=LIFE + MARGIN))
+        stage.live(LIFE - 1)
         stage.sandbox.pass_time(seconds=LIFE)
-        stage.live(LIFE)
+        stage.live(1)
         assert stage.state(seeded) == "EXPIRED"
         assert told(stage.create(seeded)) == told(stage.get(seeded)) == ("over", None, from_then)
         with pytest.raises(InvalidArgument, match=f"from {from_then} on") as refused:
@@ -287,6 +288,16 @@ class TestEnded:
         assert len(stage.queries()) == asked + 1
         assert stage.row(seeded).due_at is None
         assert stage.get(seeded).page_state == "ended"
+        assert stage.create(seeded).page_state == "open"
+
+    def test_expired_by_its_payer(self, stage: Stage, seeded: SeededPayment) -> None:
+        """An X that came long before the end is what a payer came to: not even at that end does anybody wait for it."""
+        stage.sandbox.pay(stage.open_page(seeded), EXPIRED)
+        assert stage.verify(seeded).state == "EXPIRED"
+        second = stage.open_page(seeded)
+        stage.sandbox.pay(second, DECLINED)
+        stage.verify(seeded)
+        stage.clock.advance(LIFE + 1)
         assert stage.create(seeded).page_state == "open"
 
     def test_not_before(self, stage: Stage, seeded: SeededPayment) -> None:

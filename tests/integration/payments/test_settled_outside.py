@@ -8,6 +8,7 @@ from payments.accepting import ChargeTerms, InvoiceTerms
 from payments.cms import CmsReader
 from payments.errors import InvalidArgument, Refusal
 from payments.events import Context
+from payments.store import PaymentStore
 from tests.integration.payments.stage import Stage
 from tests.support.cms import SeededPayment, seed_payment
 
@@ -135,6 +136,21 @@ class TestImport:
                 asked(stage, seeded)
             assert caught.value.code == Refusal.SETTLED_OUTSIDE, act
         assert stage.sent() == []
+
+    def test_changed_meanwhile(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the CMS takes back while an operator imports it is not written over with what it said before."""
+        one = seed_payment(stage.database, status="paid")
+        change = PaymentStore.change
+
+        def meanwhile(*args: Any) -> Any:
+            stage.database["payments"].update_one({"_id": one.payment}, {"$set": {"status": "pending"}})
+            return change(*args)
+
+        monkeypatch.setattr(PaymentStore, "change", meanwhile)
+        with pytest.raises(InvalidArgument) as caught:
+            stage.world.word.import_settled(one.payment_id, "paid in cash", OPERATOR)
+        assert caught.value.code == Refusal.NOT_SETTLED_OUTSIDE
+        assert (stage.cms(one)["status"], stage.facts(one)) == ("pending", [])
 
     @pytest.mark.parametrize("status", [None, "pending", "failed"])
     def test_not_settled(self, stage: Stage, status: str | None) -> None:

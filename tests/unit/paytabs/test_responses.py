@@ -115,6 +115,24 @@ class TestErrorEnvelope:
         assert message.startswith("a b [31mx")
         assert len(message) <= 1000
 
+    @pytest.mark.parametrize("code", [10**9, 2**63, 10**30, "9" * 30, 10**4000])
+    @pytest.mark.parametrize("call", [Call.REQUEST, Call.CHARGE])
+    def test_endless(self, code: object, call: Call) -> None:
+        """A code that no database keeps is still one: it ends a page as any unlisted code does, and money does not."""
+        answer = classify(400, envelope(code), call=call)
+        ends = Outcome.DID_NOT_HAPPEN if call is Call.REQUEST else Outcome.UNKNOWN
+        assert (answer.outcome, answer.detail, answer.error_code) == (ends, "unlisted_code", 999_999_999)
+
+    @pytest.mark.parametrize("code", [1, 2, 101, 113, 206, 240])
+    @pytest.mark.parametrize("result", [{}, {"payment_result": {"response_status": "A", "response_code": "G1"}}])
+    def test_names_a_transaction(self, code: int, result: dict[str, Any]) -> None:
+        """An envelope that names a transaction as well proves nothing: money may have moved, and it is there."""
+        body = envelope(code, tran_ref="TST2633486667001", **result)
+        for call in (Call.CHARGE, Call.FOLLOW_UP, Call.FREEING, Call.QUERY_TRAN, Call.QUERY_CART):
+            answer = classify(400, body, call=call)
+            assert (answer.outcome, answer.error_code, answer.key_in_doubt) == (Outcome.UNKNOWN, code, False)
+        assert classify(400, body, call=Call.REQUEST).outcome is Outcome.DID_NOT_HAPPEN
+
     @pytest.mark.parametrize("code", [0, "0", -1, 2.0, True, None, "2x", "٢", [2], {}])
     def test_no_code(self, code: object) -> None:
         """Zero is success, and what is no number is no code; alone it is an answer we do not know."""

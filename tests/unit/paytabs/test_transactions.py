@@ -56,6 +56,8 @@ NO_LINKS = [
     "https://secure.paytabs.sa/\\..",
     "https://[::1/x",
     " https://secure.paytabs.sa/x",
+    "https://secure.paytabs.sa:0/x",
+    "https://secure.paytabs.sa:65536/x",
     "https://secure.paytabs.sa/" + "x" * 2048,
 ]
 
