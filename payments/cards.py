@@ -5,7 +5,8 @@ is forgotten at PayTabs first and then here, where what is left of it is masked.
 id, stands in the audit trail; of a token from elsewhere with a digest of it, also in the log line `token_deleted`.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -22,6 +23,9 @@ from payments.stored_cards import CardState, CardStore, StoredCard, card_id_of
 from paytabs.responses import Answer, Outcome
 
 _log = structlog.get_logger(__name__)
+
+#: What PayTabs says of a key that is not the server's, under the code that also means "not found".
+_WRONG_KEY = re.compile(r"application/octet-stream|block ?size", re.IGNORECASE)
 
 #: What the act is called in the audit trail.
 FORGET = "cards.forget"
@@ -126,10 +130,16 @@ class CardService:
         return told if told and card_id_of(self.profile_id, told) == card.card_id else None
 
     def _deleted(self, token: str, context: Context) -> Answer:
-        """Ask for a token's deletion; one that is not found is gone."""
+        """Ask for a token's deletion; one that is not found is gone, unless PayTabs means something else by that."""
         answer = self.gateway.delete_token(token, correlation_id=context.correlation_id)
-        if answer.outcome is not Outcome.SUCCEEDED and answer.detail != "not_found":
+        if answer.outcome is Outcome.SUCCEEDED:
+            return answer
+        if answer.detail != "not_found" or _means_the_key(answer):
             raise no_answer(answer)
+        # The code has many meanings, and what is forgotten here cannot be forgotten there any more.
+        known = self.gateway.query_token(token, correlation_id=context.correlation_id)
+        if known.detail != "not_found" or _means_the_key(known):
+            raise no_answer(replace(answer, detail="token_not_deleted") if is_conclusive(known) else known)
         return answer
 
 
@@ -142,6 +152,11 @@ def view_card(card: StoredCard, state: CardState) -> dict[str, Any]:
         **card.shown(), "state": str(state), "client_id": card.client_id, "payment_id": card.payment_id,
         "tran_ref": card.tran_ref, "agreement": agreed, "created_at": card.created_at.isoformat(),
     }  # fmt: skip
+
+
+def _means_the_key(answer: Answer) -> bool:
+    """Tell whether "not found" is what a key of the wrong kind is answered with: then nothing was looked for."""
+    return _WRONG_KEY.search(answer.message or "") is not None
 
 
 def _who(context: Context) -> dict[str, Any]:

@@ -356,6 +356,23 @@ class TestForgotten:
         stage.sandbox.clear_faults()
         assert forget(stage, card_id)["state"] == "forgotten"
 
+    @pytest.mark.parametrize(("message", "times"), [
+        ("Unexpected content type application/octet-stream", 0), ("The data is not a multiple of the block size", 0),
+        ("Invalid request", 1), ("profile_id is invalid", 1),
+    ])  # fmt: skip
+    def test_not_found_is_not_gone(self, stage: Stage, seeded: SeededPayment, message: str, times: int) -> None:
+        """Code 2 has many meanings: while PayTabs knows the token, or was not asked with our key, it is kept here."""
+        card_id, token = made(stage, seeded), token_of(stage)
+        for path in ("/payment/token/delete", "/payment/token")[: 2 - times]:
+            stage.sandbox.fault(path, "code", code=2, message=message, http_status=400, times=times)
+        delete = stage.world.cards.delete
+        for ask in (lambda: forget(stage, card_id), lambda: delete(token, stage.context()))[: 2 - times]:
+            with pytest.raises(GatewaySilent):
+                ask()
+        assert stage.world.cards.list(str(seeded.client))["cards"][0]["state"] == "active"
+        stage.sandbox.clear_faults()
+        assert forget(stage, card_id)["state"] == "forgotten"
+
     def test_by_its_token(self, stage: Stage, seeded: SeededPayment) -> None:
         """A card whose token a caller has and deletes is forgotten here too."""
         card_id = made(stage, seeded)
