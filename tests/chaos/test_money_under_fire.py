@@ -7,8 +7,8 @@ from tests.chaos.fire.plans import draw_plans
 from tests.support.sandbox import Sandbox
 from tests.support.system import report
 
-#: The small form of what `full_money.py` does with 1,000 payments: fewer mishaps, all of the planted mismatches.
-SMALL = Size(payments=16, follow_ups=8, seed=4, heat=0.6, workers=1, seconds=75.0)
+#: The small form of what `full_money.py` does with 1,000 payments: fewer mishaps, all of the planted mismatches and edges.
+SMALL = Size(payments=24, follow_ups=9, seed=4, heat=0.6, workers=1, seconds=75.0)
 
 
 class TestUnderFire:
@@ -24,7 +24,7 @@ class TestUnderFire:
 class TestPlans:
     """What a run is made of."""
 
-    @pytest.mark.parametrize(("payments", "follow_ups"), [(1000, 300), (16, 8)])
+    @pytest.mark.parametrize(("payments", "follow_ups"), [(1000, 300), (24, 9)])
     def test_sizes(self, payments: int, follow_ups: int) -> None:
         """There are exactly as many payments and follow-ups as asked for, and the same seed gives the same."""
         plans = draw_plans(payments, follow_ups, 7)

@@ -171,10 +171,10 @@ class TestProcess:
         recorded = world.inbox.record(notice(tran_ref="TSTNOBODYS"), {}, correlation_id="delivery-1")
         finish = type(world.inbox).finish
 
-        def slowly(inbox: Inbox, delivery: Delivery, result: Any) -> None:
+        def slowly(inbox: Inbox, delivery: Delivery, result: Any, **more: Any) -> None:
             clock.forward(world.settings.lease_seconds)
             assert inbox.claim(delivery.delivery_id, "a faster worker")
-            finish(inbox, delivery, result)
+            finish(inbox, delivery, result, **more)
 
         monkeypatch.setattr(type(world.inbox), "finish", slowly)
         assert run(webhooks.process, delivery_id=recorded.delivery_id)["result"] == "taken_over"
