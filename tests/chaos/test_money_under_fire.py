@@ -7,7 +7,7 @@ from tests.chaos.fire.plans import draw_plans
 from tests.support.sandbox import Sandbox
 from tests.support.system import report
 
-#: The small form of what `full_money.py` does with 1,000 payments: fewer mishaps, all of the planted mismatches and edges.
+#: The small form of what `full_money.py` does with 1,000 payments: fewer mishaps, all of the mismatches and edges.
 SMALL = Size(payments=24, follow_ups=9, seed=4, heat=0.6, workers=1, seconds=75.0)
 
 
