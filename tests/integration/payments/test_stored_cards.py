@@ -249,7 +249,7 @@ class TestCharged:
         with refused(Refusal.CARD_OF_ANOTHER_CLIENT):
             charge(stage, other, card_id)
 
-    @pytest.mark.parametrize("owner", [ObjectId(), str(ObjectId()), None, 7])
+    @pytest.mark.parametrize("owner", [ObjectId(), str(ObjectId()), None, 7], ids=["id", "text", "none", "number"])
     def test_client_changed_before_it_is_sent(self, stage: Stage, seeded: SeededPayment, owner: object) -> None:
         """A charge that waits to be sent is not sent once the CMS has given its payment to somebody else, or nobody."""
         card_id = made(stage, seeded)
