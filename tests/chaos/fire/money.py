@@ -142,7 +142,13 @@ def last_notices(people: People) -> Line:
     except AssertionError:
         left = people.hours.waiting_deliveries()
     inbox = people.stage.database["webhook_inbox"]
-    rejected = [f"rejected: {row['_id']}" for row in inbox.find({"status": "rejected"})]
+    rejected = [
+        f"rejected: {row['_id']}" for row in inbox.find({"status": "rejected"}) if row["_id"] not in people.refused
+    ]
     unknown = [f"unknown payment: {row['_id']}" for row in inbox.find({"result.result": "unknown_payment"})]
-    measured = f"{inbox.count_documents({'status': 'done'})} of {inbox.count_documents({})}"
-    return Line("every notice that came was applied, or is a case", measured, [*left, *rejected, *unknown])
+    measured = (
+        f"{inbox.count_documents({'status': 'done'})} of {inbox.count_documents({})}, {len(people.refused)} refused"
+    )
+    return Line(
+        "every notice that came was applied, or is a case, or was to be refused", measured, [*left, *rejected, *unknown]
+    )

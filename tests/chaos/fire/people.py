@@ -51,6 +51,8 @@ class People:
         self.hours = Hours(stage.database)
         #: How often which person had to do something that a healthy world does not ask for.
         self.tally: Counter[str] = Counter()
+        #: Notices that have to be refused at the door.
+        self.refused: set[str] = set()
         #: The operator's own process.
         self.world = world
 

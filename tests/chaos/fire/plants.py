@@ -1,4 +1,4 @@
-"""The mismatches that a run plants: each must end as one case for a human, and be applied to nothing.
+"""The mismatches that a run plants: each is applied to nothing, and but for one ends as one case for a human.
 
 All notices here are signed with the right key: as if the key had leaked, or another system shared the profile.
 """
@@ -31,6 +31,19 @@ def tell(story: "Story", **changes: Any) -> Steps:
         yield
 
 
+def profile(story: "Story") -> Steps:
+    """Tell of the payment's last transaction as another profile's: it is kept as rejected, and nobody is called."""
+    inbox, told_at, told = story.people.stage.database["webhook_inbox"], 0.0, ""
+    story.waits_for = "a notice of another profile to be refused"
+    while not (told and inbox.find_one({"_id": told, "status": "rejected"})):
+        if time.monotonic() - told_at > TOLD_AGAIN_SECONDS:
+            told_at = time.monotonic()
+            body = str(story.sandbox.notify(story.refs[-1], profile_id=111_111)["body"]).encode()
+            told = hashlib.sha256(body).hexdigest()
+            story.people.refused.add(told)
+        yield
+
+
 def lie(story: "Story") -> Steps:
     """Tell of an open page that it was paid; no query will ever say so."""
     whole = str(story.plan.part(10))
@@ -55,7 +68,7 @@ PLANTS: Mapping[str, Callable[["Story"], Steps]] = MappingProxyType(
     {
         "amount": amount,
         "currency": partial(tell, cart_currency="USD", tran_currency="USD"),
-        "profile": partial(tell, profile_id=111_111),
+        "profile": profile,
         "cart": partial(tell, cart_id="somebody-elses-cart"),
         "lie": lie,
         "old_page": old_page,

@@ -87,11 +87,11 @@ FOLLOWED = (
     Shape("refunded", "REFUNDED", 10, 0, 10, steps=(("refund", 10),)),
 )
 
-#: Payments with a mismatch that only a human may settle.
+#: Payments with a mismatch that only a human may settle; a notice of another profile is refused at the door.
 PLANTED = (
     Shape("another amount told", "PAID", 10, plant="amount", review="a notice with another amount"),
     Shape("another currency told", "PAID", 10, plant="currency", review="a notice in another currency"),
-    Shape("another profile told", "PAID", 10, plant="profile", review="a notice from another profile"),
+    Shape("another profile told", "PAID", 10, plant="profile"),
     Shape("another cart told", "PAID", 10, plant="cart", review="a notice for another cart"),
     Shape("never paid, told as paid", "REVIEW", pages=("leave",), plant="lie",
           review="a signed notice that no query confirms"),
