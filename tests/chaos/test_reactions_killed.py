@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -42,7 +43,9 @@ class TestReactionsKilled:
         mails, webhooks = act.mails_of(payment), act.webhooks_of(payment)
         assert (len(mails), len(set(mails))) == (2, 1)
         assert len(webhooks) == 1
-        attempts = {row["handler"]: row["attempts"] for row in act.rows(payment)}
+        attempts: Counter[str] = Counter()
+        for row in act.rows(payment):  # the contract is counted when the payment is first shown, too
+            attempts[row["handler"]] = max(attempts[row["handler"]], row["attempts"])
         for killed in ("recount_contract", "notify_cms", "email_client"):
             assert attempts[killed] >= 2, attempts
         assert attempts["activate_projects"] == 1
