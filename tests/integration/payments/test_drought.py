@@ -30,7 +30,10 @@ class TestDrought:
         assert self.statuses(stage, declined) == {"failed"}
         assert self.statuses(stage, abandoned) == {"pending"}
         assert all(stage.row(one).has_ended for one in abandoned)
-        asked = Counter(query.get("tran_ref") or query["cart_id"] for query in stage.queries())
+        carts = {send["cart_id"] for row in stage.database["payment_operations"].find() for send in row["sends"]}
+        named = (query.get("tran_ref") or query["cart_id"] for query in stage.queries())
+        # What an earlier test has left under way may still ask the same sandbox about its own.
+        asked = Counter(one for one in named if one in {*refs.values(), *carts})
         assert asked.keys() == set(refs.values())
         assert max(asked.values()) <= 10
         assert len(stage.sent()) == PAYMENTS
