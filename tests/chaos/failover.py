@@ -127,7 +127,8 @@ def kill_primary(stage: Stage, *, seconds: float, pages: int) -> FailOver:
             stage.mongo.wait_for_primary(other_than=killed)
             elected = time.monotonic() - began
             time.sleep(seconds)
-        made = [one.get(within_seconds=GOES_ON_SECONDS) for one in asked]
+        answers = [one.get(within_seconds=GOES_ON_SECONDS) for one in asked]
+        made = [_until_made(stage, payment, answer) for payment, answer in zip(payments, answers, strict=True)]
         went_on = _until_shown(world, till)
         stage.mongo.restart(killed)
         return FailOver(
@@ -154,6 +155,20 @@ def going_on(acts: Mapping[str, Callable[[], object]]) -> Iterator[dict[str, Tri
             ended.set()
         for one in running:
             one.result()
+
+
+def _until_made(stage: Stage, payment_id: str, answer: Json) -> Json:
+    """Return a page's answer; one that the lost primary left `queued` is asked for again, as its caller would."""
+
+    def asked_again() -> Json | None:
+        again = dict(stage.system.run("payments.create_page", payment_id=payment_id, within_seconds=GOES_ON_SECONDS))
+        return again if "tran_ref" in again else None
+
+    if "tran_ref" in answer:
+        return answer
+    made = eventually(asked_again, within_seconds=GOES_ON_SECONDS, every_seconds=0.5, what=f"the page of {payment_id}")
+    assert made is not None
+    return made
 
 
 def _read_members(world: World, till: Till) -> dict[str, Callable[[], object]]:

@@ -131,7 +131,9 @@ class Member:
 
     def join(self, name: str, breaker: Json, limiter: Json) -> Json:
         """Stand before a breaker and a limiter, connected."""
-        client, outages = quick_client(self._redis_url), (redis.exceptions.RedisError,)
+        # A member that a busy machine kept from its answer would decide for itself, which is not what is looked at.
+        client = quick_client(self._redis_url, timeout_seconds=60.0)
+        outages = (redis.exceptions.RedisError,)
         self._permit: Permit | None = None
         self._breaker = Breaker(client, name, outages=outages, rules=BreakerRules(**breaker))
         self._limiter = Limiter(client, name, outages=outages, rules=LimiterRules(**limiter))
