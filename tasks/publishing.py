@@ -5,11 +5,15 @@ from typing import Any, Protocol
 import structlog
 from celery import current_app
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from config.queues import CORRELATION_HEADER
 from observability.metrics import PUBLISH_FAILURES
 
 log = structlog.get_logger(__name__)
+
+#: What a broker that is away, full or demoted makes of a message that is sent.
+UNSENT: tuple[type[Exception], ...] = (OperationalError, RedisError, OSError)
 
 
 class SendTask(Protocol):
@@ -45,7 +49,7 @@ def send_task(task_name: str, *, correlation_id: str, countdown: float = 0, **ar
             headers={CORRELATION_HEADER: correlation_id},
             ignore_result=True,
         )
-    except OperationalError as error:
+    except UNSENT as error:
         PUBLISH_FAILURES.labels(task=task_name, reason=type(error).__name__).inc()
         log.warning("task_not_sent", unsent_task=task_name, reason=str(error))
         return False

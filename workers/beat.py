@@ -1,7 +1,8 @@
-"""Celery beat, kept going by a clock that is put back.
+"""Celery beat, kept going when a clock is put back, and whatever the broker answers.
 
 Celery's own scheduler keeps its next times by the wall clock: put back by an hour, it would be silent for an hour, and
 after a restart as well, since its file says when each entry last ran. Put forward, it sends each entry once: right so.
+Nor does an error of the broker, of whatever class, end it.
 """
 
 from datetime import datetime, timedelta
@@ -9,10 +10,15 @@ from datetime import datetime, timedelta
 import structlog
 from celery.beat import PersistentScheduler
 
+from paytabs.resilience import spread
+
 log = structlog.get_logger(__name__)
 
 #: What a clock may be put back by its own keeping, unnoticed; what is longer is a jump.
 SLACK = timedelta(seconds=1)
+
+#: Seconds until the next look after an error.
+AGAIN_SECONDS = 1.0
 
 
 class SteadyScheduler(PersistentScheduler):
@@ -26,7 +32,12 @@ class SteadyScheduler(PersistentScheduler):
         if self._latest is None or now < self._latest - SLACK:
             self._forget_the_future(now)
         self._latest = now
-        return float(super().tick())
+        try:
+            return float(super().tick())
+        except Exception as error:  # noqa: BLE001 - of whatever class: without beat nothing is looked at any more
+            log.warning("beat_interrupted", reason=type(error).__name__)
+            self._heap = None  # the entry that was being sent is not in it any more
+            return spread(AGAIN_SECONDS)
 
     def _forget_the_future(self, now: datetime) -> None:
         """Have what was last sent at a time that is yet to come count as sent now."""

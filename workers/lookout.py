@@ -1,4 +1,6 @@
-"""Who looks whether the schedule is kept: a thread in the reads' worker, since a beat that has died tells nobody.
+"""Who looks whether the schedule is kept and the broker has room: a thread in the reads' worker.
+
+A beat that has died tells nobody, and a broker that is full takes no task that would tell of it.
 
 It has a client of its own for each look, closed after it, so that no child is ever forked from a process with open
 connections. Several such workers look at the same rows, and open the same alerts.
@@ -14,6 +16,7 @@ import structlog
 from config.connections import database, mongo_client
 from config.settings import Settings
 from observability.alerts import Alerts
+from tasks.server_memory import look_at_memory
 from tasks.slots import Slots
 from tasks.standings import look
 
@@ -56,7 +59,9 @@ class Lookout:
         with contextlib.closing(mongo_client(self._settings)) as client:
             db = database(client, self._settings)
             lease = timedelta(seconds=self._settings.visibility_timeout_seconds)
-            look(Slots(db, clock=_now, lease=lease), Alerts(db, clock=_now), self._settings, _now)
+            alerts = Alerts(db, clock=_now)
+            look(Slots(db, clock=_now, lease=lease), alerts, self._settings, _now)
+            look_at_memory(self._settings, alerts)
 
 
 def _now() -> datetime:

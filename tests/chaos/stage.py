@@ -1,7 +1,7 @@
 """The stage of every act here: a whole system on servers of its own, of which any may be killed or frozen."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -92,12 +92,13 @@ def staged(
     workers: int = 1,
     times: Json = TIMES,
     processes: Sequence[str] = MONEY,
+    broker: Callable[[Path], EmbeddedValkey] = EmbeddedValkey,
     **changes: Any,
 ) -> Iterator[Stage]:
     """Run a system of so many money workers, or of other processes, on a replica set of so many nodes."""
     with (
         EmbeddedMongo(directory / "mongo", members=members) as mongo,
-        EmbeddedValkey(directory / "valkey") as valkey,
+        broker(directory / "valkey") as valkey,
     ):
         settings = system_settings(
             mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url=sandbox.url, directory=directory, **times, **changes
