@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import redis
 
@@ -116,7 +117,7 @@ class Ordeal:
             client.config_set("dir", home)
 
     @contextmanager
-    def _client(self) -> Iterator[redis.Redis]:
+    def _client(self) -> Iterator[Any]:
         with redis.Redis(port=self.valkey.port, decode_responses=True, socket_timeout=5) as client:
             yield client
 

@@ -26,9 +26,12 @@ from workers.stack import EmbeddedValkey
 
 Json = dict[str, Any]
 
+#: A client of the broker; the stubs know less of it.
+Client = Any
+
 
 @pytest.fixture
-def broker(settings: Settings) -> Iterator[redis.Redis]:
+def broker(settings: Settings) -> Iterator[Client]:
     """The broker as anybody reaches it; whatever a test does to it is undone."""
     with redis.Redis.from_url(str(settings.redis_url), decode_responses=True) as client:
         yield client
@@ -71,14 +74,14 @@ def working(app: Celery) -> Iterator[Worker]:
         yield Worker(connection, app.amqp.TaskConsumer(connection.default_channel).__enter__())
 
 
-def push(broker: redis.Redis, **arguments: Any) -> str:
+def push(broker: Client, **arguments: Any) -> str:
     """Enqueue a message, and return its task's id."""
     message = base(**arguments)
     broker.lpush("payments", json.dumps(message))
     return str(message["headers"]["id"])
 
 
-def waiting(broker: redis.Redis) -> list[str]:
+def waiting(broker: Client) -> list[str]:
     """List the ids of the tasks that wait, the next one last."""
     return [json.loads(raw)["headers"]["id"] for raw in broker.lrange("payments", 0, -1)]
 
@@ -86,7 +89,7 @@ def waiting(broker: redis.Redis) -> list[str]:
 class TestFull:
     """A broker without memory is emptied all the same."""
 
-    def test_taken_and_done(self, app: Celery, broker: redis.Redis) -> None:
+    def test_taken_and_done(self, app: Celery, broker: Client) -> None:
         """A message is noted, acknowledged, put back and handed back while every other write is refused."""
         first, second, third = (push(broker) for _ in range(3))
         with working(app) as worker:
@@ -109,7 +112,7 @@ class TestFull:
 class TestRefused:
     """A message whose place among the unacknowledged cannot be written is put back."""
 
-    def refuse(self, worker: Worker, broker: redis.Redis, task_id: str) -> None:
+    def refuse(self, worker: Worker, broker: Client, task_id: str) -> None:
         """Demote the broker between the pop and the note."""
         (raw,) = broker.lrange("payments", 0, -1)
         broker.delete("payments")
@@ -120,7 +123,7 @@ class TestRefused:
         assert worker.taken == []
         assert json.loads(raw)["headers"]["id"] == task_id
 
-    def test_kept(self, app: Celery, broker: redis.Redis, database: Database[Json]) -> None:
+    def test_kept(self, app: Celery, broker: Client, database: Database[Json]) -> None:
         """It is in MongoDB until the broker takes it again, then in its queue, and nowhere else."""
         task_id = push(broker)
         with working(app) as worker:
@@ -133,7 +136,7 @@ class TestRefused:
         assert waiting(broker) == [task_id]
         assert database["kept_messages"].count_documents({}) == 0
 
-    def test_secret(self, app: Celery, broker: redis.Redis, database: Database[Json]) -> None:
+    def test_secret(self, app: Celery, broker: Client, database: Database[Json]) -> None:
         """One with a card's token in it is in this process's memory only."""
         task_id = push(broker, token="2C4654BC67A3EE35C6B691A27383CC4B")
         with working(app) as worker:
@@ -143,7 +146,7 @@ class TestRefused:
             worker.qos.restore_visible()
         assert waiting(broker) == [task_id]
 
-    def test_left_behind(self, app: Celery, broker: redis.Redis, settings: Settings, database: Database[Json]) -> None:
+    def test_left_behind(self, app: Celery, broker: Client, settings: Settings, database: Database[Json]) -> None:
         """What its keeper could not queue again any more is queued by the sweep half a minute later, and not before."""
         del app
         kept = KeptMessages(database)
@@ -160,7 +163,7 @@ class TestRefused:
 class TestConnectionLost:
     """A connection that is given up leaves what runs alone, and nothing of it ends the worker."""
 
-    def test_late_acknowledgement(self, app: Celery, broker: redis.Redis) -> None:
+    def test_late_acknowledgement(self, app: Celery, broker: Client) -> None:
         """What ran when the connection was lost is acknowledged through the next one; the rest is put back at once."""
         push(broker)
         unbegun = push(broker)
@@ -177,7 +180,7 @@ class TestConnectionLost:
             worker.qos.restore_visible()
             assert (broker.hlen("unacked"), waiting(broker)) == (0, [unbegun])
 
-    def test_broker_gone(self, app: Celery, broker: redis.Redis, valkey: EmbeddedValkey) -> None:
+    def test_broker_gone(self, app: Celery, broker: Client, valkey: EmbeddedValkey) -> None:
         """With the broker gone nothing is raised by closing, acknowledging or putting back; all is told later."""
         for _ in range(3):
             push(broker)
@@ -195,7 +198,7 @@ class TestConnectionLost:
         assert broker.hlen("unacked") == 0
         assert set(waiting(broker)) == {rejected.headers["id"], unbegun.headers["id"]}
 
-    def test_last_message(self, app: Celery, broker: redis.Redis) -> None:
+    def test_last_message(self, app: Celery, broker: Client) -> None:
         """A message that arrives while the connection is closed goes back to its queue and is not begun."""
         with working(app) as worker:
             with pytest.raises(TimeoutError):
@@ -209,7 +212,7 @@ class TestConnectionLost:
 class TestNotes:
     """What stands in the notes, whoever has written it."""
 
-    def test_brokers_time(self, app: Celery, broker: redis.Redis) -> None:
+    def test_brokers_time(self, app: Celery, broker: Client) -> None:
         """A note has the broker's time; one that lies in the future counts from now."""
         push(broker)
         with working(app) as worker:
@@ -222,7 +225,7 @@ class TestNotes:
             worker.taken[0].ack()
 
     @pytest.mark.parametrize("note", ["{", '["x", "", "payments"]', "[{}, 1]", "null"])
-    def test_unreadable(self, app: Celery, broker: redis.Redis, note: str) -> None:
+    def test_unreadable(self, app: Celery, broker: Client, note: str) -> None:
         """A note that nobody can read is put away, and holds up nothing behind it."""
         task_id = push(broker)
         with working(app) as worker:
@@ -232,7 +235,7 @@ class TestNotes:
             worker.qos.restore_visible()
         assert (waiting(broker), broker.hlen("unacked"), broker.llen("quarantine")) == ([task_id], 0, 1)
 
-    def test_one_puts_back(self, app: Celery, broker: redis.Redis) -> None:
+    def test_one_puts_back(self, app: Celery, broker: Client) -> None:
         """Two that put back the same message at the same time queue it once."""
         push(broker)
         with working(app) as worker:
