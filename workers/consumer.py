@@ -3,7 +3,8 @@
 A message that is well-formed and still cannot be run, for whatever reason, is put away like a malformed one: it must
 not end the worker, which would find it again after its restart. Trouble with the broker is not the message's fault and
 goes on as it is: of whatever class it is, the worker connects anew and consumes again, since that is what empties a
-full broker. Only a pool that cannot run ends it.
+full broker. Only a pool that cannot run ends it, or another error of ours that comes again with every connection: a
+worker that lives and takes nothing is worse than one that its supervisor starts anew.
 """
 
 import time
@@ -25,6 +26,7 @@ from redis.exceptions import RedisError
 from observability.dead_letters import Kind
 from paytabs.resilience import spread
 from workers.messages import Malformed, read_body
+from workers.pool_mending import mend
 from workers.quarantine import put_away, undeliverable
 
 log = structlog.get_logger(__name__)
@@ -38,6 +40,9 @@ FIRST_WAIT_SECONDS, NEXT_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 0.5, 2.0
 #: A connection that held for so many seconds was no attempt: the next wait is the first again.
 HELD_SECONDS = 10.0
 
+#: How often in a row an error that is not the broker's may end a connection before it ends the worker.
+MOST_STRANGE = 5
+
 
 class QuarantineConsumer(Consumer):
     """Celery's consumer, which survives any message and any broker."""
@@ -46,12 +51,14 @@ class QuarantineConsumer(Consumer):
         super().__init__(*args, **kwargs)
         #: What Celery connects anew for, here and wherever it is asked to look away.
         self.connection_errors: tuple[type[Exception], ...] = (Exception,)
-        self._failures, self._began = 0, time.monotonic()
+        self._failures = self._strange = 0
+        self._began = time.monotonic()
         self._ticks: set[Callable[[], object]] = set()
 
     def loop(self, *args: Any) -> None:  # noqa: ANN401 - Celery's
         """Run Celery's loop; a pool that cannot run is nothing that a new connection would mend."""
         self._began = time.monotonic()
+        mend(self._whole.pool)
         try:
             (asynloop if self._whole.hub else synloop)(*args)
         except (WorkerLostError, RestartFreqExceeded, MemoryError) as error:
@@ -145,9 +152,14 @@ class QuarantineConsumer(Consumer):
 
     def _pause(self, error: Exception) -> None:
         """Log what happened, and wait longer each time a connection does not hold."""
-        if not isinstance(error, TROUBLES):
-            log.error("consumer_survived", reason=type(error).__name__, exc_info=error)
         held = time.monotonic() - self._began > HELD_SECONDS
+        if isinstance(error, TROUBLES):
+            self._strange = 0
+        else:
+            self._strange = 1 if held else self._strange + 1
+            log.error("consumer_survived", reason=type(error).__name__, exc_info=error)
+        if self._strange >= MOST_STRANGE:
+            raise WorkerShutdown(EX_FAILURE) from error
         self._failures, self._began = (1 if held else self._failures + 1), time.monotonic()
         time.sleep(spread(min(self._failures * NEXT_WAIT_SECONDS / 5, LONGEST_WAIT_SECONDS)))
 

@@ -29,10 +29,14 @@ BALLAST, LOAD_DELAY_US = 4_000, 250
 PAYTABS_SECONDS = 0.6
 
 #: How long the broker is in trouble, and how long it is left alone between two troubles, in seconds.
-TROUBLE_SECONDS, PEACE_SECONDS = (0.2, 1.2), (0.3, 1.0)
+TROUBLE_SECONDS, PEACE_SECONDS = (0.2, 1.2), (0.5, 4.0)
 
-#: How long every message may take to be begun after the last trouble, in seconds.
-BEGUN_SECONDS = 60.0
+#: After how long without another message begun, or acknowledged, what is left is lost, in seconds: the machine may be
+#: slow, and there may be many.
+STILL_SECONDS = 45.0
+
+#: Seconds between two looks.
+LOOK_SECONDS = 1.0
 
 
 class TriedValkey(EmbeddedValkey):
@@ -198,7 +202,7 @@ def suffer(stage: Stage, names: list[str], seed: int) -> Found:
     with load.going_on():
         for name in names:
             ordeal.run(name)
-        time.sleep(PEACE_SECONDS[1])
+        time.sleep(PEACE_SECONDS[0])
     stage.sandbox.clear_faults()
     began = time.monotonic()
     lost = unbegun(stage, set(load.taken))
@@ -209,10 +213,7 @@ def suffer(stage: Stage, names: list[str], seed: int) -> Found:
 
 def unbegun(stage: Stage, taken: set[str]) -> list[str]:
     """Wait until every task was begun, and name those that never were."""
-    deadline = time.monotonic() + BEGUN_SECONDS
-    while (left := taken - begun(stage)) and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return sorted(left)
+    return sorted(what_stays(lambda: taken - begun(stage)))
 
 
 def begun(stage: Stage) -> set[str]:
@@ -221,11 +222,19 @@ def begun(stage: Stage) -> set[str]:
 
 
 def in_hand(stage: Stage) -> int:
-    """Wait until no worker has a message that it has not acknowledged, and count those that it has after all."""
+    """Wait until no worker has a message that it has not acknowledged, and count those that it keeps."""
     with redis.Redis(port=stage.valkey.port) as client:
-        deadline = time.monotonic() + BEGUN_SECONDS
-        while (left := int(client.hlen("unacked"))) and time.monotonic() < deadline:
-            time.sleep(0.5)
+        noted: Any = client
+        return len(what_stays(lambda: set(noted.hkeys("unacked"))))
+
+
+def what_stays(look: Callable[[], set[Any]]) -> set[Any]:
+    """Look until nothing is left, or until it has been the same for long, and return what is left."""
+    left, since = look(), time.monotonic()
+    while left and time.monotonic() - since < STILL_SECONDS:
+        time.sleep(LOOK_SECONDS)
+        now = look()
+        left, since = now, since if now == left else time.monotonic()
     return left
 
 

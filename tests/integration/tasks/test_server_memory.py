@@ -10,7 +10,7 @@ from config.settings import Settings
 from observability.alerts import Alerts
 from tasks.server_memory import ALERT, look_at_memory, memories, memory_of
 
-FULL = {"used_memory": 80, "maxmemory": 100, "maxmemory_policy": "noeviction", "run_id": "1"}
+FULL: dict[str, Any] = {"used_memory": 80, "maxmemory": 100, "maxmemory_policy": "noeviction", "run_id": "1"}
 
 
 @pytest.fixture
