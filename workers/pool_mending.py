@@ -13,7 +13,7 @@ log = structlog.get_logger(__name__)
 
 def mend(pool: Any) -> None:  # noqa: ANN401 - Celery's pool of processes, or another without any
     """Remove the processes that have ended, and have those looked at again that were taken for ended."""
-    processes = getattr(pool, "_pool", None)
+    processes: Any = getattr(pool, "_pool", None)
     if not hasattr(processes, "maintain_pool"):
         return
     if any(is_forgotten(one) for one in tuple(processes._pool)):  # noqa: SLF001 - the only list of them
