@@ -2,7 +2,7 @@
 """Do both ledgers agree after 1,000 payments and 300 follow-ups of which a third of all calls goes wrong?
 
 Prints counts and promises, writes them to bench/results/money_under_fire.txt, and fails when a promise is broken.
-About ten minutes on two cores.
+About twenty minutes on two cores.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--payments", type=int, default=1000)
     parser.add_argument("--follow-ups", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=900.0, help="what is unfinished then has failed")
+    parser.add_argument("--seconds", type=float, default=1300.0, help="what is unfinished then has failed")
     parser.add_argument("--output", type=Path, default=RESULT)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nestcms-fire-", ignore_cleanup_errors=True) as directory:
