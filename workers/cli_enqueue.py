@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -101,6 +102,7 @@ def arguments_of(task: str) -> type[Arguments]:
     return model
 
 
+@cache
 def all_tasks() -> dict[str, Any]:
     """Return all tasks of ours, by their public names."""
     for module in pkgutil.iter_modules(tasks.__path__):
