@@ -1,15 +1,18 @@
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import psutil
 import pytest
 from pymongo.database import Database
 
 from config.addresses import other_database
 from config.connections import mongo_client
 from tests.support.cms import SeededPayment, seed_payment
+from tests.support.processes import alive
 from tests.support.sandbox import Sandbox
 from tests.support.system import SHORT_TIMES, System, system_settings
 from tests.support.waiting import eventually
@@ -26,19 +29,25 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey
 
 
 @pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """The broker."""
+    with EmbeddedValkey(tmp_path_factory.mktemp("broker")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def system(
-    tmp_path_factory: pytest.TempPathFactory, mongo: EmbeddedMongo, running_sandbox: Sandbox, results: EmbeddedValkey
-) -> Iterator[System]:
+    tmp_path_factory: pytest.TempPathFactory, mongo: EmbeddedMongo, running_sandbox: Sandbox, results: EmbeddedValkey,
+    broker: EmbeddedValkey,
+) -> Iterator[System]:  # fmt: skip
     """The money worker and beat."""
-    directory = tmp_path_factory.mktemp("killed")
-    with EmbeddedValkey(directory / "valkey") as valkey:
-        settings = system_settings(
-            mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url=running_sandbox.url, directory=directory,
-            **SHORT_TIMES,
-        )  # fmt: skip
-        settings = settings.model_copy(update={"result_url": other_database(results.url, 1)})
-        with System(settings, ("worker-money", "beat")) as running:
-            yield running
+    settings = system_settings(
+        mongo_uri=mongo.uri, redis_url=broker.url, sandbox_url=running_sandbox.url,
+        directory=tmp_path_factory.mktemp("killed"), **SHORT_TIMES,
+    )  # fmt: skip
+    settings = settings.model_copy(update={"result_url": other_database(results.url, 1)})
+    with System(settings, ("worker-money", "beat")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -95,3 +104,26 @@ class TestMoneyMoved:
         assert refunds(sandbox) == ["115.00"]
         assert system.lines(event="dead_letter") == system.lines(event="task_retried") == []
         assert documents["dead_letters"].count_documents({}) == 0
+
+
+class TestStopped:
+    """A worker that is told to stop is gone within its grace, whatever it is doing."""
+
+    def test_broker_frozen(
+        self, system: System, documents: Documents, sandbox: Sandbox, broker: EmbeddedValkey
+    ) -> None:
+        """Its broker answers nobody, and it has a task under way: it ends all the same, children included."""
+        payment = seed_payment(documents)
+        tran_ref = system.run("payments.create_page", payment_id=payment.payment_id)["tran_ref"]
+        sandbox.fault("/payment/query", "slow", times=0, seconds=30, before=True, match={"tran_ref": tran_ref})
+        asked = system.enqueue("payments.verify", payment_id=payment.payment_id)
+        eventually(lambda: system.lines(task_id=asked.id, event="task_started"))
+        parent = psutil.Process(system.pids()["worker-money"])
+        of_it = [parent, *parent.children(recursive=True)]
+        broker.pause()
+        try:
+            parent.send_signal(signal.SIGTERM)
+            eventually(lambda: not alive(of_it), within_seconds=30.0, what="its end")
+        finally:
+            broker.resume()
+            system.restart("worker-money")
