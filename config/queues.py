@@ -22,6 +22,7 @@ ROUTES: dict[str, str] = {
     "maintenance.sweep_operations": "reconcile",
     "maintenance.sweep_inbox": "reconcile",
     "maintenance.sweep_documents": "reconcile",
+    "maintenance.store_results": "reconcile",
     "payments.*": "payments",
     "tokens.*": "payments",
     "cards.*": "payments",

@@ -97,6 +97,11 @@ DEAD_LETTERS = Counter(
     ["task", "kind"],
 )
 
+RESULTS_KEPT = Counter(
+    "nestcms_results_kept",
+    "Results that the result store did not take, and that are stored once it does.",
+)
+
 AGGREGATION_SECONDS = Histogram(
     "nestcms_aggregation_seconds",
     "Seconds until an aggregation was answered, waiting included, by name and source: cache, view, primary or replica.",

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import structlog
+from celery import current_app
 
 from payments.errors import SealsDiffer
 from payments.events import Context
@@ -13,6 +14,7 @@ from tasks.arguments import Arguments, Decided
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
 from tasks.dead_letters import carry
+from tasks.results import store_owed
 from tasks.retaining import make_retention
 from tasks.sweeping import SWEEP_LIMIT, enqueued
 from tasks.timekeeping import seconds_left
@@ -67,6 +69,13 @@ def sweep_quarantine(world: World, asked: Arguments, context: Context) -> dict[s
     """Carry what was refused or given up from the broker to `dead_letters`."""
     del asked, context
     return {"carried": carry(world)}
+
+
+@domain_task("maintenance.store_results", Arguments)
+def store_results(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Store the results that the result store did not take when their tasks ended."""
+    del asked, context
+    return store_owed(world, current_app.backend)
 
 
 @domain_task("maintenance.seal_events", Arguments)

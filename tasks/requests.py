@@ -1,10 +1,17 @@
-"""What Celery's request of a task lacks: its ids when a hard time limit ends it, and discretion about its arguments."""
+"""What Celery's request of a task lacks: its ids when a hard time limit ends it, discretion, and a count of deaths."""
 
 from typing import Any
 
+from billiard.einfo import ExceptionWithTraceback  # type: ignore[attr-defined] # the stubs are of an earlier version
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.worker import state
 from celery.worker.request import Request
 
 from config.redaction import REDACTED, is_secret_name, redact_text
+from tasks.deliveries import note_lost_child
+
+#: What ends a request whose child process is gone.
+LOST = (WorkerLostError, SystemExit, KeyboardInterrupt)
 
 
 class DomainRequest(Request):
@@ -31,3 +38,14 @@ class DomainRequest(Request):
             super().on_timeout(soft, timeout)
         finally:
             self.task.request_stack.pop()
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:  # noqa: ANN401 - Celery's
+        """Count a child that was lost, then do as Celery does; the end by a time limit is announced once."""
+        whole: Any = self  # the stubs know of no cancelling
+        error = exc_info.exception.exc if isinstance(exc_info.exception, ExceptionWithTraceback) else exc_info.exception
+        if isinstance(error, TimeLimitExceeded):
+            return  # `on_timeout` follows
+        stopping = whole._already_cancelled or whole._already_revoked or state.should_terminate is not None  # noqa: SLF001 - Celery's only place for it
+        if isinstance(error, LOST) and not stopping:
+            note_lost_child(str(whole.app.conf.broker_url), whole.id, whole.worker_pid)
+        super().on_failure(exc_info, send_failed_event, return_ok)

@@ -309,6 +309,11 @@ def world() -> World:
     return _worlds[pid]
 
 
+def world_here() -> World | None:
+    """Return this process's world if it has made one."""
+    return _worlds.get(os.getpid())
+
+
 def use_world(replacement: World | None) -> None:
     """Replace this process's world, or forget it with None: for tests and for process shutdown."""
     old = _worlds.pop(os.getpid(), None)
