@@ -78,8 +78,11 @@ class Change:
         self.rows: Sequence[Operation] | None = None
         #: The CMS's document as it was found and what stood there before, once somebody has looked.
         self.standing: Standing | None = None
-        #: Whether the document is to be written although nothing has happened: somebody else has written there.
+        #: Whether the document is to be written although nothing has happened: somebody else has written there, or what
+        #: had happened before never got there.
         self.rewrite = False
+        #: Whether somebody has looked for the document and there is none.
+        self.missing = False
         self._session = session
         self._after, self._judged = self.before, self.payment
         self._looks: list[Callable[[Change, ClientSession], None]] = []

@@ -43,6 +43,8 @@ from payments.notices import NoticeParts, Notices
 from payments.operations import OperationsLedger
 from payments.ordering import FollowUpAcceptor
 from payments.outbox import Outbox
+from payments.owed import OwedDocuments
+from payments.owed_tries import OwedTries
 from payments.page_ends import PageDesk
 from payments.page_times import PageTimes
 from payments.projections import ProjectToCms
@@ -101,6 +103,7 @@ class World:
     review: ReviewDesk
     word: WordDesk
     documents: Documents
+    owed: OwedTries
     cards: CardService
     card_sweep: CardSweep
     trail: Trail
@@ -222,10 +225,11 @@ def build_world(
             profile_id=settings.paytabs_profile,
         )
     )
+    owed, contracts = OwedDocuments(db, ledger.now), Contracts(db)
     documents = Documents(
         DocumentParts(
-            database=db, store=store, marks=DocumentMarks(db), contracts=Contracts(db), clock=clock,
-            alert=alerts.raise_alert,
+            database=db, store=store, marks=DocumentMarks(db), contracts=contracts, clock=clock,
+            alert=alerts.raise_alert, owed=owed,
         )
     )  # fmt: skip
     inbox = Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds)
@@ -244,8 +248,8 @@ def build_world(
         inbox=inbox,
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
-        documents=documents, cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
-        outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
+        documents=documents, owed=OwedTries(owed, store, contracts, clock, alerts.raise_alert), cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
+        outbox=outbox, reactor=make_reactor(settings, store, outbox, owed, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
         aggregations=make_runner(settings, db, send=send, clock=clock, hot=hot, replicas=replicas),

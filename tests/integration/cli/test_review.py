@@ -384,6 +384,28 @@ class TestOverridePage:
         assert stage.row(seeded).open
 
 
+class TestDocumentGone:
+    """A document that the CMS has deleted is looked for until a person says that it is gone."""
+
+    def test_said(self, command: Command, servers: dict[str, str], stage: Stage, seeded: SeededPayment) -> None:
+        """The line that the alert prints ends it; who and why stand in the trail. Typed too early it is refused."""
+        tran_ref = stage.open_page(seeded)
+        refused = command("review", "document-gone", seeded.payment_id, "--note", "n", **servers)
+        assert (refused.exit_code, "is not" in refused.stderr) == (1, True)
+        stage.database["payments"].delete_one({"_id": seeded.payment})
+        stage.sandbox.pay(tran_ref, PAID)
+        stage.notice(tran_ref)
+        words = stage.open_alerts()["projection_missing"].partition("nestcms-workers ")[2].replace("WHY", "duplicate")
+        closing = command("alerts", "close", "projection_missing:payments", "--reason", "none", **servers)
+        assert (closing.exit_code, "document-gone" in closing.stderr) == (1, True)
+        answer = told(command(*shlex.split(words), "--by", "omar", **servers))
+        assert answer == {"id": seeded.payment_id, "collection": "payments", "by": "omar"}
+        ended = stage.database["audit_entries"].find_one({"command": "review document-gone", "phase": "ended",
+                                                          "by": "omar"}) or {}  # fmt: skip
+        assert (ended["reason"], ended["arguments"]) == ("duplicate", {"id": seeded.payment_id})
+        assert stage.world.owed.rows.due(9) == []
+
+
 #: Texts, also those that read as JSON, and numbers short of the 24 digits of an id.
 VALUES = (
     st.text(st.characters(exclude_categories=["Cs"]))
