@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -26,6 +27,7 @@ from pymongo.write_concern import WriteConcern
 
 from payments import events
 from payments.assessment import Assessment, assess
+from payments.beginnings import began, decided, operation_of
 from payments.cms_compare import Standing
 from payments.errors import PaymentsError, StreamContended
 from payments.events import Context, Event
@@ -248,11 +250,10 @@ class PaymentStore:
         return known.plus(found[1:] if last else found)
 
     def _append(self, change: Change, context: Context, session: ClientSession) -> int:
-        facts = [*change.new_facts, *milestone(change.before, change.after, change.payment)]
         previous = change.history[-1] if change.history else None
         chain: list[Event] = []
-        for fact in facts:
-            previous = events.seal(change.payment_id, previous, fact, change.now, context)
+        for fact, told_under in _contexts(change, context):
+            previous = events.seal(change.payment_id, previous, fact, change.now, told_under)
             chain.append(previous)
         change.appended = chain
         self._insert([event.to_document() for event in chain], session)
@@ -271,3 +272,19 @@ class PaymentStore:
                 self.events.insert_many(documents, session=session)
             except BulkWriteError as error:
                 raise DuplicateKeyError(str(error), details=error.details) from error
+
+
+def _contexts(change: Change, context: Context) -> list[tuple[Fact, Context]]:
+    """Return what is to be appended, each with the context that it is stored under.
+
+    A fact carries the id of whoever began the operation it is about, but what a person decides is that person's. A
+    milestone is about what the last fact before it is about; where none is about anything of ours, about the
+    transaction that decides the state.
+    """
+    known, payment = began(change.history), change.payment
+    found = [(fact, operation_of(fact, payment)) for fact in change.new_facts]
+    about = [operation_id for _, operation_id in found if operation_id]
+    for fact in milestone(change.before, change.after, payment):
+        found.append((fact, about[-1] if about else operation_of(fact, payment)))
+    begun = [(fact, None if decided(fact) else known.get(operation_id or "")) for fact, operation_id in found]
+    return [(fact, replace(context, correlation_id=one) if one else context) for fact, one in begun]

@@ -30,7 +30,8 @@ def process(world: World, asked: OfDelivery, context: Context) -> dict[str, Any]
     delivery = world.inbox.claim(asked.delivery_id, world.owner)
     if delivery is None:
         return {"delivery_id": asked.delivery_id, "result": "not_due"}
-    context = replace(context, correlation_id=delivery.correlation_id)
+    # What it is about was begun by somebody, under an id of theirs: see `notices`. What has brought it is the delivery.
+    context = replace(context, correlation_id=delivery.correlation_id, causation_id=delivery.delivery_id)
     bind_contextvars(correlation_id=delivery.correlation_id)
     try:
         return apply(world, delivery, context)

@@ -11,6 +11,7 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.database import Database
+from structlog.contextvars import bind_contextvars
 
 from aggregations.hot import HotReads
 from aggregations.invalidation import Invalidator
@@ -223,6 +224,7 @@ def build_world(
             clock=clock,
             alert=alerts.raise_alert,
             profile_id=settings.paytabs_profile,
+            begun=lambda correlation_id: bind_contextvars(correlation_id=correlation_id),
         )
     )
     owed, contracts = OwedDocuments(db, ledger.now), Contracts(db)
