@@ -1,6 +1,6 @@
 """The whole schedule: every periodic entry of the system."""
 
-from schedules import aggregations, alerts, audit, dead_letters, events, payments, retention, views, webhooks
+from schedules import aggregations, alerts, audit, dead_letters, events, later, payments, retention, views, webhooks
 from schedules.entries import Entry
 
 #: Every periodic entry of the system.
@@ -9,6 +9,7 @@ ENTRIES: tuple[Entry, ...] = (
     *webhooks.ENTRIES,
     *events.ENTRIES,
     *dead_letters.ENTRIES,
+    *later.ENTRIES,
     *audit.ENTRIES,
     *retention.ENTRIES,
     *alerts.ENTRIES,

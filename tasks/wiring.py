@@ -71,6 +71,7 @@ from tasks.gateway import breaker_name, callback_url, gated, gateway_url
 from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
+from tasks.later_rows import LaterRows
 from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
@@ -284,6 +285,7 @@ def ensure_indexes(built: World) -> None:
     built.sealer.ensure_indexes()
     built.slots.ensure_indexes()
     built.views.ensure_indexes()
+    LaterRows(built.db, built.ledger.now).ensure_indexes()
 
 
 def tell_of_callback(built: World) -> None:

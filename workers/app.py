@@ -20,6 +20,7 @@ from config.logs import configure_logs
 from config.queues import DEFAULT_QUEUE
 from config.settings import SettingsError, load_settings
 from tasks.wiring import use_world
+from workers import revoking
 from workers.lookout import Lookout
 from workers.schedule import beat_schedule
 
@@ -35,6 +36,7 @@ TASK_MODULES = (
     "tasks.aggregations",
     "tasks.views",
     "tasks.dead_letters",
+    "tasks.later",
 )
 
 #: How a worker reads its messages: it survives any. Others only write, and name their broker by its usual name.
@@ -62,6 +64,7 @@ def _log_our_way(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
 @celeryd_init.connect
 def _read_with_care(conf: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
     conf.update(READING)
+    revoking.install()
 
 
 @worker_ready.connect

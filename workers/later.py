@@ -1,0 +1,102 @@
+"""What a message's times come to, decided before Celery sees it: when it runs, and how long it may.
+
+Within a third of the visibility timeout a message may wait in the broker. One that is to run later is turned into a
+`later.keep` that has it as its argument: it stays unacknowledged until MongoDB has it, so a death before that has it
+handed out again. Time limits never go beyond those of the task's own queue, which the leases and the broker rest on.
+"""
+
+import json
+from collections.abc import Container, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import Celery
+from kombu.message import Message
+
+from config.queues import CORRELATION_HEADER, REFUSED_HEADER
+from tasks.base import longest_countdown_seconds
+from tasks.later_messages import moment_of, packed
+from tasks.later_rows import LONGEST
+from workers.messages import read_body
+
+Headers = dict[str, Any]
+
+#: The task that keeps a message.
+KEEP = "later.keep"
+
+#: By how much two clocks may differ where a time is just at its bound.
+SLACK = timedelta(minutes=1)
+
+#: What a caller is told who asks for a time too far away.
+TOO_LATE = f"eta: expected a time within {LONGEST.days} days"
+
+
+def prepare(message: Message, app: Celery, revoked: Container[str], now: datetime) -> None:
+    """Cap a message's time limits, and have it kept or refused when it is to run later.
+
+    Args:
+        message: As it came, held to the table of headers.
+        app: The worker's application.
+        revoked: Ids of tasks that this worker knows to be revoked: those are Celery's to discard.
+        now: The worker's time, aware.
+    """
+    given: Headers = message.headers or {}
+    task = app.tasks.get(given.get("task"))
+    if task is None:
+        return
+    headers = {**given, **capped(given.get("timelimit"), task, app)}
+    if given.get("eta") is not None and given.get("id") not in revoked and not _has_expired(given, now):
+        headers = _timed(headers, app, now)
+        if headers is None:
+            _keep(message, {**given, **capped(given.get("timelimit"), task, app)})
+            return
+    if headers != given:
+        message.headers = headers
+
+
+def capped(given: list[float | None] | None, task: Any, app: Celery) -> Headers:  # noqa: ANN401 - Celery's task
+    """Return the header with the limits that a caller asks for, none of them beyond the task's own."""
+    if not given:
+        return {}
+    own = (task.time_limit or app.conf.task_time_limit, task.soft_time_limit or app.conf.task_soft_time_limit)
+    limits = [one and min(one, most) for one, most in zip(given, own, strict=True)]
+    return {"timelimit": limits}
+
+
+def _timed(headers: Headers, app: Celery, now: datetime) -> Headers | None:
+    """Return the headers of a message that is to run later, changed where its time cannot be; None to keep it."""
+    eta = moment_of(headers["eta"])
+    longest = timedelta(seconds=longest_countdown_seconds(_visibility_timeout(app)))
+    if eta is None or eta - now <= longest:
+        return headers
+    if headers.get("retries"):
+        # A retry never waits longer than this: whoever sent it has another clock.
+        return {**headers, "eta": (now + longest).isoformat()}
+    if eta - now > LONGEST + SLACK:
+        return {**headers, "eta": None, REFUSED_HEADER: TOO_LATE}
+    return None
+
+
+def _visibility_timeout(app: Celery) -> float:
+    return float(app.conf.broker_transport_options["visibility_timeout"])
+
+
+def _has_expired(headers: Mapping[str, Any], now: datetime) -> bool:
+    expires = moment_of(headers.get("expires"))
+    return expires is not None and expires <= now
+
+
+def _keep(message: Message, headers: Headers) -> None:
+    """Turn a message into a task that keeps it; what stands in the broker stays as it came."""
+    whole: Any = message  # the stubs do not know all of it
+    body = read_body(whole._raw)  # noqa: SLF001 - the only place where kombu keeps the whole message
+    queue = str((message.delivery_info or {}).get("routing_key"))
+    word = packed(queue, headers, message.properties or {}, body)
+    task_id = str(headers["id"])
+    message.headers = {
+        "task": KEEP, "id": f"keep-{task_id}"[:255], "lang": "py", "retries": 0, "ignore_result": True,
+        "argsrepr": "", "kwargsrepr": "", CORRELATION_HEADER: headers.get(CORRELATION_HEADER) or task_id,
+    }  # fmt: skip
+    follow = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
+    message.body = json.dumps([[], {"message_secret": word}, follow])
+    whole._decoded_cache = None  # noqa: SLF001 - else the old body is what is run
