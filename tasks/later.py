@@ -20,7 +20,7 @@ from paytabs.resilience import TASK_RETRY
 from tasks.arguments import Arguments
 from tasks.base import DomainTask, check, domain_task
 from tasks.errors import InvalidArguments
-from tasks.later_messages import locked, moment_of, opened, put_back, refused, unpacked
+from tasks.later_messages import LONGEST_WORD, locked, moment_of, opened, put_back, refused, unpacked
 from tasks.later_rows import LONGEST, Later, LaterRows
 from tasks.sweeping import SWEEP_LIMIT, enqueued
 from tasks.wiring import World
@@ -29,9 +29,6 @@ log = structlog.get_logger(__name__)
 
 #: A message is nowhere else until it is kept: it is tried as long as that takes.
 KEEPING = replace(TASK_RETRY, max_attempts=1_000_000, horizon_seconds=LONGEST.total_seconds())
-
-#: The longest message, in characters of its one word: what the broker's own bound becomes in base64.
-LONGEST_WORD = 3_000_000
 
 #: What is told of a task whose message nobody can read any more.
 UNREADABLE = "eta: its arguments were encrypted under a key that is not in CARD_KEYS any more; ask again"

@@ -17,6 +17,9 @@ Json = dict[str, Any]
 #: Properties of a message that outlive its way through the broker.
 LASTING = ("correlation_id", "reply_to", "priority")
 
+#: The longest word: half of what the broker takes, since the word is sent once more where it cannot be kept at once.
+LONGEST_WORD = 500_000
+
 _MOMENT = TypeAdapter(datetime)
 
 
@@ -24,7 +27,7 @@ def packed(queue: str, headers: Mapping[str, Any], properties: Mapping[str, Any]
     """Return a message as one word: text that holds nothing readable, since arguments are shown in many places."""
     lasting = {name: properties[name] for name in LASTING if properties.get(name) is not None}
     message = {"queue": queue, "headers": dict(headers), "properties": lasting, "body": body}
-    return base64.b64encode(json.dumps(message).encode()).decode()
+    return base64.b64encode(json.dumps(message, ensure_ascii=False).encode()).decode()
 
 
 def unpacked(word: str) -> Json:

@@ -15,7 +15,7 @@ from kombu.message import Message
 
 from config.queues import CORRELATION_HEADER, REFUSED_HEADER
 from tasks.base import longest_countdown_seconds
-from tasks.later_messages import moment_of, packed
+from tasks.later_messages import LONGEST_WORD, moment_of, packed
 from tasks.later_rows import LONGEST
 from workers.messages import read_body
 
@@ -27,8 +27,9 @@ KEEP = "later.keep"
 #: By how much two clocks may differ where a time is just at its bound.
 SLACK = timedelta(minutes=1)
 
-#: What a caller is told who asks for a time too far away.
+#: What a caller is told who asks for a time too far away, or for more than may wait.
 TOO_LATE = f"eta: expected a time within {LONGEST.days} days"
+TOO_LONG = "eta: expected none: arguments as long as these may not wait"
 
 
 def prepare(message: Message, app: Celery, revoked: Container[str], now: datetime) -> None:
@@ -44,14 +45,20 @@ def prepare(message: Message, app: Celery, revoked: Container[str], now: datetim
     task = app.tasks.get(given.get("task"))
     if task is None:
         return
-    headers = {**given, **capped(given.get("timelimit"), task, app)}
-    if given.get("eta") is not None and given.get("id") not in revoked and not _has_expired(given, now):
-        headers = _timed(headers, app, now)
-        if headers is None:
-            _keep(message, {**given, **capped(given.get("timelimit"), task, app)})
-            return
-    if headers != given:
-        message.headers = headers
+    message.headers = headers = {**given, **capped(given.get("timelimit"), task, app)}
+    eta = moment_of(headers.get("eta"))
+    if eta is None or headers.get("id") in revoked or _has_expired(headers, now):
+        return
+    longest = timedelta(seconds=longest_countdown_seconds(_visibility_timeout(app)))
+    if eta - now <= longest:
+        return
+    if headers.get("retries"):
+        # No retry waits longer than this: whoever sent it has another clock.
+        message.headers = {**headers, "eta": (now + longest).isoformat()}
+    elif eta - now > LONGEST + SLACK:
+        message.headers = {**headers, "eta": None, REFUSED_HEADER: TOO_LATE}
+    else:
+        _keep(message, headers)
 
 
 def capped(given: list[float | None] | None, task: Any, app: Celery) -> Headers:  # noqa: ANN401 - Celery's task
@@ -61,20 +68,6 @@ def capped(given: list[float | None] | None, task: Any, app: Celery) -> Headers:
     own = (task.time_limit or app.conf.task_time_limit, task.soft_time_limit or app.conf.task_soft_time_limit)
     limits = [one and min(one, most) for one, most in zip(given, own, strict=True)]
     return {"timelimit": limits}
-
-
-def _timed(headers: Headers, app: Celery, now: datetime) -> Headers | None:
-    """Return the headers of a message that is to run later, changed where its time cannot be; None to keep it."""
-    eta = moment_of(headers["eta"])
-    longest = timedelta(seconds=longest_countdown_seconds(_visibility_timeout(app)))
-    if eta is None or eta - now <= longest:
-        return headers
-    if headers.get("retries"):
-        # A retry never waits longer than this: whoever sent it has another clock.
-        return {**headers, "eta": (now + longest).isoformat()}
-    if eta - now > LONGEST + SLACK:
-        return {**headers, "eta": None, REFUSED_HEADER: TOO_LATE}
-    return None
 
 
 def _visibility_timeout(app: Celery) -> float:
@@ -92,6 +85,9 @@ def _keep(message: Message, headers: Headers) -> None:
     body = read_body(whole._raw)  # noqa: SLF001 - the only place where kombu keeps the whole message
     queue = str((message.delivery_info or {}).get("routing_key"))
     word = packed(queue, headers, message.properties or {}, body)
+    if len(word) > LONGEST_WORD:
+        message.headers = {**headers, "eta": None, REFUSED_HEADER: TOO_LONG}
+        return
     task_id = str(headers["id"])
     message.headers = {
         "task": KEEP, "id": f"keep-{task_id}"[:255], "lang": "py", "retries": 0, "ignore_result": True,
