@@ -25,8 +25,8 @@ PAYMENTS: Final = (
     ),
     AlertKind(
         name="projection_missing",
-        means="the CMS's document of a payment, or a contract, is not there to be written; the history stands, and it is "
-        "looked for again after 5 s to an hour",
+        means="the CMS's document of a payment, or a contract, is not there to be written; the history stands, and it "
+        "is looked for again after 5 s to an hour",
         key="`payments` and `contracts`, with the last ones in it",
         closes="when each was written, or a person has said that it is gone",
         to_do="restore the document, or the collection, and it is written by itself. If the CMS meant to delete it: "

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from payments.events import Event
 from payments.facts import CaseFact, Fact, TransactionObserved
-from payments.payment import Payment
+from payments.payment import Attempt, FollowUp, Payment
 
 
 def began(history: Iterable[Event]) -> dict[str, str]:
@@ -38,14 +38,17 @@ def operation_of(fact: Fact, payment: Payment) -> str | None:
     return of_transaction(payment, getattr(fact, "tran_ref", None), None, None)
 
 
+def _ours(payment: Payment) -> list[Attempt | FollowUp]:
+    return [*payment.attempts, *payment.follow_ups]
+
+
 def _named(payment: Payment, operation_id: str) -> str | None:
-    ours = {one.operation_id for one in (*payment.attempts, *payment.follow_ups)}
-    return operation_id if operation_id in ours else None
+    return operation_id if any(one.operation_id == operation_id for one in _ours(payment)) else None
 
 
 def of_transaction(payment: Payment, tran_ref: str | None, cart_id: str | None, acts_on: str | None) -> str | None:
     """Return the operation of a transaction: by its cart, by its reference, then by that of the one it acts on."""
-    carts = {one.cart_id: one.operation_id for one in (*payment.attempts, *payment.follow_ups) if one.cart_id}
+    carts = {one.cart_id: one.operation_id for one in _ours(payment) if one.cart_id}
     pages = {one.tran_ref: one.operation_id for one in payment.attempts if one.tran_ref}
     seen, wanted = set[str](), [(tran_ref, cart_id), (acts_on, None)]
     while wanted:

@@ -68,7 +68,9 @@ class OwedTries:
 
     def _require_missing(self, owed: Owed) -> None:
         if self.rows.is_there(owed.kind, owed.one):
-            raise InvalidArgument("id", f"a document that is gone; {owed.one} is in {owed.kind}, and is written by itself")
+            raise InvalidArgument(
+                "id", f"a document that is gone; {owed.one} is in {owed.kind}, and is written by itself"
+            )
 
     def _try(self, owed: Owed, context: Context) -> bool:
         try:

@@ -282,9 +282,9 @@ def _contexts(change: Change, context: Context) -> list[tuple[Fact, Context]]:
     transaction that decides the state.
     """
     known, payment = began(change.history), change.payment
-    found = [(fact, operation_of(fact, payment)) for fact in change.new_facts]
+    found: list[tuple[Fact, str | None]] = [(fact, operation_of(fact, payment)) for fact in change.new_facts]
     about = [operation_id for _, operation_id in found if operation_id]
-    for fact in milestone(change.before, change.after, payment):
-        found.append((fact, about[-1] if about else operation_of(fact, payment)))
+    reached = milestone(change.before, change.after, payment)
+    found += [(fact, about[-1] if about else operation_of(fact, payment)) for fact in reached]
     begun = [(fact, None if decided(fact) else known.get(operation_id or "")) for fact, operation_id in found]
     return [(fact, replace(context, correlation_id=one) if one else context) for fact, one in begun]

@@ -1,4 +1,4 @@
-"""What callers have asked for at a later time: a row per message, kept in MongoDB until it is due, expires or is revoked.
+"""What callers have asked for at a later time: a row per message, until it is due, has expired or is revoked.
 
 A message that waits in the broker beyond its visibility timeout is handed out again and again; here it waits once. A
 row is written before the message is acknowledged, and goes after it is back in its queue. A task that was revoked
@@ -77,7 +77,7 @@ class LaterRows:
         found = self._rows.find_one_and_update(
             {"_id": later.task_id}, kept, upsert=True, return_document=ReturnDocument.AFTER
         )
-        return "revoked_at" not in found
+        return found is not None and "revoked_at" not in found
 
     def revoke(self, task_id: str) -> Later | None:
         """Note that a task was revoked, and return what waited of it, if anything did."""

@@ -1,8 +1,9 @@
 """The payer's way back: a signed form that only asks for a query and leads on to an address we know.
 
 That is the page's own, as its row has it, whether the list of allowed addresses names it or not: whoever may ask for a
-page may say where its payer goes. A page without one leads to an address of the list. The form's status is not believed and not passed on. The form is decoded by hand, since Flask replaces bytes that are not UTF-8
-and the signature is over the bytes.
+page may say where its payer goes. A page without one leads to an address of the list. The form's status is not believed
+and not passed on. It is decoded by hand, since Flask replaces bytes that are not UTF-8 and the signature is over the
+bytes.
 """
 
 import re

@@ -41,11 +41,12 @@ def prepare(message: Message, app: Celery, revoked: Container[str], now: datetim
         revoked: Ids of tasks that this worker knows to be revoked: those are Celery's to discard.
         now: The worker's time, aware.
     """
-    given: Headers = message.headers or {}
-    task = app.tasks.get(given.get("task"))
+    whole: Any = message  # the stubs take its headers for texts
+    given: Headers = whole.headers or {}
+    task = app.tasks.get(str(given.get("task")))
     if task is None:
         return
-    message.headers = headers = {**given, **capped(given.get("timelimit"), task, app)}
+    whole.headers = headers = {**given, **capped(given.get("timelimit"), task, app)}
     eta = moment_of(headers.get("eta"))
     if eta is None or headers.get("id") in revoked or _has_expired(headers, now):
         return
@@ -54,9 +55,9 @@ def prepare(message: Message, app: Celery, revoked: Container[str], now: datetim
         return
     if headers.get("retries"):
         # No retry waits longer than this: whoever sent it has another clock.
-        message.headers = {**headers, "eta": (now + longest).isoformat()}
+        whole.headers = {**headers, "eta": (now + longest).isoformat()}
     elif eta - now > LONGEST + SLACK:
-        message.headers = {**headers, "eta": None, REFUSED_HEADER: TOO_LATE}
+        whole.headers = {**headers, "eta": None, REFUSED_HEADER: TOO_LATE}
     else:
         _keep(message, headers)
 
@@ -86,10 +87,10 @@ def _keep(message: Message, headers: Headers) -> None:
     queue = str((message.delivery_info or {}).get("routing_key"))
     word = packed(queue, headers, message.properties or {}, body)
     if len(word) > LONGEST_WORD:
-        message.headers = {**headers, "eta": None, REFUSED_HEADER: TOO_LONG}
+        whole.headers = {**headers, "eta": None, REFUSED_HEADER: TOO_LONG}
         return
     task_id = str(headers["id"])
-    message.headers = {
+    whole.headers = {
         "task": KEEP, "id": f"keep-{task_id}"[:255], "lang": "py", "retries": 0, "ignore_result": True,
         "argsrepr": "", "kwargsrepr": "", CORRELATION_HEADER: headers.get(CORRELATION_HEADER) or task_id,
     }  # fmt: skip

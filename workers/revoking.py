@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 REVOKE = "later.revoke"
 
 #: Celery's own answer to the command.
-_stock = control.revoke
+_stock: Any = control.Panel.data["revoke"]
 
 
 def revoke(state: Any, task_id: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - Celery's command

@@ -76,7 +76,9 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
     return app
 
 
-def returned_from(client: MongoClient[Document], db: Database[Document]) -> Callable[[str, str | None], Returned | None]:
+def returned_from(
+    client: MongoClient[Document], db: Database[Document]
+) -> Callable[[str, str | None], Returned | None]:
     """Return who finds the page that a payer comes back from; a payer waits a second for it, and goes on without."""
     ledger = OperationsLedger(db, lease=timedelta(0))
     pages = Returns(ledger, PaymentStore(client, db, clock=lambda: datetime.now(UTC)))

@@ -62,7 +62,8 @@ COMMANDS = {
     "events redeliver": "the command's", "dead-letters replay": "the command's", "rebuild-queues": "the command's",
     "alerts close": "the command's", "audit accept": "the command's", "review settle": "the command's",
     "review override-page": "the command's", "reconcile": "the command's", "seed": "the command's",
-    "review import-settled": "the command's", "review document-gone": "the command's", "dead-letters close": "the command's",
+    "review import-settled": "the command's", "review document-gone": "the command's",
+    "dead-letters close": "the command's",
     "cards reencrypt": "the command's", "cards forget": "the act's",
 }  # fmt: skip
 

@@ -140,7 +140,10 @@ class TestOutcome:
         stage.sandbox.pay(first, PAID)
         delivered(stage, first)
         found = ids(stage, seeded)
-        assert [one for one in found if one[1] == "order-2"] == [("AttemptStarted", "order-2"), ("PageOpened", "order-2")]
+        assert [one for one in found if one[1] == "order-2"] == [
+            ("AttemptStarted", "order-2"),
+            ("PageOpened", "order-2"),
+        ]
         assert found[-1] == ("PaymentCompleted", "order-1")
 
     def test_sent_by_another(self, stage: Stage, seeded: SeededPayment) -> None:

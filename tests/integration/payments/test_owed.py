@@ -141,7 +141,7 @@ class TestPayments:
 
     def test_of_before(self, stage: Stage) -> None:
         """What the version before has lost, and only told of, is written: by the look at its alert, and by verify."""
-        for writes in (lambda: tend(stage.world), lambda: stage.verify(one)):
+        for writes in (lambda _: tend(stage.world), stage.verify):
             one = seed_payment(stage.database)
             earlier = stage.cms(one) if stage.open_page(one) else {}
             stage.sandbox.pay(earlier["transR"], PAID)
@@ -152,7 +152,7 @@ class TestPayments:
             stage.database["cms_written"].replace_one({"_id": one.payment}, self._as_of(written | version, earlier))
             told = "the CMS's document is gone or newer; the events stand"
             stage.world.alerts.raise_alert("projection_missing", "payments", told, subject=one.payment_id)
-            writes()
+            writes(one)
             assert (stage.cms(one)["status"], stage.get(one).review) == ("paid", ())
         tend(stage.world)
         assert "projection_missing" not in stage.open_alerts()

@@ -100,7 +100,7 @@ class TestKept:
     """A later time beyond what may wait in the broker."""
 
     def test_runs_when_due(self, waiting: Waiting) -> None:
-        """It is put back once, when it is due, under its own id with all that it had; delivered twice, it waits once."""
+        """It is put back when it is due, under its own id with all that it had; delivered twice, it waits once."""
         message = waiting.message(eta=3_600, retries=0)
         own = dict(message.headers)
         assert waiting.takes(message)["task"] == "later.keep"
@@ -215,12 +215,12 @@ class TestTimeLimit:
     """A caller may ask for less time than the chain has, and never for more."""
 
     def test_capped(self, waiting: Waiting) -> None:
-        """Each limit is the caller's or the task's own, whichever is shorter; what is not asked for stays the task's."""
+        """Each limit is the caller's or the task's own, whichever is shorter; what is not asked for stays so."""
         task = waiting.app.tasks["payments.get"]
         hard, soft = task.time_limit, task.soft_time_limit
         rows = [
-            ([9_999, 9_999], [hard, soft]), ([5, 3], [5, 3]), ([None, 9_999], [None, soft]), ([9_999, None], [hard, None]),
-            (None, None),
+            ([9_999, 9_999], [hard, soft]), ([5, 3], [5, 3]), ([None, 9_999], [None, soft]),
+            ([9_999, None], [hard, None]), (None, None),
         ]  # fmt: skip
         seen = [waiting.takes(waiting.message(timelimit=given)).get("timelimit") for given, _ in rows]
         assert seen == [expected for _, expected in rows]
@@ -234,7 +234,7 @@ class TestWorker:
         begun = datetime.now(UTC)
 
         def asked(seconds: float) -> Asked:
-            given = {"kwargs": {"payment_id": PAYMENT_ID}, "queue": "payments"}
+            given: Json = {"kwargs": {"payment_id": PAYMENT_ID}, "queue": "payments"}
             return system.asked(str(system._sender.send_task("payments.get", countdown=seconds, **given).id))
 
         due, taken_back, distant = asked(6), asked(600), asked(31 * 86_400)
