@@ -71,7 +71,7 @@ def by_watcher(stage: Stage, seeded: SeededPayment) -> None:
 
 def by_event(stage: Stage, seeded: SeededPayment) -> None:
     """Have something else happen to the payment."""
-    stage.follow_up(seeded, "refund", "15.00")
+    stage.follow_up(seeded, "refund", "15.00", operation_id=f"refund-{seeded.payment_id}")
 
 
 WRITERS: dict[str, tuple[Callable[[Stage, SeededPayment], None], str]] = {
