@@ -30,8 +30,7 @@ def process(world: World, asked: OfDelivery, context: Context) -> dict[str, Any]
     delivery = world.inbox.claim(asked.delivery_id, world.owner)
     if delivery is None:
         return {"delivery_id": asked.delivery_id, "result": "not_due"}
-    # What it is about was begun by somebody, under an id of theirs: see `notices`. What has brought it is the delivery.
-    context = replace(context, correlation_id=delivery.correlation_id, causation_id=delivery.delivery_id)
+    context = replace(context, correlation_id=delivery.correlation_id)
     bind_contextvars(correlation_id=delivery.correlation_id)
     try:
         return apply(world, delivery, context)
@@ -42,7 +41,11 @@ def process(world: World, asked: OfDelivery, context: Context) -> dict[str, Any]
 
 
 def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
-    """Apply a delivery that this worker holds, and let go of it whatever comes of that."""
+    """Apply a delivery that this worker holds, and let go of it whatever comes of that.
+
+    What it is about was begun by somebody, under an id of theirs: see `notices`. The delivery is what has brought it.
+    """
+    context = replace(context, causation_id=delivery.delivery_id)
     try:
         notice = parse_notification(delivery.body)
         note_transaction(notice)

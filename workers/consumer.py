@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu.message import Message
 
@@ -29,7 +30,7 @@ class QuarantineConsumer(Consumer):
 
         def on_task_received(message: Message) -> None:
             try:
-                prepare(message, whole.app, whole.controller.state.revoked, datetime.now(UTC))
+                prepare(message, whole.app, state.revoked, datetime.now(UTC))
                 handle(message)
             except troubles:
                 raise
