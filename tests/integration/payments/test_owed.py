@@ -131,6 +131,8 @@ class TestPayments:
     def test_link(self, stage: Stage, seeded: SeededPayment) -> None:
         """A page whose time is over while the document is away leads nobody anywhere once it is there."""
         stage.open_page(seeded)
+        stage.clock.advance(60)
+        stage.poll(seeded)
         back = deleted(stage, seeded)
         stage.clock.advance(20 * 60 + 1)
         stage.poll(seeded)
