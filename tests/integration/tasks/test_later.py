@@ -12,6 +12,7 @@ from celery import Celery
 from celery.exceptions import TaskRevokedError
 from kombu import Connection
 from kombu.message import Message
+from pymongo.database import Database
 
 import tasks.payments
 import tasks.tokens  # noqa: F401 - the tasks that are asked for
@@ -26,6 +27,7 @@ from tasks.wiring import World, build_world, ensure_indexes
 from tests.integration.payments.stage import SetClock
 from tests.support.raw_message import raw_message
 from tests.support.system import Asked, System, serving
+from tests.support.waiting import eventually
 from workers.later import prepare
 from workers.messages import body_bytes, set_delivery
 
@@ -231,7 +233,7 @@ class TestTimeLimit:
 class TestWorker:
     """The same with a worker."""
 
-    def test_end_to_end(self, system: System) -> None:
+    def test_end_to_end(self, system: System, documents: Database[Json]) -> None:
         """A task of some seconds hence runs once, under its id; a revoked one never; a distant one is refused."""
         begun = datetime.now(UTC)
 
@@ -245,6 +247,8 @@ class TestWorker:
         system.results.control.revoke(taken_back.id)
         with pytest.raises(TaskRevokedError):
             taken_back.get()
+        noted = {"_id": taken_back.id, "revoked_at": {"$type": "date"}, "due_at": None}
+        eventually(lambda: documents["later_tasks"].find_one(noted), what="the revoke to be noted")
         with pytest.raises(InvalidArgument, match="payment_id"):
             due.get()
         assert datetime.now(UTC) >= begun + timedelta(seconds=6)
