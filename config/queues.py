@@ -12,6 +12,9 @@ CORRELATION_HEADER = "x-correlation-id"
 #: The message header in which beat names the entry of the schedule that a tick is for.
 SCHEDULE_HEADER = "x-schedule-entry"
 
+#: The message header in which a worker says why it refuses a message whose task then fails with these words.
+REFUSED_HEADER = "x-refused"
+
 #: Where a task goes that no route names: never beside money.
 DEFAULT_QUEUE = "maintenance"
 
@@ -23,6 +26,7 @@ ROUTES: dict[str, str] = {
     "maintenance.sweep_inbox": "reconcile",
     "maintenance.sweep_documents": "reconcile",
     "maintenance.store_results": "reconcile",
+    "later.*": "reconcile",
     "payments.*": "payments",
     "tokens.*": "payments",
     "cards.*": "payments",

@@ -25,10 +25,21 @@ PAYMENTS: Final = (
     ),
     AlertKind(
         name="projection_missing",
-        means="the CMS has deleted a payment's document, or made a newer one of it; the history stands",
+        means="the CMS's document of a payment, or a contract, is not there to be written; the history stands, and it "
+        "is looked for again after 5 s to an hour",
+        key="`payments` and `contracts`, with the last ones in it",
+        closes="when each was written, or a person has said that it is gone",
+        to_do="restore the document, or the collection, and it is written by itself. If the CMS meant to delete it: "
+        "`review document-gone ID --note WHY`",
+        by_hand=False,
+    ),
+    AlertKind(
+        name="projection_newer",
+        means="the CMS's document of a payment names a later version than its history has: events were lost, by a "
+        "restore for example; it is left alone",
         key="one for all, with the last payments in it",
         closes="after a week without another",
-        to_do="nothing, if the CMS meant to. Else restore the document and `events replay cms_payments`",
+        to_do="`audit verify`, and restore the events; `payments.verify` then shows what PayTabs has",
         quiet=timedelta(days=7),
     ),
     AlertKind(

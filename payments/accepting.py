@@ -21,7 +21,7 @@ from payments.page_ends import PageDesk, PageLook, PageState
 from payments.payment import PAYABLE, State
 from payments.requesting import build_request
 from payments.store import Change, PaymentStore
-from paytabs.callbacks import takes_callback
+from paytabs.callbacks import brings_fields, takes_callback
 from paytabs.errors import InvalidRequest
 
 #: Who accepts a row also sends it; the sweep takes it up when that has not happened after so long.
@@ -207,12 +207,22 @@ class Acceptor:
             **life,
             **terms.to_document(),
             "callback_url": terms.callback_url or self.callback_url,
-            "return_url": terms.return_url or self.return_url,
+            "return_url": self._return_url(terms),
             "amount": str(cms.amount),
             "currency": cms.currency,
             "title": cms.title,
             "asked": terms.to_document(),
         }
+
+    def _return_url(self, terms: Terms) -> str | None:
+        """Return where PayTabs leads the payer: to our receiver, which leads on to the address that the row has.
+
+        Where nobody can come back to the receiver with what PayTabs signs, PayTabs leads to that address itself.
+        """
+        ours = self.return_url
+        if terms.return_url and not (ours and brings_fields(ours, self.gateway_url)):
+            return terms.return_url
+        return ours
 
     def _of_its_card(self, cms: CmsPayment, terms: Terms, change: Change) -> dict[str, Any]:
         if not isinstance(terms, CardTerms):
@@ -220,10 +230,12 @@ class Acceptor:
         return self.cards.admit(terms.card_id, cms, change, payer_present=terms.payer_present)
 
     def _check_request(self, row: Operation, change: Change) -> None:
-        """Refuse now what could not be sent later."""
+        """Refuse now what could not be sent later, or where no payer could be led."""
         token = _SOME_TOKEN if "card_id" in row.params else None
+        own = row.params["asked"].get("return_url")
+        led = replace(row, params=row.params | ({"return_url": own} if own else {}))
         try:
-            build_request(row, new_cart_id(), self.cms, change.payment.snapshot, token)
+            build_request(led, new_cart_id(), self.cms, change.payment.snapshot, token)
         except InvalidRequest as error:
             field = _FIELD_NAMES.get(error.field, error.field.replace("token_info.", "agreement.", 1))
             raise InvalidArgument(field, error.expected) from error

@@ -10,6 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 from pymongo import UpdateOne
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
@@ -49,11 +50,14 @@ class DocumentMarks:
         """Create the index that finds what is due; harmless when it is there."""
         self._rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
 
-    def note(self, payments: Iterable[ObjectId], contracts: Iterable[ObjectId], now: datetime) -> None:
+    def note(
+        self, payments: Iterable[ObjectId], contracts: Iterable[ObjectId], now: datetime,
+        session: ClientSession | None = None,
+    ) -> None:  # fmt: skip
         """Note what was changed."""
         changed = [(PAYMENT, one) for one in payments] + [(CONTRACT, one) for one in contracts]
         if changed:
-            self._rows.bulk_write([_noted(kind, one, now) for kind, one in changed], ordered=False)
+            self._rows.bulk_write([_noted(kind, one, now) for kind, one in changed], ordered=False, session=session)
 
     def note_everything(self, now: datetime) -> None:
         """Note that changes were missed: every document has to be looked at."""

@@ -107,6 +107,8 @@ class Sender:
         row = parts.ledger.get(operation_id)
         if row is None or row.status is not Status.NEW:
             raise NotYet(row.payment_id if row else operation_id, 1.0, "in_flight")
+        # Whoever sends it, it is the request of whoever began it that PayTabs receives.
+        context = replace(context, correlation_id=row.correlation_id)
         cart_id = new_cart_id()
         try:
             token = self._token(row)

@@ -123,7 +123,7 @@ class PaymentService:
             return self._view(payment_id) if adopted or self._parts.store.load(payment_id) else view_untouched(cms)
         rows, asked_at = self._asked_about(payment_id), self._parts.ledger.now()
         answers = self._parts.reconciler.ask_all(rows, context, also=tran_ref)
-        self._parts.reconciler.apply(payment_id, answers, context, about=rows, asked_at=asked_at)
+        self._parts.reconciler.apply(payment_id, answers, context, about=rows, asked_at=asked_at, look=True)
         _require_conclusive(payment_id, answers)
         return self._view(payment_id)
 

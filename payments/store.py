@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -26,6 +27,7 @@ from pymongo.write_concern import WriteConcern
 
 from payments import events
 from payments.assessment import Assessment, assess
+from payments.beginnings import began, decided, operation_of
 from payments.cms_compare import Standing
 from payments.errors import PaymentsError, StreamContended
 from payments.events import Context, Event
@@ -78,8 +80,11 @@ class Change:
         self.rows: Sequence[Operation] | None = None
         #: The CMS's document as it was found and what stood there before, once somebody has looked.
         self.standing: Standing | None = None
-        #: Whether the document is to be written although nothing has happened: somebody else has written there.
+        #: Whether the document is to be written although nothing has happened: somebody else has written there, or what
+        #: had happened before never got there.
         self.rewrite = False
+        #: Whether somebody has looked for the document and there is none.
+        self.missing = False
         self._session = session
         self._after, self._judged = self.before, self.payment
         self._looks: list[Callable[[Change, ClientSession], None]] = []
@@ -245,11 +250,10 @@ class PaymentStore:
         return known.plus(found[1:] if last else found)
 
     def _append(self, change: Change, context: Context, session: ClientSession) -> int:
-        facts = [*change.new_facts, *milestone(change.before, change.after, change.payment)]
         previous = change.history[-1] if change.history else None
         chain: list[Event] = []
-        for fact in facts:
-            previous = events.seal(change.payment_id, previous, fact, change.now, context)
+        for fact, told_under in _contexts(change, context):
+            previous = events.seal(change.payment_id, previous, fact, change.now, told_under)
             chain.append(previous)
         change.appended = chain
         self._insert([event.to_document() for event in chain], session)
@@ -268,3 +272,19 @@ class PaymentStore:
                 self.events.insert_many(documents, session=session)
             except BulkWriteError as error:
                 raise DuplicateKeyError(str(error), details=error.details) from error
+
+
+def _contexts(change: Change, context: Context) -> list[tuple[Fact, Context]]:
+    """Return what is to be appended, each with the context that it is stored under.
+
+    A fact carries the id of whoever began the operation it is about, but what a person decides is that person's. A
+    milestone is about what the last fact before it is about; where none is about anything of ours, about the
+    transaction that decides the state.
+    """
+    known, payment = began(change.history), change.payment
+    found: list[tuple[Fact, str | None]] = [(fact, operation_of(fact, payment)) for fact in change.new_facts]
+    about = [operation_id for _, operation_id in found if operation_id]
+    reached = milestone(change.before, change.after, payment)
+    found += [(fact, about[-1] if about else operation_of(fact, payment)) for fact in reached]
+    begun = [(fact, None if decided(fact) else known.get(operation_id or "")) for fact, operation_id in found]
+    return [(fact, replace(context, correlation_id=one) if one else context) for fact, one in begun]

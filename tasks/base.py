@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 
 from aggregations.errors import AnswerTooLarge, BudgetExceeded, MayPass, NotFound, UnknownAggregation
 from config.logs import bind_task, clear_task
-from config.queues import CORRELATION_HEADER
+from config.queues import CORRELATION_HEADER, REFUSED_HEADER
 from observability.metrics import TASK_RETRIES
 from payments.errors import InboxUnavailable, InvalidArgument, NotYet, StreamContended
 from payments.events import Context, timestamp
@@ -37,7 +37,7 @@ from tasks.deliveries import counted
 from tasks.errors import InvalidArguments, SlotFailed
 from tasks.outcomes import Done, last_word, note_returned
 from tasks.slotted import entry_in, in_its_slot
-from tasks.timekeeping import task_begins
+from tasks.timekeeping import limit_of, task_begins
 from tasks.wiring import World, world
 
 log = structlog.get_logger(__name__)
@@ -114,11 +114,13 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Bind the ids of this run, so that Celery's own lines about its end carry them too; see `forget_ids`."""
         del args, kwargs
-        task_begins(self.soft_time_limit)
+        task_begins(limit_of(self.request.timelimit, self.soft_time_limit))
         bind_task(task_id=task_id, task_name=self.name, correlation_id=self.correlation_id())
 
     def perform(self, body: Body[A], model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
         """Check the arguments and run the body; put it back when what stopped it may pass."""
+        if refused := (self.request.headers or {}).get(REFUSED_HEADER):
+            raise InvalidArguments(str(refused))
         asked = check(model, args, kwargs)
         bind_ids(asked)
         context = Context(

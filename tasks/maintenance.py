@@ -42,9 +42,9 @@ def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[s
 
 @domain_task("maintenance.sweep_documents", Arguments)
 def sweep_documents(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Look at the payments and contracts that the CMS has changed; what is left over is enqueued again."""
+    """Look at the payments and contracts that the CMS has changed, or that were away; the rest is enqueued again."""
     del asked
-    counts = world.documents.step(context)
+    counts = {**world.documents.step(context), "written": world.owed.step(context)}
     if counts["left"]:
         world.send("maintenance.sweep_documents", correlation_id=context.correlation_id)
     return counts

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -17,6 +18,8 @@ from payments.errors import NotDelivered
 from payments.handlers import EVENT_HANDLERS, HandlerParts, reactions
 from payments.mail import ConfirmToClient, MailServer
 from payments.outbox import Outbox, Owed
+from payments.owed import Kind as Missing
+from payments.owed import OwedDocuments
 from payments.reactions import ReactionParts, Reactor
 from payments.showing import owed_besides
 from payments.store import Clock, PaymentStore
@@ -39,8 +42,10 @@ def make_outbox(db: Database[Document], send: SendTask, lease: timedelta) -> Out
     return Outbox(db, EVENT_HANDLERS, announce, lease=lease, besides=owed_besides)
 
 
-def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, send: SendTask, clock: Clock) -> Reactor:
-    """Return who does reactions.
+def make_reactor(
+    settings: Settings, store: PaymentStore, outbox: Outbox, missing: OwedDocuments, *, send: SendTask, clock: Clock
+) -> Reactor:
+    """Return who does reactions; a contract that is not there is noted as `missing`, and counted once it is.
 
     Raises:
         UnknownHandler: the table names a reaction that there is not.
@@ -53,7 +58,7 @@ def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, sen
 
     known = reactions(
         HandlerParts(
-            contracts=Contracts(db),
+            contracts=Contracts(db, partial(missing.owe, Missing.CONTRACTS)),
             clock=clock,
             email_client=ConfirmToClient(db, mail_server(settings)),
             notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings), CardStore(db)),

@@ -11,6 +11,7 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.database import Database
+from structlog.contextvars import bind_contextvars
 
 from aggregations.hot import HotReads
 from aggregations.invalidation import Invalidator
@@ -43,6 +44,8 @@ from payments.notices import NoticeParts, Notices
 from payments.operations import OperationsLedger
 from payments.ordering import FollowUpAcceptor
 from payments.outbox import Outbox
+from payments.owed import OwedDocuments
+from payments.owed_tries import OwedTries
 from payments.page_ends import PageDesk
 from payments.page_times import PageTimes
 from payments.projections import ProjectToCms
@@ -68,6 +71,7 @@ from tasks.gateway import breaker_name, callback_url, gated, gateway_url
 from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
+from tasks.later_rows import LaterRows
 from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
@@ -101,6 +105,7 @@ class World:
     review: ReviewDesk
     word: WordDesk
     documents: Documents
+    owed: OwedTries
     cards: CardService
     card_sweep: CardSweep
     trail: Trail
@@ -220,12 +225,14 @@ def build_world(
             clock=clock,
             alert=alerts.raise_alert,
             profile_id=settings.paytabs_profile,
+            begun=lambda correlation_id: bind_contextvars(correlation_id=correlation_id),
         )
     )
+    owed, contracts = OwedDocuments(db, ledger.now), Contracts(db)
     documents = Documents(
         DocumentParts(
-            database=db, store=store, marks=DocumentMarks(db), contracts=Contracts(db), clock=clock,
-            alert=alerts.raise_alert,
+            database=db, store=store, marks=DocumentMarks(db), contracts=contracts, clock=clock,
+            alert=alerts.raise_alert, owed=owed,
         )
     )  # fmt: skip
     inbox = Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds)
@@ -244,8 +251,9 @@ def build_world(
         inbox=inbox,
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
-        documents=documents, cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
-        outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
+        documents=documents, owed=OwedTries(owed, store, contracts, clock, alerts.raise_alert),
+        cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
+        outbox=outbox, reactor=make_reactor(settings, store, outbox, owed, send=send, clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
         invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
         aggregations=make_runner(settings, db, send=send, clock=clock, hot=hot, replicas=replicas),
@@ -278,6 +286,7 @@ def ensure_indexes(built: World) -> None:
     built.sealer.ensure_indexes()
     built.slots.ensure_indexes()
     built.views.ensure_indexes()
+    LaterRows(built.db, built.ledger.now).ensure_indexes()
 
 
 def tell_of_callback(built: World) -> None:

@@ -24,6 +24,7 @@ from config.queues import DEFAULT_QUEUE
 from config.settings import SettingsError, load_settings
 from tasks.results import keep_results
 from tasks.wiring import use_world
+from workers import revoking
 from workers.farewell import Farewell
 from workers.lookout import Lookout
 from workers.presence import Presence
@@ -41,6 +42,7 @@ TASK_MODULES = (
     "tasks.aggregations",
     "tasks.views",
     "tasks.dead_letters",
+    "tasks.later",
 )
 
 #: How a worker reads its messages: it survives any. Others only write, and name their broker by its usual name.
@@ -69,6 +71,7 @@ def _log_our_way(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
 @celeryd_init.connect
 def _read_with_care(conf: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
     conf.update(READING)
+    revoking.install()
 
 
 @worker_ready.connect

@@ -86,7 +86,7 @@ def close(*, alert: str, reason: str, by: str) -> None:
     """Close the open alert NAME:KEY, as `alerts list` shows it; raised anew, it is open again."""
     name, _, key = alert.partition(":")
     if name in ALERTS and not ALERTS[name].by_hand:
-        raise AlertUnusable(alert, f"it closes {ALERTS[name].closes}: see 'nestcms-workers review list'")
+        raise AlertUnusable(alert, f"it closes {ALERTS[name].closes}. What to do: {ALERTS[name].to_do}")
     settings = client_settings(["mongo_uri"])
     with opened_alerts(settings) as kept:
         if key not in kept.open_keys(name):

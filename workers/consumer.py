@@ -6,12 +6,15 @@ goes on as it is.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from kombu.message import Message
 
 from observability.dead_letters import Kind
+from workers.later import prepare
 from workers.messages import Malformed, read_body
 from workers.quarantine import put_away, undeliverable
 
@@ -27,6 +30,7 @@ class QuarantineConsumer(Consumer):
 
         def on_task_received(message: Message) -> None:
             try:
+                prepare(message, whole.app, state.revoked, datetime.now(UTC))
                 handle(message)
             except troubles:
                 raise

@@ -52,7 +52,7 @@ IN_THE_EVENTS = {
 #: What asks PayTabs, or does what the system owes anyway: nobody decides anything.
 NOBODYS = {
     "payments.verify", "payments.poll", "webhooks.process", "events.handle", "maintenance.rebuild_views",
-    "maintenance.tend_alerts",
+    "maintenance.tend_alerts", "later.keep", "later.sweep", "later.revoke",
 }  # fmt: skip
 
 #: Commands that change something, and by which module's hands they are written down: the act's own, or the command's
@@ -62,7 +62,8 @@ COMMANDS = {
     "events redeliver": "the command's", "dead-letters replay": "the command's", "rebuild-queues": "the command's",
     "alerts close": "the command's", "audit accept": "the command's", "review settle": "the command's",
     "review override-page": "the command's", "reconcile": "the command's", "seed": "the command's",
-    "review import-settled": "the command's", "dead-letters close": "the command's",
+    "review import-settled": "the command's", "review document-gone": "the command's",
+    "dead-letters close": "the command's",
     "cards reencrypt": "the command's", "cards forget": "the act's",
 }  # fmt: skip
 

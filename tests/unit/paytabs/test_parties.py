@@ -4,7 +4,7 @@ from babel import Locale
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paytabs.callbacks import takes_callback
+from paytabs.callbacks import brings_fields, takes_callback
 from paytabs.countries import ALIASES, alpha_2
 from paytabs.errors import InvalidRequest
 from paytabs.operations import PartyDetails
@@ -163,3 +163,10 @@ class TestCallback:
         assert not takes_callback(url, REAL)
         assert takes_callback(url, "http://127.0.0.1:8080")
         assert takes_callback(url, "http://sandbox:8080")
+
+
+def test_return() -> None:
+    """A payer comes back with the signed fields over https, and over http from a gateway of this network only."""
+    plain, secure = "http://pay.example.com/payments/return", "https://pay.example.com:8443/payments/return"
+    assert [brings_fields(url, REAL) for url in (plain, secure)] == [False, True]
+    assert [brings_fields(url, "http://127.0.0.1:8080") for url in (plain, secure)] == [True, True]
