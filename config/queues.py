@@ -21,6 +21,7 @@ ROUTES: dict[str, str] = {
     "payments.poll": "reconcile",
     "maintenance.sweep_operations": "reconcile",
     "maintenance.sweep_inbox": "reconcile",
+    "maintenance.wake_sleepers": "reconcile",
     "maintenance.sweep_documents": "reconcile",
     "payments.*": "payments",
     "tokens.*": "payments",

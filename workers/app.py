@@ -9,6 +9,7 @@ from celery.signals import (
     beat_init,
     celeryd_init,
     setup_logging,
+    worker_init,
     worker_process_init,
     worker_process_shutdown,
     worker_ready,
@@ -19,7 +20,9 @@ from config.celeryconfig import celery_config
 from config.logs import configure_logs
 from config.queues import DEFAULT_QUEUE
 from config.settings import SettingsError, load_settings
+from tasks.broker_clock import SharedTimeApp
 from tasks.wiring import use_world
+from workers.clock_watch import ClockWatch
 from workers.lookout import Lookout
 from workers.schedule import beat_schedule
 
@@ -48,7 +51,7 @@ def make_app() -> Celery:
         SettingsError: something is missing or wrong; all mistakes are in it.
     """
     settings = load_settings()
-    made = Celery("nestcms-workers", include=list(TASK_MODULES))
+    made = SharedTimeApp("nestcms-workers", include=list(TASK_MODULES))
     made.conf.update(celery_config(settings), beat_schedule=beat_schedule(settings))
     return made
 
@@ -74,6 +77,19 @@ def _look_after_the_schedule(sender: Any, **_: Any) -> None:  # noqa: ANN401 - C
     if DEFAULT_QUEUE in sender.app.amqp.queues.consume_from:
         lookout = Lookout(load_settings()).start()
         worker_shutdown.connect(lambda **_: lookout.stop(), weak=False)
+
+
+@worker_init.connect
+def _look_at_the_clock(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    watch = ClockWatch(load_settings())
+    watch.look()  # before the first message is asked for
+    worker_ready.connect(lambda **_: watch.start(), weak=False)
+    worker_shutdown.connect(lambda **_: watch.stop(), weak=False)
+
+
+@beat_init.connect
+def _watch_beats_clock(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    ClockWatch(load_settings()).start()
 
 
 @beat_init.connect

@@ -47,6 +47,7 @@ CONSTANT = {
     "time.sleep(self._turn())": "a turn of its own",
     "self._sleep(self.limiter.reserve())": "a turn of its own",
     "self._stopped.wait(self._every_seconds)": "a period",
+    "self._stopped.wait(LOOK_SECONDS)": "a period",
     "stopping.wait(STANDBY_SECONDS)": "a period of a watcher that stands by",
 }
 
