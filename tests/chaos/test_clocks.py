@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,9 @@ class TestClockOff:
         assert "takes no work" not in off(machine)
 
         clock.move(3600.0)
-        eventually(lambda: "takes no work" in off(machine), within_seconds=30, what="the worker's stop")
+        eventually(lambda: "takes no work" in off(machine), within_seconds=30, what="the alert about the worker's stop")
+        stopped = partial(machine.system.lines, event="clock_gate", takes_work=False)
+        eventually(stopped, within_seconds=30, what="the worker's stop")
         with redis.Redis.from_url(str(machine.system.settings.redis_url)) as broker:
             eventually(lambda: not asks(broker), within_seconds=30, what="the end of its last question")
             asked = machine.system.enqueue("payments.create_page", payment_id=seed_payment(machine.database).payment_id)
@@ -70,8 +73,8 @@ def off(stage: Stage) -> str:
 
 
 def asks(broker: redis.Redis) -> bool:
-    """Tell whether somebody is asking the broker for a message."""
-    return any(one["cmd"] == "brpop" for one in broker.client_list())
+    """Tell whether somebody is asking the broker for a message, and waits for it."""
+    return any(one["cmd"] == "brpop" and "b" in one["flags"] for one in broker.client_list())
 
 
 def late(stage: Stage) -> list[str]:

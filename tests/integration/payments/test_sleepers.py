@@ -8,7 +8,7 @@ import pytest
 from payments.booking import book
 from payments.card_sweep import PAUSES
 from payments.inbox import SWEPT_SECONDS, UNCLAIMED_SECONDS
-from payments.ladder import LADDERS, POLLING, next_step, next_try
+from payments.ladder import LADDERS, POLLING, Ladder, next_step, next_try
 from payments.operations import ENQUEUED_FOR, Status
 from payments.oversleepers import sleepers, waits, wake
 from payments.stored_cards import pause_after
@@ -35,6 +35,11 @@ def woken(stage: Stage) -> dict[str, int]:
     return wake(stage.database, stage.clock(), lease=LEASE, parked=PARKED)
 
 
+def asleep(stage: Stage) -> list[str]:
+    """List what sleeps for too long, by the stage's clock."""
+    return sleepers(stage.database, stage.clock(), lease=LEASE, parked=PARKED)
+
+
 def operation(stage: Stage, name: str, **members: Any) -> None:
     """Put an operation's row there, with the members that matter."""
     stage.database["payment_operations"].insert_one(
@@ -46,25 +51,41 @@ class TestWoken:
     """Whatever a clock that was ahead has put to sleep is woken."""
 
     def test_each_wait(self, stage: Stage) -> None:
-        """Of each row of the table one that an hour was added to, or two days, is woken within seconds; once."""
-        now, failed = stage.clock(), list[object]()
-        for number, wait in enumerate(waits(LEASE)):
-            rows = stage.database[wait.collection]
+        """Of each row of the table one that two days were added to is woken within seconds, a lease shortened; once."""
+        now, table = stage.clock(), waits(LEASE)
+        for number, wait in enumerate(table):
             outer, _, inner = wait.due.partition(".")
-            for ahead in (HOUR + timedelta(hours=2), timedelta(days=2)):
-                asleep: Any = {inner: now + ahead} if inner else now + ahead
-                row = {"_id": f"{number}", "payment_id": number, "due_at": now, "poll_from": now + ahead}
-                rows.insert_one(row | plain(wait.rows) | {outer: asleep})
-                counted = woken(stage)
-                found = rows.find_one({"_id": f"{number}"}) or {}
-                due = found[outer][inner] if inner else found[outer]
-                held = LEASE if wait.is_lease else timedelta(0)
-                if counted != {wait.collection: 1} or not now <= due <= now + held + timedelta(seconds=20):
-                    failed.append((wait, ahead, counted, due - now))
-                if sleepers(stage.database, now, lease=LEASE, parked=PARKED) or woken(stage):
-                    failed.append((wait, ahead, "still asleep"))
-                rows.delete_many({})
+            later = now + timedelta(days=2)
+            row = {"_id": f"{number}", "payment_id": number, "due_at": now, "poll_from": later}
+            stage.database[wait.collection].insert_one(
+                row | plain(wait.rows) | {outer: {inner: later} if inner else later}
+            )
+        assert sum(woken(stage).values()) == len(table)
+        failed = []
+        for number, wait in enumerate(table):
+            found = stage.database[wait.collection].find_one({"_id": f"{number}"}) or {}
+            outer, _, inner = wait.due.partition(".")
+            due, held = found[outer][inner] if inner else found[outer], LEASE if wait.is_lease else timedelta(0)
+            if not now + held <= due <= now + held + timedelta(seconds=20):
+                failed.append((wait, due - now))
+            if isinstance(wait.longest, Ladder) and found["poll_from"] != now:
+                failed.append((wait, found["poll_from"] - now))
         assert failed == []
+        assert (woken(stage), asleep(stage)) == ({}, [])
+
+    def test_an_hour(self, stage: Stage) -> None:
+        """An hour too long is noticed where no wait is so long: early on a ladder, of leases, of what was not begun."""
+        now, missed = stage.clock(), []
+        table = [one for one in waits(LEASE) if isinstance(one.longest, Ladder) or one.longest < HOUR]
+        for number, wait in enumerate(table):
+            outer, _, inner = wait.due.partition(".")
+            later = now + HOUR
+            row = {"_id": f"{number}", "payment_id": number, "due_at": now, "poll_from": now - timedelta(seconds=20)}
+            stage.database[wait.collection].insert_one(
+                row | plain(wait.rows) | {outer: {inner: later} if inner else later}
+            )
+            missed += [] if any(f" {number}: " in one for one in asleep(stage)) else [wait]
+        assert missed == []
 
     def test_old_worker(self, stage: Stage, seeded: SeededPayment) -> None:
         """A page made, swept and polled by a worker of the version before, an hour ahead, is asked about in time."""
@@ -72,7 +93,7 @@ class TestWoken:
         stage.open_page(seeded)
         stage.world.ledger.claim_due(stage.clock() + timedelta(seconds=60), 10)
         stage.clock.advance(-3600)
-        assert woken(stage) == {"payment_operations": 1}
+        assert woken(stage) == {"payment_operations": 1, "event_deliveries": 2}
         row = stage.row(seeded)
         assert row.due_at is not None
         assert row.due_at <= stage.clock() + timedelta(seconds=20)
@@ -84,7 +105,7 @@ class TestWoken:
         for _ in range(12):
             due = stage.row(seeded).due_at
             assert due is not None
-            assert sleepers(stage.database, stage.clock(), lease=LEASE, parked=PARKED) == []
+            assert asleep(stage) == []
             stage.live((due - stage.clock()).total_seconds() + 1)
 
 
@@ -101,7 +122,7 @@ class TestLeftAlone:
         for name, members in rows(stage):
             collection = members.pop("collection", "payment_operations")
             stage.database[collection].insert_one({"_id": name, "payment_id": name, "attempts": 1} | members)
-        assert sleepers(stage.database, stage.clock(), lease=LEASE, parked=PARKED) == []
+        assert asleep(stage) == []
 
     def test_sent_and_failed(self, stage: Stage) -> None:
         """What a send that did not happen waits is left alone, however often it was tried."""
@@ -113,7 +134,7 @@ class TestLeftAlone:
             nothing = Answer(Outcome.DID_NOT_HAPPEN, "connect")
             again = book(tried, "cart", nothing, stage.clock(), PARKED_WORK).changes
             operation(stage, f"again-{attempts}", **again | {"attempts": attempts, "poll_from": stage.clock()})
-        assert sleepers(stage.database, stage.clock(), lease=LEASE, parked=PARKED) == []
+        assert asleep(stage) == []
 
 
 def rows(stage: Stage) -> Iterator[tuple[str, Document]]:

@@ -3,7 +3,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 import redis
 from pymongo.database import Database
 
@@ -31,7 +30,7 @@ now = datetime.fromisoformat(sys.argv[1])
 app.send_task("payments.get", kwargs={"payment_id": "f" * 24}, countdown=5, expires=60)
 headers = {"id": "a", "task": "payments.get", "eta": (now + timedelta(seconds=5)).isoformat(),
            "expires": (now + timedelta(seconds=60)).isoformat()}
-message = Message(channel=None, headers=headers, properties={}, delivery_info={}, body="[[], {}, {}]",
+message = Message(channel=None, headers=headers, properties={}, delivery_info={}, body=[[], {}, {}],
                   content_type="application/json", content_encoding="utf-8")
 import tasks.payments
 read = DomainRequest(message, app=app, headers=headers, decoded=True, utc=True, task=app.tasks["payments.get"])
@@ -49,10 +48,9 @@ built.close()
 class TestMachineOff:
     """A process on a machine whose clock is off by an hour."""
 
-    @pytest.mark.parametrize("ahead", [3600.0, -3600.0])
-    def test_shared_time(self, settings: Settings, database: Database[Any], tmp_path: Path, ahead: float) -> None:
+    def test_shared_time(self, settings: Settings, database: Database[Any], tmp_path: Path) -> None:
         """Its rows and messages carry the servers' time, and it reads those of others by it."""
-        clock, before = MovedClock(tmp_path / "clock", ahead), primary_time(database)
+        clock, before = MovedClock(tmp_path / "clock", -3600.0), primary_time(database)
         program = Program(ELSEWHERE, before.isoformat(), environment={**environment(settings), **clock.environment})
         code, output = program.result(60)
         assert code == 0, output

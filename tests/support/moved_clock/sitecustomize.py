@@ -7,6 +7,7 @@ runs, whenever the file changes; the monotonic clock is left alone, and so are f
 import copyreg
 import datetime  # noqa: ICN001 - the module itself is changed
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,8 @@ class _Moved(_true_datetime, metaclass=_Kind):
         return cls.now()
 
 
+# A clock is a machine's: this one is another than that of the test and of whatever else it has started.
+socket.gethostname = lambda: "machine-with-a-clock-of-its-own"
 time.time, time.time_ns = _time, lambda: _true_ns() + int(_ahead() * 1e9)
 _Moved.__name__ = _Moved.__qualname__ = _Moved.__module__ = "datetime"
 datetime.datetime = _Moved  # type: ignore[misc]
