@@ -33,6 +33,12 @@ def broker_time(url: str) -> datetime:
     return _clock(url, os.getpid())()
 
 
+def time_of(client: Any) -> float:  # noqa: ANN401 - a Redis client
+    """Ask a server for its time, in seconds since 1970."""
+    seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1_000_000
+
+
 def told_here(moment: Any, url: str) -> Any:  # noqa: ANN401 - Celery's time, or nothing
     """Return a time of a message, the broker's, as this machine's clock will tell it."""
     if not isinstance(moment, datetime):
@@ -46,7 +52,6 @@ def _clock(url: str, process: int) -> ServerClock:
     """Return this process's clock of a broker; `process` keeps a child from using its parent's."""
 
     def ask() -> datetime:
-        seconds, microseconds = broker(url, process).time()
-        return datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(microseconds))
+        return datetime.fromtimestamp(time_of(broker(url, process)), UTC)
 
     return ServerClock(ask, outages=(RedisError, OSError), otherwise=own_time, monotonic=time.monotonic)

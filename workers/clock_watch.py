@@ -20,9 +20,9 @@ from config.connections import Document, database, mongo_client, redis_client
 from config.settings import Settings, require
 from observability.alerts import Alerts
 from payments.database_clock import DatabaseClock, primary_time
+from tasks.broker_clock import time_of
 from workers.clock_gate import GATE, Gate
 from workers.clock_rules import Judgement, Reading, judge
-from workers.hand_back import time_of
 
 log = structlog.get_logger(__name__)
 

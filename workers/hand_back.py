@@ -10,6 +10,8 @@ from typing import Any
 from kombu.transport import redis as kombu_redis
 from kombu.utils.json import dumps
 
+from tasks.broker_clock import time_of
+
 #: The stubs leave out nearly everything of it.
 _Stock: Any = kombu_redis
 
@@ -22,12 +24,6 @@ local now = redis.call('TIME')
 redis.call('ZADD', KEYS[1], now[1] + now[2] / 1000000, ARGV[1])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[2])
 """
-
-
-def time_of(client: Any) -> float:  # noqa: ANN401 - a Redis client
-    """Return the server's time in seconds since 1970."""
-    seconds, microseconds = client.time()
-    return float(seconds) + float(microseconds) / 1_000_000
 
 
 class TimedQoS(_Stock.QoS):  # type: ignore[misc] # see above

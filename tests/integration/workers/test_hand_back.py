@@ -9,8 +9,8 @@ from kombu import Connection
 from kombu.transport import redis as kombu_redis
 
 from config.queues import DEFAULT_QUEUE
+from tasks.broker_clock import time_of
 from tests.support.raw_message import raw_message
-from workers.hand_back import time_of
 
 #: The keys in which kombu keeps what is delivered and not acknowledged.
 MARKS, KEPT = "unacked_index", "unacked"
