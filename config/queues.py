@@ -24,6 +24,7 @@ ROUTES: dict[str, str] = {
     "payments.poll": "reconcile",
     "maintenance.sweep_operations": "reconcile",
     "maintenance.sweep_inbox": "reconcile",
+    "maintenance.wake_sleepers": "reconcile",
     "maintenance.sweep_documents": "reconcile",
     "maintenance.store_results": "reconcile",
     "later.*": "reconcile",

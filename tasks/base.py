@@ -29,7 +29,7 @@ from aggregations.errors import AnswerTooLarge, BudgetExceeded, MayPass, NotFoun
 from config.logs import bind_task, clear_task
 from config.queues import CORRELATION_HEADER, REFUSED_HEADER
 from observability.metrics import TASK_RETRIES
-from payments.errors import InboxUnavailable, InvalidArgument, NotYet, StreamContended
+from payments.errors import GuardMissing, InboxUnavailable, InvalidArgument, NotYet, StreamContended
 from payments.events import Context, timestamp
 from paytabs.resilience import TASK_RETRY, BackoffPolicy
 from tasks.arguments import Arguments
@@ -52,6 +52,7 @@ PASSING: tuple[type[Exception], ...] = (
     WriteConcernError,
     InboxUnavailable,
     StreamContended,
+    GuardMissing,
     MayPass,
     RedisError,
     SoftTimeLimitExceeded,

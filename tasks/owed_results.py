@@ -8,8 +8,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
+from pymongo import IndexModel
 from pymongo.database import Database
 
 from tasks.outcomes import some_world
@@ -23,13 +24,16 @@ COLLECTION = "results_owed"
 class OwedResults:
     """Reads and writes `results_owed`."""
 
+    #: What callers would not find any more.
+    INDEXES: Final = (IndexModel("expires_at", expireAfterSeconds=0, name="expires_at_1"),)
+
     def __init__(self, database: Database[Document]) -> None:
         """Use the database whose callers wait for the results."""
         self.rows = database[COLLECTION]
 
     def ensure_indexes(self) -> None:
         """Create the collection's index where it is missing."""
-        self.rows.create_index("expires_at", expireAfterSeconds=0)
+        self.rows.create_indexes(list(self.INDEXES))
 
     def keep(self, task_id: str, state: str, payload: str | bytes, expires_seconds: float) -> None:
         """Keep a result; a later one of the same task takes its place.

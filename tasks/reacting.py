@@ -14,6 +14,7 @@ from observability.alerts import Alerts
 from observability.dead_letters import DeadLetters, Kind, Letter, letter_id
 from payments.cms_webhook import NotifyCms
 from payments.contracts import Contracts
+from payments.database_clock import DatabaseClock
 from payments.errors import NotDelivered
 from payments.handlers import EVENT_HANDLERS, HandlerParts, reactions
 from payments.mail import ConfirmToClient, MailServer
@@ -61,7 +62,7 @@ def make_reactor(
             contracts=Contracts(db, partial(missing.owe, Missing.CONTRACTS)),
             clock=clock,
             email_client=ConfirmToClient(db, mail_server(settings)),
-            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings), CardStore(db)),
+            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings), CardStore(db), DatabaseClock(db)),
             invalidate=invalidate,
         )
     )

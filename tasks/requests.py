@@ -8,6 +8,7 @@ from celery.worker import state
 from celery.worker.request import Request
 
 from config.redaction import REDACTED, is_secret_name, redact_text
+from tasks.broker_clock import told_here
 from tasks.deliveries import note_lost_child
 
 #: What ends a request whose child process is gone.
@@ -17,7 +18,8 @@ LOST = (WorkerLostError, SystemExit, KeyboardInterrupt)
 class DomainRequest(Request):
     """A request whose task can be asked about it while its failure is announced, as for every other failure.
 
-    A caller may send the text of its arguments along, which Flower shows and keeps: a token does not stay in it.
+    A caller may send the text of its arguments along, which Flower shows and keeps: a token does not stay in it. When
+    it is due and until when it is good is told by the broker's clock.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Celery's own
@@ -27,6 +29,8 @@ class DomainRequest(Request):
         if whole._argsrepr and any(is_secret_name(name) for name in fields):  # noqa: SLF001 - Celery's only place for it
             whole._argsrepr = REDACTED  # noqa: SLF001 - as above
         whole._kwargsrepr = redact_text(whole._kwargsrepr or "")  # noqa: SLF001 - as above
+        url = str(whole._app.conf.broker_url)  # noqa: SLF001 - as above
+        whole._eta, whole._expires = told_here(whole._eta, url), told_here(whole._expires, url)  # noqa: SLF001 - as above
         told = {"argsrepr": whole._argsrepr, "kwargsrepr": whole._kwargsrepr}  # noqa: SLF001 - as above
         whole._request_dict.update(told)  # noqa: SLF001 - what the pool is given
 

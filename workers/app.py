@@ -22,9 +22,11 @@ from config.celeryconfig import celery_config
 from config.logs import configure_logs
 from config.queues import DEFAULT_QUEUE
 from config.settings import SettingsError, load_settings
+from tasks.broker_clock import SharedTimeApp
 from tasks.results import keep_results
 from tasks.wiring import use_world
 from workers import revoking
+from workers.clock_watch import ClockWatch
 from workers.farewell import Farewell
 from workers.lookout import Lookout
 from workers.presence import Presence
@@ -56,7 +58,7 @@ def make_app() -> Celery:
         SettingsError: something is missing or wrong; all mistakes are in it.
     """
     settings = load_settings()
-    made = Celery("nestcms-workers", include=list(TASK_MODULES))
+    made = SharedTimeApp("nestcms-workers", include=list(TASK_MODULES))
     made.conf.update(celery_config(settings), beat_schedule=beat_schedule(settings))
     keep_results(made)
     return made
@@ -94,6 +96,19 @@ def _say_that_we_are_there(**_: Any) -> None:  # noqa: ANN401 - Celery's signal 
         Farewell(settings).start()
     worker_shutting_down.connect(lambda **_: presence.leave(), weak=False)
     worker_shutdown.connect(lambda **_: presence.join(), weak=False)
+
+
+@worker_init.connect
+def _look_at_the_clock(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    watch = ClockWatch(load_settings())
+    watch.look()  # before the first message is asked for
+    worker_ready.connect(lambda **_: watch.start(), weak=False)
+    worker_shutdown.connect(lambda **_: watch.stop(), weak=False)
+
+
+@beat_init.connect
+def _watch_beats_clock(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    ClockWatch(load_settings()).start()
 
 
 @beat_init.connect

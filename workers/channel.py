@@ -12,6 +12,8 @@ from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
 
 from config.queues import QUEUES
+from workers.clock_gate import GatedByClock
+from workers.hand_back import TimedQoS
 from workers.messages import MAX_CONTROL_BYTES, Malformed, check_task_message, read_envelope, set_delivery
 from workers.quarantine import put_away, refused
 
@@ -21,8 +23,10 @@ log = structlog.get_logger(__name__)
 _Stock: Any = kombu_redis
 
 
-class Channel(_Stock.Channel):  # type: ignore[misc] # see above
+class Channel(GatedByClock, _Stock.Channel):  # type: ignore[misc] # see above
     """Kombu's channel over Redis, which delivers well-formed messages only."""
+
+    QoS = TimedQoS
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - kombu's
         """Take the answer to a BRPOP; kombu's own method without its parsing."""

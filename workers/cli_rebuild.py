@@ -19,12 +19,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from config.addresses import hosts
 from config.connections import database, mongo_client
 from config.queues import CORRELATION_HEADER
+from payments.database_clock import DatabaseClock
 from payments.inbox import COLLECTION as INBOX
 from payments.inbox import SWEPT_SECONDS
 from payments.operations import ENQUEUED_FOR
 from payments.outbox import COLLECTION as OUTBOX
 from payments.outbox import ENQUEUED_FOR as REACTION_ENQUEUED_FOR
-from tasks.wiring import utc_now
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import caller, to_text
 from workers.cli_errors import ServerSilent
@@ -111,7 +111,8 @@ def rebuild_queues(*, reason: str, by: str, as_json: bool) -> None:
     try:
         acting = operator_action(settings, command="rebuild-queues", by=by, reason=reason, arguments={})
         with mongo_client(settings) as client, caller(settings) as app, acting as action, bar:
-            db, now = database(client, settings), utc_now()
+            db = database(client, settings)
+            now = DatabaseClock(db)()
             for source in sources(now):
                 rows = db[source.collection]
                 step = bar.add_task(source.name, total=rows.count_documents(source.open_rows))

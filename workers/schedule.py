@@ -5,8 +5,8 @@ ticked several times in each, so that neither a lost message nor ticks that drif
 tick leaves no result, since nobody asks for it.
 
 Ticks pile up in the broker while no worker reads; those that have expired are thrown away as soon as one does. A tick
-expires after its entry's period, but not within a minute: its age is told by two clocks, beat's and the worker's, and
-one that is behind by more than the expiry would have every tick thrown away.
+expires after its entry's period, but not within a minute: where beat or a worker is of the version before, its age is
+told by their own two clocks, and one that is behind by more than the expiry would have every tick thrown away.
 """
 
 from collections.abc import Sequence

@@ -123,4 +123,4 @@ class TestBrokerGone:
         began = time.monotonic()
         with pytest.raises(OperationalError):
             app.send_task("payments.verify", kwargs={}, ignore_result=True)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
