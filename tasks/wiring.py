@@ -68,6 +68,7 @@ from tasks.gateway import breaker_name, callback_url, gated, gateway_url
 from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
+from tasks.invalidating import InvalidateAtOnce
 from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
@@ -236,6 +237,7 @@ def build_world(
             profile_id=settings.paytabs_profile, alert=alerts.raise_alert, resolve=alerts.resolve,
         )
     )  # fmt: skip
+    invalidator = make_invalidator(settings)
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
@@ -245,9 +247,10 @@ def build_world(
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
         documents=documents, cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
-        outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
+        outbox=outbox,
+        reactor=make_reactor(settings, store, outbox, invalidate=InvalidateAtOnce(invalidator, db), clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
-        invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
+        invalidator=invalidator, sealer=make_sealer(settings, db, clock, alerts.raise_alert),
         aggregations=make_runner(settings, db, send=send, clock=clock, hot=hot, replicas=replicas),
         views=make_desk(db, clock=clock, alerts=alerts, owner=owner), gateway=door,
         slots=Slots(db, clock=clock, lease=timedelta(seconds=settings.visibility_timeout_seconds)),
