@@ -76,8 +76,7 @@ def enqueue(
         **options: Celery's own for a message.
 
     Raises:
-        OperationalError: the broker did not take it.
-        RedisError: the same, of its mark.
+        OperationalError: the broker did not take it, or its mark.
     """
     message: dict[str, Any] = {"kwargs": dict(arguments), "countdown": countdown or None, "ignore_result": True}
     headers = {CORRELATION_HEADER: correlation_id}
@@ -85,7 +84,10 @@ def enqueue(
         app.send_task(task_name, **message, headers=headers, **options)
         return True
     url, key = str(app.conf.broker_url), key_of(task_name, arguments)
-    mark = make_mark(url, key, queue_of(task_name), ONCE[task_name], wait_seconds=countdown, anew=anew)
+    try:
+        mark = make_mark(url, key, queue_of(task_name), ONCE[task_name], wait_seconds=countdown, anew=anew)
+    except (RedisError, OSError) as error:
+        raise OperationalError(str(error)) from error
     if mark is None:
         note_queued(task_name)
         return False

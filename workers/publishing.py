@@ -62,7 +62,7 @@ class Publisher:
 
         Raises:
             BrokerPaused: The broker failed a moment ago.
-            kombu.exceptions.OperationalError, redis.exceptions.RedisError: It failed now.
+            kombu.exceptions.OperationalError: It failed now.
         """
         if self._clock() < self._closed_until:
             raise BrokerPaused
