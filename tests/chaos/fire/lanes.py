@@ -59,7 +59,7 @@ class Runs:
 
     def try_out(self, who: str, producer: Path | None) -> None:
         """Have one version's producer send every sort of work, and note whether all of it was answered."""
-        asked = [self.stage.system.asked(one) for one in self._sent(self._work(who), producer)]
+        asked = [self.stage.system.asked(one) for one in self._sent(self._work(), producer)]
 
         def answered() -> bool:
             return all(one.meta["status"] in ("SUCCESS", "FAILURE") for one in asked)
@@ -71,16 +71,18 @@ class Runs:
         right = len(asked) - len(wrong)
         self.lines.append(Line(f"{who}: every message is answered", f"{right} of {len(asked)}", wrong))
 
-    def _work(self, who: str) -> list[tuple[str, Json, Json]]:
+    def _work(self) -> list[tuple[str, Json, Json]]:
         """Return every sort of callers' work: payers', staff's, bulk, and reads."""
         paid = [self._paid() for _ in range(self.payments)]
         fresh = [seed_payment(self.stage.database).payment_id for _ in range(2 * self.payments)]
-        named = re.sub(r"\W+", "-", who)
         bulk, reads = {"x-class": "bulk"}, {"name": "payments_summary", "params": {}}
         return [
             *(("payments.create_page", {"payment_id": one}, bulk) for one in fresh[::2]),
             *(("payments.create_page", {"payment_id": one}, {}) for one in fresh[1::2]),
-            *(("payments.refund", {"payment_id": one, "operation_id": f"{named}-{one}"}, {}) for one in paid),
+            *(
+                ("payments.refund", {"payment_id": one, "operation_id": f"r{len(self.lines)}-{one}"}, {})
+                for one in paid
+            ),
             *(("aggregations.run", reads, headers) for headers in (bulk, {})),
             ("aggregations.invalidate", {"tags": ["payments"]}, {}),
             ("views.refresh", {"name": "mv_receivables"}, {}),
