@@ -8,10 +8,10 @@ from typing import Any
 
 from kombu import Queue
 
-from config.queues import DEFAULT_QUEUE, QUEUES, ROUTES, queue_of
+from config.queues import DEFAULT_QUEUE, QUEUES, door_of, queue_of, route
 from config.settings import Settings, require
 
-#: Queues whose tasks call PayTabs: they keep the short limits of the time chain, under the lease.
+#: Queues whose tasks call PayTabs, with their lanes: they keep the short limits of the time chain, under the lease.
 GATEWAY_QUEUES = frozenset({"payments", "webhooks", "reconcile"})
 
 #: Other tasks that hold a lease while they run: one that outlived it would do what another has begun already.
@@ -46,7 +46,7 @@ class QueueTimeLimits:
 
 def time_limits(settings: Settings, task_name: str) -> dict[str, float]:
     """Return the soft and hard limit of a task, as Celery's task attributes."""
-    if task_name in LEASED_TASKS or queue_of(task_name) in GATEWAY_QUEUES:
+    if task_name in LEASED_TASKS or door_of(queue_of(task_name)) in GATEWAY_QUEUES:
         return {"soft_time_limit": settings.soft_time_limit_seconds, "time_limit": settings.hard_time_limit_seconds}
     return {
         "soft_time_limit": settings.other_soft_time_limit_seconds,
@@ -95,7 +95,7 @@ def _delivery(settings: Settings) -> dict[str, Any]:
         "task_queues": tuple(Queue(name, routing_key=name) for name in QUEUES),
         "task_create_missing_queues": False,
         "task_default_queue": DEFAULT_QUEUE,
-        "task_routes": ROUTES,
+        "task_routes": (route,),
         "task_acks_late": True,
         # A killed child: sent again, with its wait. Where too many were lost over a task, it is not begun again: see
         # tasks.deliveries. Rejecting stays for the case that the retry cannot be sent.

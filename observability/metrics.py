@@ -48,6 +48,12 @@ PUBLISH_FAILURES = Counter(
     ["task", "reason"],
 )
 
+ALREADY_QUEUED = Counter(
+    "nestcms_already_queued",
+    "Tasks that were not sent because the same work waited in the broker already, by task.",
+    ["task"],
+)
+
 INBOX_WRITE_SECONDS = Histogram(
     "nestcms_inbox_write_seconds",
     "Seconds until a majority confirmed a delivery, or until that failed.",

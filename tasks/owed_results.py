@@ -6,14 +6,11 @@ it any more. Its payload is compressed: an answer of the largest size that Mongo
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pymongo import IndexModel
 from pymongo.database import Database
-
-from tasks.outcomes import some_world
 
 Document = dict[str, Any]
 
@@ -58,10 +55,3 @@ class OwedResults:
     def forget(self, row: Document) -> None:
         """Forget a result that was stored, unless another has taken its place since."""
         self.rows.delete_one({"_id": row["_id"], "at": row["at"]})
-
-
-@contextmanager
-def owed_here() -> Iterator[OwedResults]:
-    """Give the results of this process's database."""
-    with some_world() as world:
-        yield OwedResults(world.db)

@@ -20,8 +20,8 @@ from redis.retry import Retry
 
 from observability.metrics import RESULTS_KEPT
 from tasks.base import DomainTask
-from tasks.outcomes import ASK_SECONDS, KILLED, Done, last_word, note_answered, returned
-from tasks.owed_results import OwedResults, owed_here
+from tasks.outcomes import ASK_SECONDS, KILLED, Done, last_word, note_answered, returned, some_world
+from tasks.owed_results import OwedResults
 from tasks.wiring import World
 
 log = structlog.get_logger(__name__)
@@ -111,8 +111,8 @@ class KeptResults:
             Reject: it could not be kept either; the task's message goes back.
         """
         try:
-            with owed_here() as owed, pymongo.timeout(ASK_SECONDS):
-                owed.keep(task_id, state, payload, self.expires)
+            with some_world() as world, pymongo.timeout(ASK_SECONDS):
+                OwedResults(world.db).keep(task_id, state, payload, self.expires)
         except Exception as unkept:
             reasons = f"{type(error).__name__}, {type(unkept).__name__}"
             raise Reject(f"its result could be put nowhere: {reasons}", requeue=True) from unkept

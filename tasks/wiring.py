@@ -74,6 +74,7 @@ from tasks.gateway import breaker_name, callback_url, gated, gateway_url
 from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
+from tasks.invalidating import InvalidateAtOnce
 from tasks.later_rows import LaterRows
 from tasks.owed_results import OwedResults
 from tasks.own_indexes import UNBUILDABLE
@@ -252,6 +253,7 @@ def build_world(
             profile_id=settings.paytabs_profile, alert=alerts.raise_alert, resolve=alerts.resolve,
         )
     )  # fmt: skip
+    invalidator = make_invalidator(settings)
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
@@ -262,9 +264,10 @@ def build_world(
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
         documents=documents, owed=OwedTries(owed, store, contracts, clock, alerts.raise_alert),
         cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
-        outbox=outbox, reactor=make_reactor(settings, store, outbox, owed, send=send, clock=clock),
+        outbox=outbox,
+        reactor=make_reactor(settings, store, outbox, owed, invalidate=InvalidateAtOnce(invalidator, db), clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
-        invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
+        invalidator=invalidator, sealer=make_sealer(settings, db, clock, alerts.raise_alert),
         aggregations=make_runner(settings, db, send=send, clock=clock, hot=hot, replicas=replicas),
         views=make_desk(db, clock=clock, alerts=alerts, owner=owner), gateway=door,
         slots=Slots(db, clock=clock, lease=timedelta(seconds=settings.visibility_timeout_seconds)),

@@ -58,7 +58,7 @@ def make_app() -> Celery:
         SettingsError: something is missing or wrong; all mistakes are in it.
     """
     settings = load_settings()
-    made = SharedTimeApp("nestcms-workers", include=list(TASK_MODULES))
+    made = SharedTimeApp("nestcms-workers", include=list(TASK_MODULES), amqp="workers.lanes:LaneAMQP")
     made.conf.update(celery_config(settings), beat_schedule=beat_schedule(settings))
     keep_results(made)
     return made

@@ -17,6 +17,7 @@ from workers.cli_dead_letters import moment
 from workers.cli_rebuild import sources
 from workers.clock_rules import judge
 from workers.clock_watch import read_clocks
+from workers.waiting import depth, oldest
 
 Row = dict[str, Any]
 Part = Callable[[World], list[Row]]
@@ -45,10 +46,15 @@ def clocks(world: World) -> list[Row]:
 
 
 def queues(world: World) -> list[Row]:
-    """Return how many messages wait in each queue of the broker."""
-    broker = redis_client(str(world.settings.redis_url))
-    waiting = [broker.llen(queue) for queue in QUEUES]
-    return [{"queue": queue, "waiting": count, "ok": True} for queue, count in zip(QUEUES, waiting, strict=True)]
+    """Return how many messages wait in each queue of the broker, which is the oldest, and since when that waits."""
+    with redis_client(str(world.settings.redis_url)) as broker:
+        return [_queue(broker, queue) for queue in QUEUES]
+
+
+def _queue(broker: redis.Redis, queue: str) -> Row:
+    first = oldest(broker, queue)
+    told = {"oldest": first.task if first else None, "since": first.since if first else None}
+    return {"queue": queue, "waiting": depth(broker, queue), **told, "ok": True}
 
 
 def cache(world: World) -> list[Row]:

@@ -132,7 +132,7 @@ class TestTask:
         counting.use("b" * 24, 1)
         assert world.hot.hottest(9)
         assert refresh_hot.apply(throw=True).get() == {"enqueued": 1}
-        (message,) = Broker(str(settings.redis_url)).messages("aggregations")
+        (message,) = Broker(str(settings.redis_url)).messages("aggregations.refreshes")
         assert message["task"] == "aggregations.refresh"
         assert message["kwargs"] == {"name": "contract_employees", "params": {"contract_id": "a" * 24}}
         assert refresh_hot.apply(throw=True).get() == {"enqueued": 0}  # its time is not yet
