@@ -35,7 +35,9 @@ from payments.cms import CmsReader
 from payments.contracts import Contracts
 from payments.document_marks import DocumentMarks
 from payments.documents import DocumentParts, Documents
+from payments.epochs import Epochs
 from payments.follow import FollowOperations
+from payments.forgotten import Forgotten
 from payments.inbox import Inbox
 from payments.invoicing import InvoiceParts, InvoiceService
 from payments.money import MoneyParts, MoneyService
@@ -53,6 +55,7 @@ from payments.replaying import Replayer
 from payments.review import ReviewDesk
 from payments.sealing import Sealer
 from payments.sending import Sender, Senders
+from payments.sent_elsewhere import SentElsewhere
 from payments.service import PaymentService, ServiceParts
 from payments.settling import WordDesk
 from payments.store import PaymentStore
@@ -68,6 +71,7 @@ from tasks.gateway import breaker_name, callback_url, gated, gateway_url
 from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
+from tasks.outside import make_epochs
 from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
@@ -91,6 +95,8 @@ class World:
     clock: Clock
     store: PaymentStore
     ledger: OperationsLedger
+    epochs: Epochs
+    sent_elsewhere: SentElsewhere
     inbox: Inbox
     alerts: Alerts
     sender: Sender
@@ -177,10 +183,15 @@ def build_world(
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
     unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
+    epochs, elsewhere = make_epochs(settings, db, ledger.now, alerts), SentElsewhere(db)
+    forgotten = Forgotten(
+        store, ledger, door, settings.paytabs_profile, pages.times, elsewhere.of, seconds_left,
+        settings.call_timeout_seconds,
+    )  # fmt: skip
     sender = Sender(
         Senders(
-            store=store, ledger=ledger, gateway=door, cms=cms, cards=card_rules, clock=clock, owner=owner,
-            unexplained=unexplained,
+            store=store, ledger=ledger, epochs=epochs, forgotten=forgotten, gateway=door, cms=cms,
+            cards=card_rules, clock=clock, owner=owner, unexplained=unexplained,
             give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
             seconds_left=seconds_left, key_refused_since=watch.refused_since,
@@ -191,18 +202,23 @@ def build_world(
         ServiceParts(
             store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, cards=card_rules, clock=clock,
             profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
-            return_url=settings.paytabs_return_url, pages=pages, gateway_url=gateway_url(settings),
+            return_url=settings.paytabs_return_url, pages=pages, epochs=epochs, forgotten=forgotten,
+            gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
     callback, back = callback_url(settings), settings.paytabs_return_url
     attempts = Acceptor(
-        store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, pages, gateway_url(settings)
-    )
+        store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, pages, gateway_url(settings),
+        lambda: epochs.current().number,
+    )  # fmt: skip
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
             charges=attempts,
-            follow_ups=FollowUpAcceptor(store, ledger, callback), trail=trail,
+            follow_ups=FollowUpAcceptor(
+                store, ledger, callback, settings.paytabs_profile, lambda: epochs.current().number
+            ),
+            trail=trail,
         )
     )  # fmt: skip
     invoices = InvoiceService(
@@ -241,6 +257,7 @@ def build_world(
     )
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
+        epochs=epochs, sent_elsewhere=elsewhere,
         inbox=inbox,
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
@@ -270,6 +287,7 @@ def ensure_indexes(built: World) -> None:
     """Create the indexes that the promises lean on; harmless when they are there."""
     built.store.ensure_indexes()
     built.ledger.ensure_indexes()
+    built.sent_elsewhere.ensure_indexes()
     built.inbox.ensure_indexes()
     built.cards.store.ensure_indexes()
     built.alerts.ensure_indexes()
@@ -302,6 +320,7 @@ def world() -> World:
         try:
             ensure_indexes(built)
             tell_of_callback(built)
+            built.epochs.look()
         except BaseException:
             built.close()
             raise

@@ -63,7 +63,7 @@ COMMANDS = {
     "alerts close": "the command's", "audit accept": "the command's", "review settle": "the command's",
     "review override-page": "the command's", "reconcile": "the command's", "seed": "the command's",
     "review import-settled": "the command's", "dead-letters close": "the command's",
-    "cards reencrypt": "the command's", "cards forget": "the act's",
+    "cards reencrypt": "the command's", "cards forget": "the act's", "restored": "the command's",
 }  # fmt: skip
 
 LINES = {"line_items": [{"description": "Instalment", "quantity": "1", "unit_cost": "115.00", "total": "115.00"}]}
