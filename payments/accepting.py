@@ -16,10 +16,10 @@ from payments.card_terms import CardTerms
 from payments.carts import cart_of
 from payments.cms import CmsPayment, CmsReader
 from payments.cms_refusals import new_charge_refused
-from payments.errors import InvalidArgument, PaymentBusy, Refusal
+from payments.errors import InvalidArgument, NotYet, PaymentBusy, Refusal
 from payments.events import Context, timestamp
 from payments.forgotten_known import told_of
-from payments.operations import Operation, OperationsLedger, Status, check_same
+from payments.operations import ENQUEUED_FOR, Operation, OperationsLedger, Status, check_same
 from payments.page_ends import PageDesk, PageLook, PageState
 from payments.payment import PAYABLE, State
 from payments.requesting import build_request
@@ -146,6 +146,7 @@ class Acceptor:
             InvalidArgument: the payment cannot be paid as asked.
             OperationConflict: the operation id stands for something else.
             PaymentBusy: another operation of the payment is in hand.
+            NotYet: another operation of the payment waits to be sent.
         """
         accepted = self.store.change(
             cms.payment_id, context, lambda change: self._accept(change, cms, terms, operation_id, context)
@@ -176,7 +177,7 @@ class Acceptor:
         if standing and isinstance(terms, PageTerms) and standing.kind in _PAGES:
             return _same_transaction(standing, terms, self.pages.look(standing, change.payment, change.before))
         if standing:
-            refuse_beside(standing, self.pages.look(standing, change.payment, change.before))
+            refuse_beside(standing, change.now, self.pages.look(standing, change.payment, change.before))
         if late := self._late_page(change):
             return _late(*late, terms)
         if change.before.state not in PAYABLE and not change.before.page_has_ended:
@@ -271,17 +272,22 @@ def same_operation(known: Operation, kind: str, payment_id: str, asked: dict[str
     return known
 
 
-def refuse_beside(standing: Operation, page: PageLook | None = None) -> None:
+def refuse_beside(standing: Operation, now: datetime, page: PageLook | None = None) -> None:
     """Refuse to begin anything beside an open operation of the same payment.
 
     Args:
         standing: the operation.
+        now: aware UTC.
         page: what is told of its page, where it has one that may end by itself.
 
     Raises:
         PaymentBusy: it is in hand at this moment.
+        NotYet: it waits to be sent.
         InvalidArgument: its end is PayTabs', the payer's or a human's to say, and may take long.
     """
+    wait = standing.due_at - now if standing.due_at else SWEPT_AFTER
+    if standing.status is Status.NEW and wait > ENQUEUED_FOR:
+        raise NotYet(standing.payment_id, wait.total_seconds(), f"{standing.operation_id} waits to be sent")
     if standing.status in (Status.NEW, Status.SENDING):
         raise PaymentBusy(standing.payment_id, standing.operation_id)
     stands = f"{standing.kind} {standing.operation_id} is {standing.status}"

@@ -78,6 +78,8 @@ class Epoch:
     def past(self, born_at: datetime) -> dict[int, datetime]:
         """Return the epochs that may hide sends of a payment, each with the moment until which they were made.
 
+        While sends are parked this epoch is one of them.
+
         Args:
             born_at: when the payment was made, by its id.
         """
@@ -85,6 +87,8 @@ class Epoch:
             number: min((one.until for one in self.restores if one.epoch > number), default=None)
             for number in range(self.number)
         }
+        if self.parked is not None:
+            ends[self.number] = self.parked.noticed_at
         return {number: end for number, end in ends.items() if end is not None and born_at <= end + CLOCKS_DIFFER}
 
 

@@ -103,7 +103,7 @@ class KnownElsewhere:
     def _told(self, since: datetime, until: datetime) -> Iterator[str]:
         """Give the payments whose derived cart a delivery names that was applied to nothing."""
         rows = self.database.get_collection("webhook_inbox", read_preference=ReadPreference.PRIMARY)
-        unknown = {"received_at": {"$gte": since, "$lt": until}, "result.payment_id": None}
+        unknown = {"redacted_at": None, "received_at": {"$gte": since, "$lt": until}, "result.payment_id": None}
         for row in rows.find(unknown, {"body": True}):
             payment_id = payment_in(_cart_in(row.get("body")))
             if payment_id is not None:

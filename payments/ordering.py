@@ -68,7 +68,7 @@ class FollowUpAcceptor:
             raise InvalidArgument("payment_id", "a payment that was begun here; nothing is known of this one")
         standing = self.ledger.open_of(change.payment_id, change.session)
         if standing and change.before.base_state is not State.ON_HOLD:
-            refuse_beside(standing)
+            refuse_beside(standing, change.now)
         asked = self._forgotten(change, terms, operation_id) or order(
             terms.action, change.payment, change.before, amount=terms.amount, tran_ref=terms.tran_ref
         )

@@ -13,6 +13,7 @@ from payments.reasons import ReasonCode
 from tasks.wiring import World
 from tests.integration.payments.restoring import PAGES_OVER, SETTLED, Scene, copied, declare, parked
 from tests.integration.payments.stage import DECLINED, PAID, Stage
+from tests.integration.payments.test_charges import form
 from tests.integration.payments.trail import seal
 from tests.support.cms import SeededPayment, seed_payment
 
@@ -181,6 +182,16 @@ class TestNothingFound:
         view = left.ask(stage.world)
         assert (view.state, view.tran_ref not in forgotten) == ("AWAITING_PAYER", True)
 
+    def test_beside_what_waits(self, stage: Stage) -> None:
+        """Whoever asks for something else beside what waits hears when to ask again, and no error."""
+        one = scene(stage, "charge")
+        copy = copied(stage)
+        scene(stage, "charge").carry_out()
+        copy.restore()
+        declare(stage)
+        parked(lambda: one.ask(stage.world))
+        assert parked(lambda: form(stage, one.seeded, operation_id="op-2")).delay_seconds == 1800
+
     def test_shown_page(self, stage: Stage) -> None:
         """A forgotten page that PayTabs shows is watched like one of ours, and makes way when it has ended."""
         stage.sandbox.switch(query_cart_shows_unpaid=True)
@@ -306,6 +317,16 @@ class TestNotices:
         declare(stage)
         assert (stage.notice(forgotten).result, stage.state(one.seeded)) == ("applied", "PAID")
         assert stage.cms(one.seeded)["status"] == "paid"
+
+    def test_while_parked(self, stage: Stage) -> None:
+        """So does one that comes before anybody has said that the database was restored."""
+        one = scene(stage, "page without id")
+        copy = copied(stage)
+        forgotten = str(one.ask(stage.world).tran_ref)
+        stage.sandbox.pay(forgotten, PAID)
+        copy.restore()
+        stage.world.epochs.look()
+        assert (stage.notice(forgotten).result, stage.state(one.seeded)) == ("applied", "PAID")
 
     def test_of_a_known_id(self, stage: Stage) -> None:
         """What a caller's id stands for is nobody's attempt until it is asked for again: then it is taken over."""
