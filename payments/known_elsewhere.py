@@ -6,7 +6,7 @@ tells of. Their carts can be made from their ids; those of our own rows' forgott
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -35,6 +35,7 @@ class KnownElsewhere:
         epoch: Tells which epoch of the ledger it is.
         copy: The file of seals, where there is one.
         is_behind: Whether the database may have forgotten sends though nobody has said so.
+        named: Payments of which others know more than our events say, once they were looked for.
     """
 
     database: Database[Document]
@@ -43,17 +44,14 @@ class KnownElsewhere:
     sent: SentElsewhere
     copy: SealCopy | None
     is_behind: bool
+    named: set[str] = field(default_factory=set)
 
     def payments(self, since: datetime, until: datetime) -> set[str]:
         """Return the payments of which the CMS, the inbox or the file of seals knows more than our events say."""
         sealed = {payment_id for seal in self._beyond for payment_id in seal.head_marks}
-        return {
-            *sealed,
-            *self._sealed_sends,
-            *self.sent.payments(),
-            *self._told(since, until),
-            *self._shown(since, until),
-        }
+        self.named.update(sealed, self._sealed_sends, self.sent.payments())
+        self.named.update(self._told(since, until), self._shown(since, until))
+        return self.named
 
     def carts(self, payment_id: str, rows: Sequence[Operation]) -> set[str]:
         """Return carts under which PayTabs may have something of a payment that our rows do not tell of.
@@ -72,7 +70,7 @@ class KnownElsewhere:
             if name not in known
             for cart in possible_carts(self.profile_id, payment_id, name, epochs)
         }
-        if self.is_behind or epoch.past(ObjectId(payment_id).generation_time):
+        if self.is_behind or payment_id in self.named or epoch.past(ObjectId(payment_id).generation_time):
             found.update(self._further(payment_id, rows, epochs))
         return found
 

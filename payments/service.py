@@ -229,8 +229,10 @@ class PaymentService:
     def claim_forgotten(self, cart_id: str, context: Context) -> bool:
         """Take the send over that a cart names, if a restore has made us forget it and its operation is known."""
         payment_id, epoch = payment_in(cart_id), self._parts.epochs.current()
-        known = payment_id is not None and bool(self._parts.store.load(payment_id))
-        return known and self._parts.forgotten.claim(str(payment_id), cart_id, epoch, context)
+        if payment_id is None or not (epoch.restores or epoch.parked):
+            return False
+        known = bool(self._parts.store.load(payment_id)) or self._begin_again(payment_id, context)
+        return known and self._parts.forgotten.claim(payment_id, cart_id, epoch, context)
 
     def _begin_again(self, payment_id: str, context: Context) -> bool:
         """Record the terms of a payment whose whole history was forgotten; False when the CMS does not know it."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from config.connections import redis_client
 from config.settings import Settings
 from payments.events import Context
 from payments.ordering import FollowUpTerms
@@ -15,6 +16,7 @@ from tasks.wiring import World, build_world, ensure_indexes
 from tests.integration.cli.conftest import Command
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.copies import DatabaseCopy
+from tests.support.notices import sign
 from tests.support.sandbox import Sandbox
 
 Documents = Database[dict[str, Any]]
@@ -63,6 +65,12 @@ def lost(
     world.close()
 
 
+def forget(lost: Lost) -> None:
+    """Lose what stands outside the database."""
+    lost.seals.unlink(missing_ok=True)
+    redis_client(str(lost.world.settings.redis_url)).flushdb()
+
+
 class TestRestored:
     """`restored`, and `reconcile` before and after it."""
 
@@ -90,6 +98,31 @@ class TestRestored:
         assert lost.world.service.get(lost.seeded.payment_id).refunded == "40.00"
         view = lost.world.money.follow_up(lost.seeded.payment_id, FollowUpTerms("refund", "40.00"), "r-1", CONTEXT)
         assert (view.status, view.amount, view.state) == ("succeeded", "40.00", "PART_REFUNDED")
+
+    def test_known_to_the_cms(self, lost: Lost, database: Documents, sandbox: Sandbox) -> None:
+        """With Redis and the seals lost too, what the document or the inbox knows of is asked about, and mended."""
+        forget(lost)
+        world = build_world(lost.world.settings, clock=lost.world.clock)
+        paid, told = seed_payment(database), seed_payment(database)
+        copy = DatabaseCopy(database)
+        for seeded in (paid, told):
+            tran_ref = str(world.service.create_page(seeded.payment_id, PageTerms(), CONTEXT).tran_ref)
+            sandbox.pay(tran_ref, "authorised")
+        world.service.verify(paid.payment_id, CONTEXT)
+        document = database["payments"].find_one({"_id": paid.payment}) or {}
+        body = sandbox.notify(tran_ref, url="http://127.0.0.1:9/nobody")["body"].encode()
+        copy.restore()
+        database["payments"].replace_one({"_id": paid.payment}, document)
+        world.inbox.record(body, sign(body), correlation_id="delivery-1")
+        database["webhook_inbox"].update_many({}, {"$set": {"status": "done", "result": {"result": "unknown_payment"}}})
+        forget(lost)
+        done = lost.type("reconcile", "--since", "2h")
+        assert (done.exit_code, "2 only theirs" in done.stdout) == (1, True), done.stdout
+        lost.type("restored", "--since", "55m", "--reason", "the disk was lost")
+        done = lost.type("reconcile", "--since", "2h", "--apply", "--by", "omar", "--note", "after the restore")
+        assert done.exit_code == 0, done.output
+        assert [world.service.get(one.payment_id).state for one in (paid, told)] == ["PAID", "PAID"]
+        world.close()
 
     def test_seals_edited(self, lost: Lost, database: Documents) -> None:
         """A comparison never ends with 0 while the seals differ, though nothing else does."""
