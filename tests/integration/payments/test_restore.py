@@ -330,15 +330,18 @@ class TestNotices:
 
     def test_of_a_known_id(self, stage: Stage) -> None:
         """What a caller's id stands for is nobody's attempt until it is asked for again: then it is taken over."""
-        scenes = [scene(stage, kind) for kind in ("charge", "part refund")]
+        scenes = [scene(stage, kind) for kind in ("page", "refund")]
         copy = copied(stage)
         for one in scenes:
             one.carry_out()
         moved, states = scenes[0].money(), [stage.state(one.seeded) for one in scenes]
         copy.restore()
         declare(stage)
-        for tran_ref, *_ in moved[-2:]:
-            stage.notice(tran_ref)
+        told = [stage.notice(tran_ref).result for tran_ref, *_ in moved[-2:]]
+        assert (told, [stage.state(one.seeded) for one in scenes]) == (
+            ["applied", "applied"],
+            ["REVIEW", "REFUNDED"],
+        )
         assert [one.ask(stage.world).state for one in scenes] == states
         assert (scenes[0].money(), [stage.state(one.seeded) for one in scenes]) == (moved, states)
 
