@@ -18,7 +18,7 @@ from payments.allowance import order
 from payments.booking import KEY_IN_DOUBT, Booking, book, closed, refused
 from payments.card_keeping import told, with_cards
 from payments.card_rules import CardRules
-from payments.carts import cart_of
+from payments.carts import cart_of, payment_in
 from payments.cms import CmsReader
 from payments.cms_refusals import new_charge_refused
 from payments.epochs import Epochs
@@ -27,6 +27,7 @@ from payments.events import Context
 from payments.forgotten import Forgotten
 from payments.gateway import Gateway, Permit
 from payments.key_doubt import Fault, KeyDoubt, never
+from payments.movements import FOLLOW_UPS
 from payments.operations import Operation, OperationsLedger, Status, page_member
 from payments.page_times import end_of
 from payments.payment import CONFIRMED, OPEN
@@ -293,12 +294,26 @@ def _obstacle(change: Change, row: Operation) -> str | None:
         if refused := new_charge_refused(change):
             return str(refused)
         # An earlier attempt succeeded late, after this one was accepted: asking again could charge twice.
-        return f"the payment is {state}" if state in CONFIRMED else _other_page(change, row)
+        return f"the payment is {state}" if state in CONFIRMED else _other_page(change, row) or _forgotten_money(change)
     params = row.params
     try:
         order(params["transaction"], change.payment, change.before, amount=params["amount"], tran_ref=params["on"])
     except InvalidArgument as error:
         return str(error)
+    return None
+
+
+def _forgotten_money(change: Change) -> str | None:
+    """Return which money stands under a cart of ours though no send that is known had it; a restore has forgotten it.
+
+    One that names another payment's transaction, as the charge of a token does, counts for nobody's attempt until then.
+    """
+    payment = change.payment
+    known = {one.cart_id for one in payment.attempts} | {one.cart_id for one in payment.follow_ups}
+    for one in change.before.movements:
+        ours = any(payment_in(cart) == change.payment_id for cart in one.carts)
+        if ours and one.kind not in FOLLOW_UPS and one.status in ("A", "H") and not one.carts & known:
+            return f"{one.tran_ref} was taken under an operation_id that is forgotten"
     return None
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from config.connections import redis_client
 from payments.carts import payment_in
+from payments.errors import NotYet
 from payments.operations import Status
 from payments.reasons import ReasonCode
 from tasks.wiring import World
@@ -344,6 +345,22 @@ class TestNotices:
         )
         assert [one.ask(stage.world).state for one in scenes] == states
         assert (scenes[0].money(), [stage.state(one.seeded) for one in scenes]) == (moved, states)
+
+    def test_under_another_id(self, stage: Stage) -> None:
+        """A charge that a notice told of is not made a second time under another id either."""
+        one = scene(stage, "charge")
+        copy = copied(stage)
+        one.carry_out()
+        moved = one.money()
+        copy.restore()
+        declare(stage)
+        stage.notice(moved[-1][0])
+        with pytest.raises(NotYet):
+            form(stage, one.seeded, operation_id="op-2")
+        stage.clock.advance(PAGES_OVER)
+        stage.world.sender.send("op-2", stage.context())
+        assert "is forgotten" in str(stage.row(one.seeded).error)
+        assert one.money() == moved
 
 
 class TestVersionBefore:
