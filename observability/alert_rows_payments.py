@@ -7,6 +7,16 @@ from observability.alert_kinds import AlertKind
 
 PAYMENTS: Final = (
     AlertKind(
+        name="ledger_behind",
+        means="a copy outside knows of sends that this database does not: it was restored to an earlier state. Nothing "
+        "is sent until somebody says so; callers hear `queued`",
+        key="ledger: replica set, database and profile",
+        closes="with `nestcms-workers restored`, and in no other way",
+        to_do="see docs/restore.md: put everything back that belongs together, then `nestcms-workers restored --reason "
+        "…`. Where nobody has restored anything, find out first who writes into the database, or into its copies",
+        by_hand=False,
+    ),
+    AlertKind(
         name="payment_review",
         means="a payment has cases for a human",
         key="payment with an open case",
@@ -25,10 +35,21 @@ PAYMENTS: Final = (
     ),
     AlertKind(
         name="projection_missing",
-        means="the CMS has deleted a payment's document, or made a newer one of it; the history stands",
+        means="the CMS's document of a payment, or a contract, is not there to be written; the history stands, and it "
+        "is looked for again after 5 s to an hour",
+        key="`payments` and `contracts`, with the last ones in it",
+        closes="when each was written, or a person has said that it is gone",
+        to_do="restore the document, or the collection, and it is written by itself. If the CMS meant to delete it: "
+        "`review document-gone ID --note WHY`",
+        by_hand=False,
+    ),
+    AlertKind(
+        name="projection_newer",
+        means="the CMS's document of a payment names a later version than its history has: events were lost, by a "
+        "restore for example; it is left alone",
         key="one for all, with the last payments in it",
         closes="after a week without another",
-        to_do="nothing, if the CMS meant to. Else restore the document and `events replay cms_payments`",
+        to_do="`audit verify`, and restore the events; `payments.verify` then shows what PayTabs has",
         quiet=timedelta(days=7),
     ),
     AlertKind(

@@ -28,12 +28,14 @@ class Standing:
         row: What stood there after we wrote it last.
         verdict: What its payment came to then.
         history: Gives the payment's facts, which are seldom needed.
+        was_away: Whether it has nothing of ours because it was away when it should have been written.
     """
 
     document: Mapping[str, Any]
     row: Written | None
     verdict: Assessment
     history: Callable[[], History]
+    was_away: bool = False
 
     @property
     def status(self) -> str | Unreadable | None:
@@ -53,7 +55,9 @@ class Standing:
 
     @property
     def status_is_ours(self) -> bool:
-        """Return whether the status is one that we wrote, or left there."""
+        """Return whether the status is one that we wrote, or left there; or that of a payment that nobody has begun."""
+        if self.was_away and self.status in (None, "pending"):
+            return True
         return self._stands("status", self.row.status if self.row else None)
 
     @property

@@ -4,7 +4,7 @@ A contract counts the payments it names and those that name it, without the fail
 every transaction that counts, so that of two that race the older one has to count again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -47,8 +47,11 @@ def contract_status(payments: Iterable[object]) -> str | None:
 class Contracts:
     """Writes `contracts.status` and `projects.status`, within the transactions of others."""
 
-    def __init__(self, database: Database[Document]) -> None:
-        """Write to the CMS's database."""
+    def __init__(
+        self, database: Database[Document], missing: Callable[[ObjectId, ClientSession], object] = lambda _, __: None
+    ) -> None:
+        """Write to the CMS's database; `missing` is told of a contract that is not there, within the transaction."""
+        self._missing = missing
         self._client = database.client
         self._contracts, self._payments = database["contracts"], database["payments"]
         self._projects, self._marks = database["projects"], database[MARKS]
@@ -71,6 +74,7 @@ class Contracts:
         touched = {"$set": {"updatedAt": now}}
         contract = self._contracts.find_one_and_update({"_id": contract_id}, touched, session=session)
         if contract is None:
+            self._missing(contract_id, session)
             return None
         due = self._due(contract, session)
         if due is None:

@@ -17,6 +17,7 @@ from payments.contracts import Contracts
 from payments.document_marks import CONTRACT, PAYMENT, DocumentMarks, Mark
 from payments.errors import StreamContended
 from payments.events import Context
+from payments.owed import Kind, OwedDocuments
 from payments.projections import RaiseAlert
 from payments.store import Clock, PaymentStore
 
@@ -39,6 +40,7 @@ class DocumentParts:
     contracts: Contracts
     clock: Clock
     alert: RaiseAlert
+    owed: OwedDocuments
 
 
 class Documents:
@@ -52,6 +54,7 @@ class Documents:
     def ensure_indexes(self) -> None:
         """Create the index that finds what is due; harmless when it is there."""
         self._parts.marks.ensure_indexes()
+        self._parts.owed.ensure_indexes()
 
     def any_failed(self, kind: str) -> bool:
         """Tell whether a document of a kind could not be looked at and still waits."""
@@ -67,7 +70,11 @@ class Documents:
 
     def recount(self, contract_id: ObjectId) -> bool:
         """Count a contract anew if its status is not what its payments make of it; tell whether it was not."""
-        return self._parts.contracts.recount_if_due(contract_id, self._parts.clock())
+        due = self._parts.contracts.recount_if_due(contract_id, self._parts.clock())
+        owed = self._parts.owed
+        if owed.find(Kind.CONTRACTS, contract_id) and owed.is_there(Kind.CONTRACTS, contract_id):
+            owed.stands(Kind.CONTRACTS, contract_id)
+        return due
 
     def step(self, context: Context) -> dict[str, int]:
         """Look at what was noted, as much as one step may.
@@ -119,10 +126,14 @@ class Documents:
         return list(self._payments.find(wanted, {**READ, "contractId": 1}).sort("_id", 1).limit(STEP))
 
     def _foreign(self, payment_ids: Sequence[ObjectId]) -> list[ObjectId]:
-        """Return the payments with a history whose documents are not as they were when we wrote them last."""
+        """Return the payments with a history whose documents are not as they were when we wrote them last.
+
+        One that is owed something has come back as it was, perhaps, and lacks what has happened since.
+        """
         rows = self._rows.of(list(payment_ids))
         found = {one["_id"]: one for one in self._payments.find({"_id": {"$in": list(payment_ids)}}, READ)}
-        changed = [one for one, document in found.items() if not _as_written(document, rows.get(one))]
+        owed = self._parts.owed.among(Kind.PAYMENTS, list(found))
+        changed = [one for one, document in found.items() if one in owed or not _as_written(document, rows.get(one))]
         known = self._parts.store.events.distinct("payment_id", {"payment_id": {"$in": changed}}) if changed else []
         return [one for one in changed if one in known]
 

@@ -96,14 +96,15 @@ def _event(event: Event, state: str, deliveries: Sequence[dict[str, Any]]) -> di
     return {
         "version": event.version, "type": event.type, "recorded_at": content["recorded_at"], "state": state,
         "words": words_for(event.type, content["data"]), "learnt": learnt(event, delivery_id), **who,
-        "delivery_id": delivery_id, "task_id": content.get("causation_id"),
+        "delivery_id": delivery_id, "task_id": None if content.get("causation_id") == delivery_id else
+        content.get("causation_id"),
     }  # fmt: skip
 
 
 def _led_to(delivery: dict[str, Any], event: Event) -> bool:
-    """Tell whether a fact was written while a delivery was applied."""
-    named = event.content["data"].get("delivery_id"), event.context.correlation_id
-    return named[0] == delivery["id"] or bool(named[1] == delivery["correlation_id"])
+    """Tell whether a fact was written while a delivery was applied; the version before gave it the delivery's id."""
+    named = event.content["data"].get("delivery_id"), event.context.causation_id
+    return delivery["id"] in named or bool(event.context.correlation_id == delivery["correlation_id"])
 
 
 def _operation(row: Operation) -> dict[str, Any]:

@@ -6,18 +6,20 @@ payment is found included. A notice that contradicts the payment's terms is neve
 human.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from payments import facts
+from payments.beginnings import began, of_transaction
 from payments.card_keeping import told, with_cards
 from payments.errors import InvalidArgument
 from payments.events import Context
 from payments.movements import RANK
 from payments.observing import observations, observe
 from payments.operations import OperationsLedger
-from payments.payment import Attempt, Payment
+from payments.payment import Attempt, Payment, fold
 from payments.projections import RaiseAlert
 from payments.reason_kinds import members
 from payments.reasons import Reason, ReasonCode
@@ -56,7 +58,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class NoticeParts:
-    """What applying notices needs; `profile_id` tells whose transactions are our profile's."""
+    """What applying notices needs; `profile_id` tells whose transactions are our profile's.
+
+    `begun` is told under which id that was begun what a notice is about, as soon as that is known.
+    """
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -65,6 +70,7 @@ class NoticeParts:
     clock: Clock
     alert: RaiseAlert
     profile_id: int | None = None
+    begun: Callable[[str], object] = lambda _: None
 
 
 class Notices:
@@ -96,7 +102,12 @@ class Notices:
             ours = notice.profile_id in (None, self._parts.profile_id)
             whose = OUR_PROFILE if ours else ANOTHER_PROFILE
             return self._unknown(notice, "no payment has this reference or cart", whose)
-        payment = self._parts.store.payment(payment_id)
+        history = self._parts.store.load(payment_id)
+        payment = fold(event.fact for event in history)
+        about = of_transaction(payment, notice.tran_ref, notice.cart_id, notice.previous_tran_ref)
+        if correlation_id := began(history).get(about or ""):
+            context = replace(context, correlation_id=correlation_id)
+            self._parts.begun(correlation_id)
         mismatch = contradiction(notice, payment)
         if mismatch:
             return self._review(payment_id, mismatch, notice, delivery_id, context)
@@ -121,6 +132,8 @@ class Notices:
             return found
         if notice.cart_id and (row := self._parts.ledger.by_cart(notice.cart_id)):
             return row.payment_id
+        if found := self._parts.service.of_forgotten_cart(notice.cart_id, context):
+            return found
         if notice.previous_tran_ref and (found := store.find_by_tran_ref(notice.previous_tran_ref)):
             return found
         adopted = (self._parts.service.adopt_by_tran_ref(ref, context) for ref in refs)

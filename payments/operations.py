@@ -5,21 +5,20 @@ its own, at most one send per cart, and that cart is the fence at every later wr
 nothing. `due_at` is when somebody has to look at the row again; the sweep finds rows by it.
 """
 
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from bson import ObjectId
-from pymongo import ReturnDocument
+from pymongo import IndexModel, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
 from payments.database_clock import DatabaseClock
-from payments.errors import OperationConflict
+from payments.errors import GuardMissing, OperationConflict
 from payments.page_times import ShownPage, end_of
 from payments.redacting import same_words
 
@@ -52,8 +51,14 @@ PAGE_ENDED = "page_ended"
 #: Rows of which nobody knows whether PayTabs executed them.
 DOUBTFUL = [Status.UNKNOWN, Status.REVIEW]
 
+#: What leads a payer to a page, whose link nobody here may know any more.
+_LEADING = frozenset({"create_page", "create_invoice"})
+
 #: Rows that only a human ends; while one is open its payment takes no other operation.
 IN_REVIEW = {"status": Status.REVIEW, "open": True}
+
+#: What keeps a payment's second open operation out, whoever asks at the same moment: without it no money is sent.
+ONE_OPEN: Final = IndexModel("payment_id", unique=True, partialFilterExpression={"open": True}, name="one_open")
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,9 @@ class Operation:
 
     `page_expires_at` and `page_ended_at` are the database's: when the page that the row led to is over, as far as that
     is known, and when it was found to have ended. So is `page_unknown_since`: when PayTabs had not heard of the page
-    that the CMS's old code names. `updated_at` is when its end, or its state, was last written.
+    that the CMS's old code names. `updated_at` is when its end, or its state, was last written. `recalled` is the
+    ledger's epoch up to which PayTabs was asked for sends that were forgotten, `nothing` the carts under which it has
+    nothing; `forgotten` tells that its last send was found so, and taken over.
     """
 
     operation_id: str
@@ -96,11 +103,15 @@ class Operation:
     page_ended_at: datetime | None = None
     page_unknown_since: datetime | None = None
     updated_at: datetime | None = None
+    recalled: int = 0
+    nothing: frozenset[str] = frozenset()
+    forgotten: bool = False
 
     @property
     def is_page(self) -> bool:
         """Return whether a payer may hold its link: it was answered with one, or the CMS's old code was."""
-        return self.open and self.status is Status.PENDING and (self.redirect_url is not None or self.kind == "adopt")
+        held = self.redirect_url is not None or self.kind == "adopt" or (self.forgotten and self.kind in _LEADING)
+        return self.open and self.status is Status.PENDING and held
 
     @property
     def has_ended(self) -> bool:
@@ -125,13 +136,21 @@ class Operation:
         return tuple(send.cart_id for send in self.sends if send.retired_at)
 
 
-def new_cart_id() -> str:
-    """Return a cart nobody has used: the handle by which a send is found again."""
-    return f"nw-{uuid.uuid4().hex}"
-
-
 class OperationsLedger:
     """Reads and writes `payment_operations`."""
+
+    #: The one that keeps a payment's second operation out; what is due; and by what else rows are found.
+    INDEXES: Final = (
+        ONE_OPEN,
+        IndexModel([("payment_id", 1), ("created_at", 1)]),
+        IndexModel("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due"),
+        IndexModel("sends.cart_id", sparse=True),
+        IndexModel("acts.id", sparse=True),
+        IndexModel("updated_at", partialFilterExpression=IN_REVIEW, name="in_review"),
+        IndexModel("created_at"),
+        IndexModel("params.card_id", sparse=True, name="card"),
+        IndexModel("created_at", partialFilterExpression={"params.title": {"$exists": True}}, name="words"),
+    )
 
     def __init__(
         self, database: Database[Document], *, lease: timedelta, now: Callable[[], datetime] | None = None
@@ -143,15 +162,19 @@ class OperationsLedger:
 
     def ensure_indexes(self) -> None:
         """Create the indexes the promises lean on; harmless when they are there."""
-        self.rows.create_index("payment_id", unique=True, partialFilterExpression={"open": True}, name="one_open")
-        self.rows.create_index([("payment_id", 1), ("created_at", 1)])
-        self.rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
-        self.rows.create_index("sends.cart_id", sparse=True)
-        self.rows.create_index("acts.id", sparse=True)
-        self.rows.create_index("updated_at", partialFilterExpression=IN_REVIEW, name="in_review")
-        self.rows.create_index("created_at")
-        self.rows.create_index("params.card_id", sparse=True, name="card")
-        self.rows.create_index("created_at", partialFilterExpression={"params.title": {"$exists": True}}, name="words")
+        self.rows.create_indexes(list(self.INDEXES))
+
+    def keeps_one_open(self) -> bool:
+        """Tell whether the index is there that keeps a second open operation of a payment out.
+
+        It is looked at anew each time: somebody may have dropped it, with a restore or an import, at any moment.
+        """
+        wanted = {name: value for name, value in ONE_OPEN.document.items() if name not in ("name", "key")}
+        keys = dict(ONE_OPEN.document["key"])
+        return any(
+            dict(found["key"]) == keys and all(found.get(name) == value for name, value in wanted.items())
+            for found in self.rows.list_indexes()
+        )
 
     def get(self, operation_id: str, session: ClientSession | None = None) -> Operation | None:
         """Return one operation."""
@@ -219,7 +242,10 @@ class OperationsLedger:
 
         Raises:
             DuplicateKeyError: the id is taken or another operation of the payment is open; the transaction is lost.
+            GuardMissing: nothing would keep a second one out.
         """
+        if not self.keeps_one_open():
+            raise GuardMissing(ONE_OPEN.document["name"])
         self.rows.insert_one(_write(row), session=session)
 
     def start(self, row: Operation, cart_id: str, owner: str, now: datetime, session: ClientSession) -> bool:
@@ -240,6 +266,28 @@ class OperationsLedger:
             },
             session=session,
         )  # fmt: skip
+        return result.modified_count == 1
+
+    def note_nothing(self, row: Operation, cart_id: str) -> None:
+        """Note that PayTabs has nothing under a cart that a forgotten send may have had."""
+        self.rows.update_one({"_id": row.operation_id}, {"$addToSet": {"recall.nothing": cart_id}})
+
+    def note_recalled(self, row: Operation, epoch: int) -> None:
+        """Note that no send of a row is forgotten that was made before an epoch of the ledger."""
+        done = {"$set": {"recall.epoch": epoch}, "$unset": {"recall.nothing": True}}
+        self.rows.update_one({"_id": row.operation_id}, done)
+
+    def take_over(self, row: Operation, carts: Sequence[Send], changes: Document, session: ClientSession) -> bool:
+        """Add sends that were forgotten to a row that was not sent since it was read; False when it was."""
+        result = self.rows.update_one(
+            {"_id": row.operation_id, "status": row.status, "sends": {"$size": len(row.sends)}},
+            {
+                "$push": {"sends": {"$each": [send.__dict__ for send in carts]}},
+                "$set": {**changes, "recall.forgotten": True, "lease": None},
+                "$unset": {"params.secret": "", "recall.nothing": ""},
+            },
+            session=session,
+        )
         return result.modified_count == 1
 
     def settle(self, row: Operation, cart_id: str, now: datetime, changes: Document, session: ClientSession) -> bool:
@@ -398,4 +446,7 @@ def _read(found: Document) -> Operation:
         page_ended_at=(found.get("page") or {}).get("ended_at"),
         page_unknown_since=(found.get("page") or {}).get("unknown_since"),
         updated_at=found["updated_at"],
+        recalled=found.get("recall", {}).get("epoch", 0),
+        nothing=frozenset(found.get("recall", {}).get("nothing", ())),
+        forgotten=found.get("recall", {}).get("forgotten", False),
     )

@@ -1,7 +1,7 @@
 """What the CMS sees of a payment: a projection of its facts, written in their transaction, guarded by version.
 
-Only `status`, `transR`, `gateway` and `updatedAt` are ever set. A document that is gone or was never there does not
-stop the facts: they are committed and somebody is alerted.
+Only `status`, `transR`, `gateway` and `updatedAt` are ever set. A document that is not there does not stop the facts:
+they are committed, somebody is alerted, and the document is written as soon as it is there again: see `owed`.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,9 @@ from payments.cms_fields import cms_fields, shows_page, unless_same_text
 from payments.cms_rows import READ, CmsRows, version_of
 from payments.cms_standing import news
 from payments.cms_word import SETTLED
+from payments.document_marks import DocumentMarks
 from payments.operations import OperationsLedger
+from payments.owed import MISSING, Kind, OwedDocuments, told_of
 from payments.page_times import ShownPage
 from payments.paid_with import card_of
 from payments.payment import LIVE, State
@@ -37,7 +39,10 @@ LEFT_OPEN = "page_left_open"
 #: The alert about a `gateway` that others have written.
 GATEWAY_ALERT = "cms_changed_gateway"
 
-#: The key of the one alert about documents that are gone, or written by others; it lists the last payments.
+#: The alert about a document that names a later version than there are facts for.
+NEWER_ALERT = "projection_newer"
+
+#: The key of the one alert about documents that are missing, or written by others; it lists the last payments.
 ALL_PAYMENTS = "payments"
 
 
@@ -71,7 +76,8 @@ class ProjectToCms:
         resolve: ResolveAlert,
     ) -> None:
         """Write to the CMS's `payments` collection; an alert is announced once its transaction has committed."""
-        self._payments = database["payments"]
+        self._payments, self._marks = database["payments"], DocumentMarks(database)
+        self._owed = OwedDocuments(database, ledger.now)
         self._rows = CmsRows(database)
         self._ledger = ledger
         self._cards = CardStore(database)
@@ -83,25 +89,60 @@ class ProjectToCms:
         """Look at the document, and record what of it contradicts ours; of a payment that is new nothing is ours."""
         document = self._payments.find_one({"_id": ObjectId(change.payment_id)}, READ, session=session)
         if document is None:
+            change.missing = True
             return
         row = self._rows.find(document["_id"], session) if change.history else None
-        standing = Standing(document, row, change.before, lambda: [(one.version, one.fact) for one in change.history])
+        standing = Standing(
+            document, row, change.before, lambda: [(one.version, one.fact) for one in change.history],
+            was_away=bool(change.history) and self._was_away(document, session),
+        )  # fmt: skip
         change.standing = standing
         if change.history:
             change.record(*news(standing, change))
             lost = standing.reference is None and change.after.tran_ref and "transR" not in change.after.left
-            change.rewrite = bool(lost) or not (standing.gateway_is_ours and standing.status_is_ours)
+            behind = (version_of(document) or 0) < change.history[-1].version
+            others = not (standing.gateway_is_ours and standing.status_is_ours)
+            change.rewrite = change.rewrite or bool(lost) or behind or others
 
     def __call__(self, change: Change, version: int) -> None:
         """Write the fields when facts were added or others have written there, and take a page's link away in time."""
+        if change.missing and version:
+            self._owe(change)
         if not (change.new_facts or change.rewrite) or not version:
             self._take_link_away(change, version)
             return
-        if change.standing is None or not self._write(change, change.standing, version):
-            detail = "the CMS's document is gone or newer; the events stand"
-            self._raise("projection_missing", ALL_PAYMENTS, detail, change)
+        if change.standing is not None:
+            self._show(change, change.standing, version)
         self._alert_on_review(change)
         self._alert_on_open_page(change)
+
+    def _show(self, change: Change, standing: Standing, version: int) -> None:
+        """Write what stands, unless the document knows of later events."""
+        if not self._write(change, standing, version):
+            detail = "the CMS's document is newer than the history, which lacks events"
+            self._raise(NEWER_ALERT, ALL_PAYMENTS, detail, change)
+        elif change.rewrite:
+            self._no_longer_owed(change)
+
+    def _owe(self, change: Change) -> None:
+        """Note that the document has to be written once it is there, and tell of it once."""
+        one = ObjectId(change.payment_id)
+        if self._owed.owe(Kind.PAYMENTS, one, change.session):
+            self._raise(MISSING, ALL_PAYMENTS, told_of(Kind.PAYMENTS, one), change)
+
+    def _no_longer_owed(self, change: Change) -> None:
+        """Take a document that was away off what is owed, and have its contract counted: it was counted without it."""
+        one, terms = ObjectId(change.payment_id), change.payment.snapshot
+        if self._owed.find(Kind.PAYMENTS, one, change.session):
+            self._owed.stands(Kind.PAYMENTS, one, change.session)
+            contracts = [ObjectId(terms.contract_id)] if terms and terms.contract_id else []
+            self._marks.note([], contracts, change.now, change.session)
+
+    def _was_away(self, document: Document, session: ClientSession) -> bool:
+        """Tell whether a document that we have never written, or not as it is, was away when it should have been."""
+        if version_of(document) is not None:
+            return False
+        return self._owed.find(Kind.PAYMENTS, document["_id"], session) is not None
 
     def _write(self, change: Change, standing: Standing, version: int) -> bool:
         """Write document and row; False when the document knows of later events."""
@@ -129,6 +170,8 @@ class ProjectToCms:
             before = self._payments.find_one_and_update(shown, {"$set": gone}, READ, session=change.session)
             if before:
                 self._rows.grown(before["_id"], before["gateway"], {"redirect_url": None}, change.session)
+            elif not self._payments.find_one({"_id": shown["_id"]}, {"_id": 1}, session=change.session):
+                self._owe(change)
 
     def _alert_on_gateway(self, change: Change, standing: Standing) -> None:
         """Tell of a `gateway` that somebody else has written; it was written over."""

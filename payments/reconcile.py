@@ -102,7 +102,7 @@ class Reconciler:
 
     def apply(
         self, payment_id: str, answers: list[Answer], context: Context, *, about: Sequence[Operation] = (),
-        asked_at: datetime | None = None,
+        asked_at: datetime | None = None, look: bool = False,
     ) -> None:  # fmt: skip
         """Apply what answers say of a payment.
 
@@ -112,6 +112,7 @@ class Reconciler:
             context: who asked.
             about: operations about which everything that is open was asked: their pages may have ended.
             asked_at: when, by the database's clock.
+            look: whether the CMS's document is looked at also when nothing is new: one that lacks something is written.
         """
         seen = [fact for answer in answers for fact in observations(answer)]
         heard = all(is_conclusive(answer) for answer in answers)
@@ -121,6 +122,8 @@ class Reconciler:
             if heard and asked_at:
                 for row in about:
                     self._end_page(change, row, answers, asked_at)
+            if look:
+                change.look()
 
         self._store.change(payment_id, context, work)
 

@@ -11,12 +11,13 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import pymongo
 from bson import ObjectId
-from pymongo import MongoClient
+from pymongo import IndexModel, MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -26,6 +27,7 @@ from pymongo.write_concern import WriteConcern
 
 from payments import events
 from payments.assessment import Assessment, assess
+from payments.beginnings import began, decided, operation_of
 from payments.cms_compare import Standing
 from payments.errors import PaymentsError, StreamContended
 from payments.events import Context, Event
@@ -78,8 +80,11 @@ class Change:
         self.rows: Sequence[Operation] | None = None
         #: The CMS's document as it was found and what stood there before, once somebody has looked.
         self.standing: Standing | None = None
-        #: Whether the document is to be written although nothing has happened: somebody else has written there.
+        #: Whether the document is to be written although nothing has happened: somebody else has written there, or what
+        #: had happened before never got there.
         self.rewrite = False
+        #: Whether somebody has looked for the document and there is none.
+        self.missing = False
         self._session = session
         self._after, self._judged = self.before, self.payment
         self._looks: list[Callable[[Change, ClientSession], None]] = []
@@ -139,6 +144,14 @@ class Preparing(Protocol):
 class PaymentStore:
     """Loads payments and changes them."""
 
+    #: Versions are unique; what names a transaction; and what was recorded within a span of time, in one order: seals
+    #: and whoever verifies them read by it.
+    INDEXES: Final = (
+        IndexModel([("payment_id", 1), ("version", 1)], unique=True),
+        IndexModel("data.tran_ref", sparse=True),
+        IndexModel([("recorded_at", 1), ("payment_id", 1), ("version", 1)], name="recorded"),
+    )
+
     def __init__(
         self,
         client: MongoClient[Document],
@@ -156,10 +169,7 @@ class PaymentStore:
 
     def ensure_indexes(self) -> None:
         """Create the index that makes versions unique and those that are read by; harmless when they are there."""
-        self.events.create_index([("payment_id", 1), ("version", 1)], unique=True)
-        self.events.create_index("data.tran_ref", sparse=True)
-        # What was recorded within a span of time, in one order: seals and whoever verifies them read by it.
-        self.events.create_index([("recorded_at", 1), ("payment_id", 1), ("version", 1)], name="recorded")
+        self.events.create_indexes(list(self.INDEXES))
 
     def load(self, payment_id: str, session: ClientSession | None = None) -> list[Event]:
         """Return a payment's history in order; empty when we never had to do with it."""
@@ -207,7 +217,9 @@ class PaymentStore:
     def _transaction(self, payment_id: str, context: Context, work: Callable[[Change], T], reading: Reading) -> T:
         def body(session: ClientSession) -> tuple[T, Change]:
             unread, reading.due = not reading.due, True
-            if not unread:
+            if unread:
+                self._require_there(payment_id, reading.known, session)
+            else:
                 reading.known = self._caught_up(payment_id, reading.known, session)
             change = Change(payment_id, reading.known, self._clock(), session)
             change.watched_by([one for one in self._companions if isinstance(one, Preparing)])
@@ -231,6 +243,17 @@ class PaymentStore:
             tell()
         return result
 
+    def _require_there(self, payment_id: str, known: Known, session: ClientSession) -> None:
+        """Read the last event that is remembered: in a database that was restored meanwhile it is gone.
+
+        Raises:
+            NothingToProve: it is.
+        """
+        last = known.history[-1] if known.history else None
+        wanted = {"payment_id": ObjectId(payment_id), "version": last.version if last else 1}
+        if last and not self.events.find_one({**wanted, "hash": last.hash}, {"_id": True}, session=session):
+            raise NothingToProve
+
     def _caught_up(self, payment_id: str, known: Known, session: ClientSession) -> Known:
         """Read what has been added to what is known.
 
@@ -245,11 +268,10 @@ class PaymentStore:
         return known.plus(found[1:] if last else found)
 
     def _append(self, change: Change, context: Context, session: ClientSession) -> int:
-        facts = [*change.new_facts, *milestone(change.before, change.after, change.payment)]
         previous = change.history[-1] if change.history else None
         chain: list[Event] = []
-        for fact in facts:
-            previous = events.seal(change.payment_id, previous, fact, change.now, context)
+        for fact, told_under in _contexts(change, context):
+            previous = events.seal(change.payment_id, previous, fact, change.now, told_under)
             chain.append(previous)
         change.appended = chain
         self._insert([event.to_document() for event in chain], session)
@@ -268,3 +290,19 @@ class PaymentStore:
                 self.events.insert_many(documents, session=session)
             except BulkWriteError as error:
                 raise DuplicateKeyError(str(error), details=error.details) from error
+
+
+def _contexts(change: Change, context: Context) -> list[tuple[Fact, Context]]:
+    """Return what is to be appended, each with the context that it is stored under.
+
+    A fact carries the id of whoever began the operation it is about, but what a person decides is that person's. A
+    milestone is about what the last fact before it is about; where none is about anything of ours, about the
+    transaction that decides the state.
+    """
+    known, payment = began(change.history), change.payment
+    found: list[tuple[Fact, str | None]] = [(fact, operation_of(fact, payment)) for fact in change.new_facts]
+    about = [operation_id for _, operation_id in found if operation_id]
+    reached = milestone(change.before, change.after, payment)
+    found += [(fact, about[-1] if about else operation_of(fact, payment)) for fact in reached]
+    begun = [(fact, None if decided(fact) else known.get(operation_id or "")) for fact, operation_id in found]
+    return [(fact, replace(context, correlation_id=one) if one else context) for fact, one in begun]

@@ -20,16 +20,24 @@ from config.fingerprints import KEY, Fingerprint, fingerprint_of
 from payments.assessment import assess
 from payments.audit_entries import ACCEPT, AuditEntries
 from payments.documents import FAILS
+from payments.events import Context
 from payments.ladder import is_overdue
+from payments.owed import MISSING, Kind
 from payments.projections import LEFT_OPEN, REVIEW_ALERT, pages_left_open
 from payments.reconcile import SILENCE
 from paytabs.breaker_rules import STATE_CLOSED
 from tasks.alert_letters import operation_letters_closed, reaction_letters_closed, task_letters_closed
 from tasks.gateway import ALERT, CLOSED
+from tasks.own_indexes import OWN, missing
 from tasks.wiring import World
 
 Row = Mapping[str, Any]
 Check = Callable[[World, Row], str | None]
+
+#: Why an alert about documents that were not there is over.
+WRITTEN: Final = "each of the documents was written, or is said to be gone"
+#: The alert about an index of ours that is not there.
+INDEX_MISSING: Final = "own_index_missing"
 
 #: After how long the alert of a key that this process does not have is over: nobody calls by it any more.
 UNUSED_KEY: Final = timedelta(hours=1)
@@ -58,6 +66,22 @@ def page_closed(world: World, row: Row) -> str | None:
 def documents_looked_at(world: World, row: Row) -> str | None:
     """Tell whether every document of a kind could be looked at."""
     return None if world.documents.any_failed(row["key"]) else "each of the documents could be looked at"
+
+
+def documents_written(world: World, row: Row) -> str | None:
+    """Take the documents off an alert that were written, or are said to be gone; it closes when none is looked for.
+
+    One of which nothing is noted was told of by an earlier version: it is looked at, and noted where it is missing.
+    """
+    kind, context = Kind(row["key"]), Context(correlation_id=f"alert-{MISSING}", source="maintenance.tend_alerts")
+    for listed in row.get("latest", ()):
+        one = _id(listed["about"])
+        if isinstance(one, ObjectId) and world.owed.rows.find(kind, one) is None:
+            world.owed.look(kind, one, context)
+        known = world.owed.rows.find(kind, one) if isinstance(one, ObjectId) else None
+        if known is None or known.gone_by:
+            world.alerts.drop(row["name"], row["key"], listed["about"], why=WRITTEN)
+    return None if world.owed.rows.oldest(kind) else WRITTEN
 
 
 def operations_answered(world: World, row: Row) -> str | None:
@@ -112,6 +136,12 @@ def events_accepted(world: World, row: Row) -> str | None:
     return None
 
 
+def indexes_there(world: World, row: Row) -> str | None:
+    """Tell whether each index of a collection of ours is there."""
+    lacks = row["key"] in OWN and missing(world.db, [row["key"]])
+    return None if lacks else "each index of the collection is there"
+
+
 def _accepts(act: Row, event_id: str) -> bool:
     done = (act.get("command"), act.get("phase"), act.get("outcome")) == (ACCEPT, "ended", "done")
     return done and str(act["arguments"].get("mark")).startswith(f"{event_id} ")
@@ -130,6 +160,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     REVIEW_ALERT: review_over,
     LEFT_OPEN: page_closed,
     FAILS: documents_looked_at,
+    MISSING: documents_written,
     "operation_unanswered": operations_answered,
     "delivery_fails": deliveries_applied,
     "dead_letter": task_letters_closed,
@@ -138,5 +169,6 @@ CHECKS: Final[Mapping[str, Check]] = {
     UNREADABLE: groups_readable,
     "view_list_cut": lists_shortened,
     "late_event": events_accepted,
+    INDEX_MISSING: indexes_there,
     "foreign_server": server_is_ours,
 }

@@ -11,6 +11,8 @@ from payments.ladder import LADDERS
 from payments.notices import KEYS as UNKNOWN_KEYS
 from payments.notices import OUR_PROFILE
 from payments.operations import OperationsLedger
+from payments.owed import MISSING
+from payments.owed import Kind as Missing
 from payments.projections import ALL_PAYMENTS
 from payments.sealing import AUDIT_TRAIL, SEAL_FILE
 
@@ -40,7 +42,7 @@ def _error(row: Row) -> str:
 #: The key under which a row of each name belongs; names that are not here have the keys that they always had.
 KEYS: Final[Mapping[str, Placed]] = {
     "unknown_payment": lambda row, _: row["key"] if row["key"] in UNKNOWN_KEYS else OUR_PROFILE,
-    "projection_missing": lambda _, __: ALL_PAYMENTS,
+    MISSING: lambda row, _: row["key"] if row["key"] in set(Missing) else ALL_PAYMENTS,
     "operation_given_up": _of_kind,
     "operation_unanswered": _of_kind,
     "delivery_fails": lambda row, _: _error(row),

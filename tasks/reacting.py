@@ -1,8 +1,9 @@
 """How reactions are put together: the outbox they are owed in, and who they reach."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from pymongo.database import Database
@@ -13,10 +14,12 @@ from observability.alerts import Alerts
 from observability.dead_letters import DeadLetters, Kind, Letter, letter_id
 from payments.cms_webhook import NotifyCms
 from payments.contracts import Contracts
-from payments.errors import NotDelivered
+from payments.database_clock import DatabaseClock
 from payments.handlers import EVENT_HANDLERS, HandlerParts, reactions
 from payments.mail import ConfirmToClient, MailServer
 from payments.outbox import Outbox, Owed
+from payments.owed import Kind as Missing
+from payments.owed import OwedDocuments
 from payments.reactions import ReactionParts, Reactor
 from payments.showing import owed_besides
 from payments.store import Clock, PaymentStore
@@ -39,24 +42,29 @@ def make_outbox(db: Database[Document], send: SendTask, lease: timedelta) -> Out
     return Outbox(db, EVENT_HANDLERS, announce, lease=lease, besides=owed_besides)
 
 
-def make_reactor(settings: Settings, store: PaymentStore, outbox: Outbox, *, send: SendTask, clock: Clock) -> Reactor:
-    """Return who does reactions.
+def make_reactor(
+    settings: Settings,
+    store: PaymentStore,
+    outbox: Outbox,
+    missing: OwedDocuments,
+    *,
+    invalidate: Callable[[Sequence[str], str], None],
+    clock: Clock,
+) -> Reactor:
+    """Return who does reactions; `invalidate` is told the tags of reads that are out of date.
+
+    A contract that is not there is noted as `missing`, and counted once it is.
 
     Raises:
         UnknownHandler: the table names a reaction that there is not.
     """
     db = outbox.rows.database
-
-    def invalidate(tags: Sequence[str], correlation_id: str) -> None:
-        if not send("aggregations.invalidate", correlation_id=correlation_id, tags=list(tags)):
-            raise NotDelivered("the broker did not take aggregations.invalidate")
-
     known = reactions(
         HandlerParts(
-            contracts=Contracts(db),
+            contracts=Contracts(db, partial(missing.owe, Missing.CONTRACTS)),
             clock=clock,
             email_client=ConfirmToClient(db, mail_server(settings)),
-            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings), CardStore(db)),
+            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings), CardStore(db), DatabaseClock(db)),
             invalidate=invalidate,
         )
     )

@@ -6,6 +6,7 @@ sends asks here first.
 
 import math
 import time
+from collections.abc import Sequence
 from contextvars import ContextVar
 
 #: When the task that runs here is asked to stop, on the monotonic clock.
@@ -15,6 +16,12 @@ _ENDS_AT: ContextVar[float] = ContextVar("task_ends_at", default=math.inf)
 def task_begins(soft_time_limit_seconds: float | None) -> None:
     """Note that a task begins now; None when nothing will ask it to stop."""
     _ENDS_AT.set(math.inf if soft_time_limit_seconds is None else time.monotonic() + soft_time_limit_seconds)
+
+
+def limit_of(timelimit: Sequence[float | None] | None, soft_time_limit_seconds: float | None) -> float | None:
+    """Return after how long a task is stopped at the earliest: by its own limit, or by one that its caller has set."""
+    limits = [one for one in (soft_time_limit_seconds, *(timelimit or ())) if one]
+    return min(limits, default=None)
 
 
 def seconds_left() -> float:

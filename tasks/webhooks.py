@@ -41,7 +41,11 @@ def process(world: World, asked: OfDelivery, context: Context) -> dict[str, Any]
 
 
 def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
-    """Apply a delivery that this worker holds, and let go of it whatever comes of that."""
+    """Apply a delivery that this worker holds, and let go of it whatever comes of that.
+
+    What it is about was begun by somebody, under an id of theirs: see `notices`. The delivery is what has brought it.
+    """
+    context = replace(context, causation_id=delivery.delivery_id)
     try:
         notice = parse_notification(delivery.body)
         note_transaction(notice)

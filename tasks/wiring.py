@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
+from structlog.contextvars import bind_contextvars
 
 from aggregations.hot import HotReads
 from aggregations.invalidation import Invalidator
@@ -33,9 +36,12 @@ from payments.card_vault import CardVault
 from payments.cards import CardService
 from payments.cms import CmsReader
 from payments.contracts import Contracts
+from payments.database_clock import DatabaseClock
 from payments.document_marks import DocumentMarks
 from payments.documents import DocumentParts, Documents
+from payments.epochs import Epochs
 from payments.follow import FollowOperations
+from payments.forgotten import Forgotten
 from payments.inbox import Inbox
 from payments.invoicing import InvoiceParts, InvoiceService
 from payments.money import MoneyParts, MoneyService
@@ -43,6 +49,8 @@ from payments.notices import NoticeParts, Notices
 from payments.operations import OperationsLedger
 from payments.ordering import FollowUpAcceptor
 from payments.outbox import Outbox
+from payments.owed import OwedDocuments
+from payments.owed_tries import OwedTries
 from payments.page_ends import PageDesk
 from payments.page_times import PageTimes
 from payments.projections import ProjectToCms
@@ -53,6 +61,7 @@ from payments.replaying import Replayer
 from payments.review import ReviewDesk
 from payments.sealing import Sealer
 from payments.sending import Sender, Senders
+from payments.sent_elsewhere import SentElsewhere
 from payments.service import PaymentService, ServiceParts
 from payments.settling import WordDesk
 from payments.store import PaymentStore
@@ -68,11 +77,18 @@ from tasks.gateway import breaker_name, callback_url, gated, gateway_url
 from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
+from tasks.invalidating import InvalidateAtOnce
+from tasks.later_rows import LaterRows
+from tasks.outside import make_epochs
+from tasks.owed_results import OwedResults
+from tasks.own_indexes import UNBUILDABLE
 from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
 from tasks.timekeeping import seconds_left
 from tasks.viewing import make_desk
+
+log = structlog.get_logger(__name__)
 
 #: What operators are told while no callback address is sent.
 CALLBACK_ALERT = "callback_left_out"
@@ -91,6 +107,8 @@ class World:
     clock: Clock
     store: PaymentStore
     ledger: OperationsLedger
+    epochs: Epochs
+    sent_elsewhere: SentElsewhere
     inbox: Inbox
     alerts: Alerts
     sender: Sender
@@ -101,6 +119,7 @@ class World:
     review: ReviewDesk
     word: WordDesk
     documents: Documents
+    owed: OwedTries
     cards: CardService
     card_sweep: CardSweep
     trail: Trail
@@ -135,7 +154,7 @@ def utc_now() -> datetime:
 def build_world(
     settings: Settings,
     *,
-    clock: Clock = utc_now,
+    clock: Clock | None = None,
     database_clock: Clock | None = None,
     gateway: PayTabsClient | None = None,
     breaker: BreakerRules | None = None,
@@ -145,7 +164,7 @@ def build_world(
 
     Args:
         settings: with the addresses of servers that answer.
-        clock: aware UTC time.
+        clock: aware UTC time, in place of the database's: rows are shared, so no machine's own clock is written there.
         database_clock: the database's, in place of the one that it is asked for.
         gateway: makes the calls to PayTabs.
         breaker: when to stop making them.
@@ -153,6 +172,8 @@ def build_world(
     """
     client = mongo_client(settings, server_selector=only_the_chosen)
     db = database(client, settings)
+    by_database = database_clock or DatabaseClock(db)
+    clock = clock or by_database
     owner = this_process()
     lease = timedelta(seconds=settings.lease_seconds)
     alerts = Alerts(db, clock=clock)
@@ -162,7 +183,7 @@ def build_world(
         settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker,
         hears=watch,
     )  # fmt: skip
-    ledger = OperationsLedger(db, lease=lease, now=database_clock)
+    ledger = OperationsLedger(db, lease=lease, now=by_database)
     pages = PageDesk(ledger, page_times(settings))
     outbox = make_outbox(db, send, lease)
     stored, vault = CardStore(db), CardVault(settings.card_key_list)
@@ -177,10 +198,15 @@ def build_world(
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
     unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
+    epochs, elsewhere = make_epochs(settings, db, ledger.now, alerts), SentElsewhere(db)
+    forgotten = Forgotten(
+        store, ledger, door, settings.paytabs_profile, pages.times, elsewhere.of, seconds_left,
+        settings.call_timeout_seconds,
+    )  # fmt: skip
     sender = Sender(
         Senders(
-            store=store, ledger=ledger, gateway=door, cms=cms, cards=card_rules, clock=clock, owner=owner,
-            unexplained=unexplained,
+            store=store, ledger=ledger, epochs=epochs, forgotten=forgotten, gateway=door, cms=cms,
+            cards=card_rules, clock=clock, owner=owner, unexplained=unexplained,
             give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
             seconds_left=seconds_left, key_refused_since=watch.refused_since,
@@ -191,18 +217,23 @@ def build_world(
         ServiceParts(
             store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, cards=card_rules, clock=clock,
             profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
-            return_url=settings.paytabs_return_url, pages=pages, gateway_url=gateway_url(settings),
+            return_url=settings.paytabs_return_url, pages=pages, epochs=epochs, forgotten=forgotten,
+            gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
     callback, back = callback_url(settings), settings.paytabs_return_url
     attempts = Acceptor(
-        store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, pages, gateway_url(settings)
-    )
+        store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, pages, gateway_url(settings),
+        lambda: epochs.current().number,
+    )  # fmt: skip
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
             charges=attempts,
-            follow_ups=FollowUpAcceptor(store, ledger, callback), trail=trail,
+            follow_ups=FollowUpAcceptor(
+                store, ledger, callback, settings.paytabs_profile, lambda: epochs.current().number
+            ),
+            trail=trail,
         )
     )  # fmt: skip
     invoices = InvoiceService(
@@ -220,12 +251,14 @@ def build_world(
             clock=clock,
             alert=alerts.raise_alert,
             profile_id=settings.paytabs_profile,
+            begun=lambda correlation_id: bind_contextvars(correlation_id=correlation_id),
         )
     )
+    owed, contracts = OwedDocuments(db, ledger.now), Contracts(db)
     documents = Documents(
         DocumentParts(
-            database=db, store=store, marks=DocumentMarks(db), contracts=Contracts(db), clock=clock,
-            alert=alerts.raise_alert,
+            database=db, store=store, marks=DocumentMarks(db), contracts=contracts, clock=clock,
+            alert=alerts.raise_alert, owed=owed,
         )
     )  # fmt: skip
     inbox = Inbox(db["webhook_inbox"], clock=clock, lease_seconds=settings.lease_seconds)
@@ -236,18 +269,22 @@ def build_world(
             profile_id=settings.paytabs_profile, alert=alerts.raise_alert, resolve=alerts.resolve,
         )
     )  # fmt: skip
+    invalidator = make_invalidator(settings)
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
+        epochs=epochs, sent_elsewhere=elsewhere,
         inbox=inbox,
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
-        documents=documents, cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
-        outbox=outbox, reactor=make_reactor(settings, store, outbox, send=send, clock=clock),
+        documents=documents, owed=OwedTries(owed, store, contracts, clock, alerts.raise_alert),
+        cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
+        outbox=outbox,
+        reactor=make_reactor(settings, store, outbox, owed, invalidate=InvalidateAtOnce(invalidator, db), clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
-        invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
+        invalidator=invalidator, sealer=make_sealer(settings, db, clock, alerts.raise_alert),
         aggregations=make_runner(settings, db, send=send, clock=clock, hot=hot, replicas=replicas),
         views=make_desk(db, clock=clock, alerts=alerts, owner=owner), gateway=door,
         slots=Slots(db, clock=clock, lease=timedelta(seconds=settings.visibility_timeout_seconds)),
@@ -267,17 +304,19 @@ def page_times(settings: Settings) -> PageTimes:
 
 
 def ensure_indexes(built: World) -> None:
-    """Create the indexes that the promises lean on; harmless when they are there."""
-    built.store.ensure_indexes()
-    built.ledger.ensure_indexes()
-    built.inbox.ensure_indexes()
-    built.cards.store.ensure_indexes()
-    built.alerts.ensure_indexes()
-    built.outbox.ensure_indexes()
-    built.documents.ensure_indexes()
-    built.sealer.ensure_indexes()
-    built.slots.ensure_indexes()
-    built.views.ensure_indexes()
+    """Create the indexes that the promises lean on; harmless when they are there, and when one cannot be built."""
+    for one in (
+        built.store, built.ledger, built.inbox, built.cards.store, built.alerts, built.outbox, built.documents,
+        built.sealer, built.slots, built.views, DeadLetters(built.db, clock=built.clock),
+        LaterRows(built.db, built.ledger.now), OwedResults(built.db), built.sent_elsewhere,
+    ):  # fmt: skip
+        try:
+            one.ensure_indexes()
+        except OperationFailure as error:
+            # Operators are told which are missing; whatever leans on one of them says so itself.
+            if error.code not in UNBUILDABLE:
+                raise
+            log.warning("own_indexes_not_built", of=type(one).__name__, code=error.code)
 
 
 def tell_of_callback(built: World) -> None:
@@ -302,11 +341,17 @@ def world() -> World:
         try:
             ensure_indexes(built)
             tell_of_callback(built)
+            built.epochs.look()
         except BaseException:
             built.close()
             raise
         _worlds[pid] = built
     return _worlds[pid]
+
+
+def world_here() -> World | None:
+    """Return this process's world if it has made one."""
+    return _worlds.get(os.getpid())
 
 
 def use_world(replacement: World | None) -> None:

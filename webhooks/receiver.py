@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import uuid4
 
 import structlog
@@ -18,6 +19,28 @@ log = structlog.get_logger(__name__)
 PROCESS_TASK, VERIFY_TASK = "webhooks.process", "payments.verify"
 
 
+class Returned(Protocol):
+    """What is known of the page that a payer comes back from: whose it was, who asked for it, and its own address."""
+
+    @property
+    def payment_id(self) -> str:
+        """Return the payment's id."""
+
+    @property
+    def return_url(self) -> str | None:
+        """Return the page's own address, if its caller gave one."""
+
+    @property
+    def correlation_id(self) -> str:
+        """Return the id under which the page was asked for."""
+
+
+def nobody_known(tran_ref: str, cart_id: str | None) -> Returned | None:
+    """Know nothing of any page."""
+    del tran_ref, cart_id
+    return None
+
+
 @dataclass(frozen=True)
 class Receiver:
     """The receiver's surroundings, each replaceable.
@@ -30,7 +53,8 @@ class Receiver:
         request_verify: Asks for a query: tran_ref, correlation id.
         database_answers: Says whether the database answers now.
         budget: What is charged with each failed signature.
-        allowed_urls: Where a payer may be sent; the first is the default.
+        allowed_urls: Where a payer may be sent whose page has no address of its own; the first is the default.
+        returned: Says from which page a payer comes, by the signed reference and cart; None when that is not known.
         trusted_proxies: Whose word about addresses and TLS is taken; nobody's by default.
         tls: What is asked of a connection.
     """
@@ -43,6 +67,7 @@ class Receiver:
     database_answers: Callable[[], bool]
     budget: FailureBudget
     allowed_urls: Sequence[str] = ()
+    returned: Callable[[str, str | None], Returned | None] = nobody_known
     trusted_proxies: Sequence[Network] = ()
     tls: TlsPolicy = field(default_factory=TlsPolicy)
 

@@ -1,7 +1,9 @@
 """The payer's way back: a signed form that only asks for a query and leads on to an address we know.
 
-Its status is not believed and not passed on. The form is decoded by hand, since Flask replaces bytes that are not UTF-8
-and the signature is over the bytes.
+That is the page's own, as its row has it, whether the list of allowed addresses names it or not: whoever may ask for a
+page may say where its payer goes. A page without one leads to an address of the list. The form's status is not believed
+and not passed on. It is decoded by hand, since Flask replaces bytes that are not UTF-8 and the signature is over the
+bytes.
 """
 
 import re
@@ -15,7 +17,7 @@ from observability.metrics import BROWSER_RETURNS, FAILED_SIGNATURES
 from paytabs.signature import Field, verify_return
 from webhooks.body import read_body
 from webhooks.pages import page
-from webhooks.receiver import VERIFY_TASK, Receiver, hand_over, new_correlation_id
+from webhooks.receiver import VERIFY_TASK, Receiver, Returned, hand_over, new_correlation_id
 
 log = structlog.get_logger(__name__)
 
@@ -83,11 +85,14 @@ def _come_back(receiver: Receiver) -> Response:
     if not _is_signed(fields, receiver.keys):
         FAILED_SIGNATURES.labels(channel="return", reason="mismatch").inc()
         return _refuse_unsigned(receiver)
-    correlation_id = new_correlation_id()
+    carts = [value for name, value in fields if name == "cartId" and value]
+    known = receiver.returned(references[0], carts[0] if len(carts) == 1 else None)
+    correlation_id = known.correlation_id if known else new_correlation_id()
     handed_over = hand_over(VERIFY_TASK, receiver.request_verify, references[0], correlation_id)
-    log.info("payer_returned", tran_ref=references[0], handed_over=handed_over, correlation_id=correlation_id)
+    about = {"payment_id": known.payment_id} if known else {}
+    log.info("payer_returned", tran_ref=references[0], handed_over=handed_over, correlation_id=correlation_id, **about)
     BROWSER_RETURNS.labels(result="accepted").inc()
-    return _lead_on(fields, receiver.allowed_urls)
+    return _lead_on(fields, known, receiver.allowed_urls)
 
 
 def _is_signed(fields: Sequence[Field], keys: Sequence[str]) -> bool:
@@ -117,16 +122,25 @@ def _refuse(result: str, http_status: int) -> Response:
     )
 
 
-def _lead_on(fields: Sequence[Field], allowed_urls: Sequence[str]) -> Response:
-    if not allowed_urls:
+def _lead_on(fields: Sequence[Field], known: Returned | None, allowed_urls: Sequence[str]) -> Response:
+    target = _target(known, allowed_urls)
+    if target is None:
         return page("Thank you", "Your payment is being checked. You can close this page.", 200)
-    wanted = request.args.get("next", "")
-    parts = urlsplit(wanted if wanted in allowed_urls else allowed_urls[0])
-    known = [(PASSED_ON[name], value) for name, value in fields if name in PASSED_ON and value]
-    passed = urlencode([(name, value[:MAX_REFERENCE_LENGTH]) for name, value in known], errors="surrogateescape")
+    parts = urlsplit(target)
+    told = [(PASSED_ON[name], value[:MAX_REFERENCE_LENGTH]) for name, value in fields if name in PASSED_ON and value]
+    told = [("payment_id", known.payment_id), *told] if known else told
+    passed = urlencode(told, errors="surrogateescape")
     query = "&".join(part for part in (parts.query, passed) if part)
     response = Response(status=303)
     response.location = urlunsplit(parts._replace(query=query))
     # The address that the payer comes from holds an e-mail address.
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
+
+
+def _target(known: Returned | None, allowed_urls: Sequence[str]) -> str | None:
+    """Return where a payer is led: to the page's own address, else to one of the list; None when there is none."""
+    if known and known.return_url:
+        return known.return_url
+    wanted = request.args.get("next", "")
+    return wanted if wanted in allowed_urls else next(iter(allowed_urls), None)

@@ -1,6 +1,7 @@
 """The Celery application: options, tasks and schedule put together; import it before serving anything."""
 
 import logging
+import os
 import sys
 from contextlib import suppress
 from typing import Any
@@ -10,10 +11,12 @@ from celery.signals import (
     beat_init,
     celeryd_init,
     setup_logging,
+    worker_init,
     worker_process_init,
     worker_process_shutdown,
     worker_ready,
     worker_shutdown,
+    worker_shutting_down,
 )
 from pymongo.errors import PyMongoError
 
@@ -22,11 +25,17 @@ from config.fingerprints import ours
 from config.logs import configure_logs
 from config.queues import DEFAULT_QUEUE
 from config.settings import SettingsError, load_settings
+from tasks.broker_clock import SharedTimeApp
+from tasks.results import keep_results
 from tasks.wiring import use_world
+from workers import revoking
 from workers.channel import install
+from workers.clock_watch import ClockWatch
+from workers.farewell import Farewell
 from workers.kept import OWED, opened_by
 from workers.library_shapes import misfits
 from workers.lookout import Lookout
+from workers.presence import Presence
 from workers.schedule import beat_schedule
 from workers.server_guard import ServerGuard, guard_with
 
@@ -42,6 +51,7 @@ TASK_MODULES = (
     "tasks.aggregations",
     "tasks.views",
     "tasks.dead_letters",
+    "tasks.later",
 )
 
 #: How a worker reads its messages: it survives any.
@@ -57,8 +67,9 @@ def make_app() -> Celery:
     settings = load_settings()
     install()
     guard_with(ServerGuard(settings))
-    made = Celery("nestcms-workers", include=list(TASK_MODULES))
+    made = SharedTimeApp("nestcms-workers", include=list(TASK_MODULES), amqp="workers.lanes:LaneAMQP")
     made.conf.update(celery_config(settings), beat_schedule=beat_schedule(settings))
+    keep_results(made)
     return made
 
 
@@ -73,6 +84,7 @@ def _read_with_care(conf: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's sig
     if found := misfits():
         sys.exit(f"this version of Celery or Kombu is not the one that the worker was written for: {'; '.join(found)}")
     conf.update(READING)
+    revoking.install()
     settings = load_settings()
     OWED.opened = opened_by(settings)
     guard_with(ServerGuard(settings, takes=True))
@@ -90,6 +102,29 @@ def _look_after_the_schedule(sender: Any, **_: Any) -> None:  # noqa: ANN401 - C
     if DEFAULT_QUEUE in sender.app.amqp.queues.consume_from:
         lookout = Lookout(load_settings()).start()
         worker_shutdown.connect(lambda **_: lookout.stop(), weak=False)
+
+
+@worker_init.connect
+def _say_that_we_are_there(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    settings = load_settings()
+    presence = Presence(settings).start()
+    if os.environ.get("REMAP_SIGTERM") == "SIGQUIT":  # else SIGTERM waits for running tasks, however long they take
+        Farewell(settings).start()
+    worker_shutting_down.connect(lambda **_: presence.leave(), weak=False)
+    worker_shutdown.connect(lambda **_: presence.join(), weak=False)
+
+
+@worker_init.connect
+def _look_at_the_clock(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    watch = ClockWatch(load_settings())
+    watch.look()  # before the first message is asked for
+    worker_ready.connect(lambda **_: watch.start(), weak=False)
+    worker_shutdown.connect(lambda **_: watch.stop(), weak=False)
+
+
+@beat_init.connect
+def _watch_beats_clock(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    ClockWatch(load_settings()).start()
 
 
 @beat_init.connect

@@ -1,8 +1,9 @@
 """The way to the broker of every process of ours: each message is looked at before Celery sees it, and none is lost.
 
 Decided here: a malformed message is put away in the very step that takes it from the queue, so it is neither delivered
-nor put back, and what comes behind it is not held up. Whatever the broker answers (it is gone, full, loading, demoted)
-counts as trouble with the connection, which Celery survives; and closing a connection never fails.
+nor put back, and what comes behind it is not held up. What lies at a door and belongs into a lane is put there and is
+not delivered. Whatever the broker answers (it is gone, full, loading, demoted) counts as trouble with the connection,
+which Celery survives; and closing a connection never fails.
 """
 
 from contextlib import suppress
@@ -17,9 +18,12 @@ from redis.exceptions import RedisError
 
 from config.queues import QUEUES
 from workers import server_guard
+from workers.clock_gate import GatedByClock
 from workers.kept import OWED
+from workers.lanes import place_of
 from workers.messages import MAX_CONTROL_BYTES, Malformed, check_task_message, read_envelope, set_delivery
 from workers.quarantine import put_away, refused
+from workers.shares import ShareCycle
 from workers.unacked import Unacked
 
 log = structlog.get_logger(__name__)
@@ -31,8 +35,10 @@ _Stock: Any = kombu_redis
 SCHEMES = ("redis", "rediss")
 
 
-class Channel(_Stock.Channel):  # type: ignore[misc] # see above
-    """Kombu's channel over Redis, which delivers well-formed messages only."""
+class Channel(GatedByClock, _Stock.Channel):  # type: ignore[misc] # see above
+    """Kombu's channel over Redis, which delivers well-formed messages only, from each queue by its share."""
+
+    queue_order_strategy = ShareCycle
 
     QoS = Unacked
     _in_poll: Any = False
@@ -98,6 +104,8 @@ class Channel(_Stock.Channel):  # type: ignore[misc] # see above
             if queue in QUEUES:
                 envelope = read_envelope(raw)
                 check_task_message(envelope)
+                if self._passed_on(raw, envelope, queue):
+                    return
                 set_delivery(envelope, queue)
             else:
                 envelope = read_envelope(raw, most_bytes=MAX_CONTROL_BYTES)
@@ -105,6 +113,20 @@ class Channel(_Stock.Channel):  # type: ignore[misc] # see above
             put_away(refused(raw, queue, error), self.conn_or_acquire)
         else:
             self.connection._deliver(envelope, queue)  # noqa: SLF001 - kombu's only way in
+
+    def _passed_on(self, raw: bytes, envelope: dict[str, Any], queue: str) -> bool:
+        """Put a message into its lane, if it lies at a door and has one; if that fails it is delivered where it is."""
+        lane = place_of(envelope, queue, self.active_queues)
+        if lane == queue:
+            return False
+        try:
+            with self.conn_or_acquire() as client:
+                client.lpush(lane, raw)
+        except (RedisError, OSError) as error:
+            log.warning("message_not_passed_on", queue=queue, lane=lane, reason=type(error).__name__)
+            return False
+        self._queue_cycle.passed_on(queue)
+        return True
 
     def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
         """Note whom an exchange's messages are for; tasks need no such note, so a server that is full may refuse it."""

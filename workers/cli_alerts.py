@@ -6,7 +6,7 @@ with a reason. A payment in review is closed by settling its case: closing the a
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -17,6 +17,7 @@ from rich.text import Text
 from config.settings import Settings
 from observability.alert_table import ALERTS
 from observability.alerts import Alerts
+from payments.database_clock import DatabaseClock
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_dead_letters import moment
 from workers.cli_enqueue import to_text
@@ -86,7 +87,7 @@ def close(*, alert: str, reason: str, by: str) -> None:
     """Close the open alert NAME:KEY, as `alerts list` shows it; raised anew, it is open again."""
     name, _, key = alert.partition(":")
     if name in ALERTS and not ALERTS[name].by_hand:
-        raise AlertUnusable(alert, f"it closes {ALERTS[name].closes}: see 'nestcms-workers review list'")
+        raise AlertUnusable(alert, f"it closes {ALERTS[name].closes}. What to do: {ALERTS[name].to_do}")
     settings = client_settings(["mongo_uri"])
     with opened_alerts(settings) as kept:
         if key not in kept.open_keys(name):
@@ -105,7 +106,7 @@ def opened_alerts(settings: Settings) -> Iterator[Alerts]:
         ServerSilent: the database does not answer.
     """
     with opened_database(settings) as found:
-        yield Alerts(found, clock=lambda: datetime.now(UTC))
+        yield Alerts(found, clock=DatabaseClock(found))
 
 
 def alerts_table(rows: Sequence[Row]) -> RenderableType:

@@ -148,6 +148,14 @@ class PageStands(WorkersError):
         self.payment_id = payment_id
 
 
+class DocumentNotGone(WorkersError):
+    """Raised when a document of the CMS is not taken for gone."""
+
+    def __init__(self, document_id: str, reason: str) -> None:
+        super().__init__(f"nothing was changed of {document_id}: {reason}")
+        self.document_id = document_id
+
+
 class NotImported(WorkersError):
     """Raised when a payment is not taken over as settled outside."""
 

@@ -21,6 +21,7 @@ from payments.reasons import LEAVES
 from payments.settling import Decision
 from tasks.wiring import World
 from workers.cli_audit_entry import operator_action
+from workers.cli_document_gone import document_gone
 from workers.cli_enqueue import to_text
 from workers.cli_errors import CaseUnusable, NotImported, PageStands, PaymentUnreadable
 from workers.cli_payment import check_id, state_table, wide
@@ -43,6 +44,9 @@ def check_case(_context: click.Context, _parameter: click.Parameter, value: str)
 @click.group()
 def review() -> None:
     """Look at what waits for a human, and settle it."""
+
+
+review.add_command(document_gone)
 
 
 @review.command("list")

@@ -16,6 +16,7 @@ import structlog
 from billiard.exceptions import RestartFreqExceeded
 from celery.exceptions import WorkerLostError, WorkerShutdown
 from celery.platforms import EX_FAILURE
+from celery.worker import state
 from celery.worker.consumer import Consumer
 from celery.worker.loops import asynloop, synloop
 from celery.worker.state import active_requests
@@ -25,6 +26,7 @@ from redis.exceptions import RedisError
 
 from observability.dead_letters import Kind
 from paytabs.resilience import spread
+from workers.later import prepare
 from workers.messages import Malformed, read_body
 from workers.pool_mending import mend
 from workers.quarantine import put_away, undeliverable
@@ -110,6 +112,7 @@ class QuarantineConsumer(Consumer):
 
         def on_task_received(message: Message) -> None:
             try:
+                prepare(message, self._whole.app, state.revoked, self._whole.app.now())
                 handle(message)
             except TROUBLES:
                 raise

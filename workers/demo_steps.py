@@ -173,7 +173,7 @@ def story(scene: Scene) -> None:
     view = scene.ask("payments.get", payment_id=payment_id)
     history = scene.ask("payments.history", payment_id=payment_id)
     found = {event["correlation_id"] for event in history}
-    scene.report.check(f"its events carry the caller's id {CORRELATION_ID}", CORRELATION_ID in found, found)
+    scene.report.check(f"all its events carry the caller's id {CORRELATION_ID}", found == {CORRELATION_ID}, found)
     scene.report.console.print(state_table(view))
     scene.report.console.print(history_table(history))
 

@@ -8,7 +8,7 @@ connections. Several such workers look at the same rows, and open the same alert
 
 import contextlib
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Self
 
 import structlog
@@ -16,6 +16,7 @@ import structlog
 from config.connections import database, mongo_client
 from config.settings import Settings
 from observability.alerts import Alerts
+from payments.database_clock import DatabaseClock
 from tasks.server_memory import look_at_memory
 from tasks.slots import Slots
 from tasks.standings import look
@@ -58,11 +59,8 @@ class Lookout:
     def _look(self) -> None:
         with contextlib.closing(mongo_client(self._settings)) as client:
             db = database(client, self._settings)
+            clock = DatabaseClock(db)
             lease = timedelta(seconds=self._settings.visibility_timeout_seconds)
-            alerts = Alerts(db, clock=_now)
-            look(Slots(db, clock=_now, lease=lease), alerts, self._settings, _now)
+            alerts = Alerts(db, clock=clock)
+            look(Slots(db, clock=clock, lease=lease), alerts, self._settings, clock)
             look_at_memory(self._settings, alerts)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

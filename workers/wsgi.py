@@ -4,19 +4,27 @@ Celery is imported and its route to the broker prepared before the first request
 threads and fails the first requests.
 """
 
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import ip_network
 from urllib.parse import urlsplit, urlunsplit
 
 import pymongo
+import structlog
 from celery import Celery
 from flask import Flask
 from pymongo import MongoClient
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from config.connections import Document, database, mongo_client
 from config.settings import Settings, load_settings, require
+from payments.errors import PaymentsError
 from payments.inbox import COLLECTION, Inbox
+from payments.operations import OperationsLedger
+from payments.returning import Returned, Returns
+from payments.store import PaymentStore
 from paytabs.errors import MalformedBody
 from paytabs.responses import parse_notification
 from webhooks.app import create_app
@@ -25,9 +33,12 @@ from webhooks.notices import NOTICE_PATH
 from webhooks.receiver import PROCESS_TASK, VERIFY_TASK, Receiver
 from webhooks.returns import RETURN_PATH
 from webhooks.tls import TlsPolicy
+from workers.clock_watch import ClockWatch
 from workers.publishing import Publisher
 
-#: Seconds that a health check gives the database.
+log = structlog.get_logger(__name__)
+
+#: Seconds that a health check, and a payer who comes back, give the database.
 PING_SECONDS = 1.0
 
 
@@ -56,6 +67,7 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
             database_answers=lambda: answers(client),
             budget=budget,
             allowed_urls=settings.return_allowed_urls,
+            returned=returned_from(client, database(client, settings)),
             trusted_proxies=tuple(ip_network(network) for network in settings.trusted_proxies),
             tls=TlsPolicy(required=settings.require_tls, public_url=public_url(settings)),
         )
@@ -63,6 +75,24 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
     # For whoever stops the receiver without ending its process.
     app.extensions["mongo_client"], app.extensions["failure_budget"] = client, budget
     return app
+
+
+def returned_from(
+    client: MongoClient[Document], db: Database[Document]
+) -> Callable[[str, str | None], Returned | None]:
+    """Return who finds the page that a payer comes back from; a payer waits a second for it, and goes on without."""
+    ledger = OperationsLedger(db, lease=timedelta(0))
+    pages = Returns(ledger, PaymentStore(client, db, clock=lambda: datetime.now(UTC)))
+
+    def find(tran_ref: str, cart_id: str | None) -> Returned | None:
+        try:
+            with pymongo.timeout(PING_SECONDS):
+                return pages.find(tran_ref, cart_id)
+        except (PyMongoError, PaymentsError, KeyError, ValueError, TypeError) as error:
+            log.warning("return_not_found_out", tran_ref=tran_ref, reason=type(error).__name__)
+            return None
+
+    return find
 
 
 def failure_budget(settings: Settings) -> FailureBudget:
@@ -118,7 +148,9 @@ def answers(client: MongoClient[Document]) -> bool:
 def _default() -> Flask:
     from workers.app import app as celery_app  # noqa: PLC0415 - a process; tests build theirs without it
 
-    return build(load_settings(), celery_app)
+    settings = load_settings()
+    ClockWatch(settings).start()
+    return build(settings, celery_app)
 
 
 def __getattr__(name: str) -> Flask:

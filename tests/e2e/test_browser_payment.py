@@ -38,13 +38,13 @@ class TestPaid:
         assert after["updatedAt"] > before["updatedAt"]
 
     def test_way_back(self, cms: Cms, payer: Payer, shop: Shop, running_sandbox: Sandbox) -> None:
-        """The receiver sends the payer on with 303 and two references, and keeps the payer's address to itself."""
+        """The receiver sends the payer on with 303, the payment and two references, and keeps the rest to itself."""
         seeded = seed_payment(cms.database)
         payer.pay(cms.page_for(seeded.payment), AUTHORISED, shop.thanks_url)
         answers = [status for status, url in payer.responses if url == cms.settings.paytabs_return_url]
         assert answers == [303]
         (sale,) = running_sandbox.ledger(tran_ref=cms.payment(seeded.payment)["transR"])
-        references = {"tran_ref": sale["tran_ref"], "cart_id": sale["cart_id"]}
+        references = {"payment_id": seeded.payment_id, "tran_ref": sale["tran_ref"], "cart_id": sale["cart_id"]}
         assert shop.visits[-1] == Visit("GET", "/thanks", references, None)
 
     def test_without_scripts(self, cms: Cms, plain_payer: Payer, shop: Shop) -> None:

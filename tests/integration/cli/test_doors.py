@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from pymongo.database import Database
 
 from aggregations.index_sync import IndexBuilder
+from config.queues import QUEUES
 from config.settings import Settings
 from payments.accepting import InvoiceTerms
 from payments.audit_entries import AuditEntries, EntryChain
@@ -52,7 +53,7 @@ IN_THE_EVENTS = {
 #: What asks PayTabs, or does what the system owes anyway: nobody decides anything.
 NOBODYS = {
     "payments.verify", "payments.poll", "webhooks.process", "events.handle", "maintenance.rebuild_views",
-    "maintenance.tend_alerts",
+    "maintenance.tend_alerts", "later.keep", "later.sweep", "later.revoke",
 }  # fmt: skip
 
 #: Commands that change something, and by which module's hands they are written down: the act's own, or the command's
@@ -62,8 +63,9 @@ COMMANDS = {
     "events redeliver": "the command's", "dead-letters replay": "the command's", "rebuild-queues": "the command's",
     "alerts close": "the command's", "audit accept": "the command's", "review settle": "the command's",
     "review override-page": "the command's", "reconcile": "the command's", "seed": "the command's",
-    "review import-settled": "the command's", "dead-letters close": "the command's",
-    "cards reencrypt": "the command's", "cards forget": "the act's",
+    "review import-settled": "the command's", "review document-gone": "the command's",
+    "dead-letters close": "the command's",
+    "cards reencrypt": "the command's", "cards forget": "the act's", "restored": "the command's",
 }  # fmt: skip
 
 LINES = {"line_items": [{"description": "Instalment", "quantity": "1", "unit_cost": "115.00", "total": "115.00"}]}
@@ -95,11 +97,10 @@ class Doors:
         typed = [f"{key}={value if isinstance(value, str) else str(value).lower()}" for key, value in arguments.items()]
         done = self.command("enqueue", name, *typed, *options, "--no-wait", **self.servers)
         assert done.exit_code == 0, done.output
-        queues = ("payments", "events", "aggregations", "maintenance")
-        waiting = [one for queue in queues for one in Broker(self.servers["REDIS_URL"]).messages(queue)]
+        waiting = [one for queue in QUEUES for one in Broker(self.servers["REDIS_URL"]).messages(queue)]
         (message,) = [one for one in waiting if one["task"] == name]
         with redis.Redis.from_url(self.servers["REDIS_URL"]) as broker:
-            broker.delete(*queues)
+            broker.delete(*QUEUES)
         self.task(message["task"], message["kwargs"])
         return [entry for entry in self.entries() if entry["command"] != "enqueue"]
 

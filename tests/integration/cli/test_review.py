@@ -17,6 +17,7 @@ from config.settings import Settings
 from payments.cases import Case
 from payments.errors import NotYet
 from payments.operations import Status
+from payments.owed import Kind
 from tasks import wiring
 from tasks.payments import refund, verify
 from tests.integration.cli.conftest import Command
@@ -382,6 +383,30 @@ class TestOverridePage:
         done = command("review", "override-page", seeded.payment_id, "--note", "n", **servers, **half)
         assert (done.exit_code, "PAYTABS_PROFILE: missing" in done.stderr) == (2, True)
         assert stage.row(seeded).open
+
+
+class TestDocumentGone:
+    """A document that the CMS has deleted is looked for until a person says that it is gone."""
+
+    def test_said(self, command: Command, servers: dict[str, str], stage: Stage, seeded: SeededPayment) -> None:
+        """The line that the alert prints ends it; who and why stand in the trail. Typed too early it is refused."""
+        tran_ref = stage.open_page(seeded)
+        refused = command("review", "document-gone", seeded.payment_id, "--note", "n", **servers)
+        assert (refused.exit_code, "is not" in refused.stderr) == (1, True)
+        stage.database["payments"].delete_one({"_id": seeded.payment})
+        stage.sandbox.pay(tran_ref, PAID)
+        stage.notice(tran_ref)
+        words = stage.open_alerts()["projection_missing"].partition("nestcms-workers ")[2].replace("WHY", "duplicate")
+        closing = command("alerts", "close", "projection_missing:payments", "--reason", "none", **servers)
+        assert (closing.exit_code, "document-gone" in closing.stderr) == (1, True)
+        answer = told(command(*shlex.split(words), "--by", "omar", **servers))
+        assert answer == {"id": seeded.payment_id, "collection": "payments", "by": "omar"}
+        ended = stage.database["audit_entries"].find_one({"command": "review document-gone", "phase": "ended",
+                                                          "by": "omar"}) or {}  # fmt: skip
+        assert (ended["reason"], ended["arguments"]) == ("duplicate", {"id": seeded.payment_id})
+        owed = stage.world.owed.rows.find(Kind.PAYMENTS, seeded.payment)
+        assert owed is not None
+        assert (owed.gone_by, owed.due_at) == ("omar", None)
 
 
 #: Texts, also those that read as JSON, and numbers short of the 24 digits of an id.

@@ -127,7 +127,7 @@ class TestProjection:
         stage.sandbox.pay(tran_ref, PAID)
         stage.verify(seeded)
         assert stage.cms(seeded)["status"] == "from the future"
-        assert "projection_missing" in stage.alerts()
+        assert "projection_newer" in stage.alerts()
         assert stage.state(seeded) == "PAID"
 
     def test_version(self, stage: Stage, seeded: SeededPayment) -> None:

@@ -43,7 +43,7 @@ class TestRequest:
         assert (view.state, view.amount, view.currency) == ("AWAITING_PAYER", "115.00", "SAR")
 
     def test_choices(self, stage: Stage, seeded: SeededPayment) -> None:
-        """What the caller chooses replaces the system's own."""
+        """What the caller chooses replaces the system's own; the payer is led to its address by the receiver."""
         stage.create(
             seeded,
             transaction="auth",
@@ -55,13 +55,16 @@ class TestRequest:
         )
         body = stage.sent()[0]
         assert (body["tran_type"], body["paypage_lang"], body["tokenise"]) == ("auth", "en", 2)
-        assert (body["callback"], body["return"]) == ("http://127.0.0.1:1/c", "http://127.0.0.1:1/r")
+        assert (body["callback"], body["return"]) == ("http://127.0.0.1:1/c", stage.settings.paytabs_return_url)
+        assert stage.row(seeded).params["asked"]["return_url"] == "http://127.0.0.1:1/r"
         assert body["payment_methods"] == ["card", "-tabby"]
 
     def test_bad_choice(self, stage: Stage, seeded: SeededPayment) -> None:
         """A choice that PayTabs would refuse is refused at once under the caller's name for it; nothing is accepted."""
         with pytest.raises(InvalidArgument, match="callback_url"):
             stage.create(seeded, callback_url="ftp://example.com/")
+        with pytest.raises(InvalidArgument, match="return_url"):
+            stage.create(seeded, return_url="javascript:alert(1)")
         assert stage.rows(seeded) == []
         assert stage.facts(seeded) == []
 

@@ -1,19 +1,31 @@
 import hashlib
 import hmac
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import product
+from time import monotonic
+from typing import Any
 from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import pytest
+from bson import ObjectId
 from flask.testing import FlaskClient
+from pymongo import MongoClient
 from structlog.testing import capture_logs
 
 from config.settings import Settings
+from payments.accepting import new_row
+from payments.events import Context
+from payments.operations import OperationsLedger, Send
 from tests.support.broker import Broker
 from tests.support.sandbox import SERVER_KEY
 from workers.stack import EmbeddedValkey
+from workers.stack_mongo import EmbeddedMongo
 
 PATH = "/payments/return"
 FORM = "application/x-www-form-urlencoded"
 Fields = dict[str, str | bytes]
+Client = MongoClient[dict[str, Any]]
 
 #: The published vector "Return 1" and its signature.
 RETURN_1: Fields = {
@@ -116,6 +128,67 @@ class TestSignedReturn:
         """The payer is led on although the query cannot be asked for now."""
         valkey.kill()
         assert receiver.post(PATH, data=form(RETURN_1, SIGNATURE_1)).status_code == 303
+
+
+class TestKnownPage:
+    """A payer who comes from a page of ours is led to where its row says, as its payment's."""
+
+    OWN = "https://shop.example/orders/7?lang=ar#paid"
+
+    def test_own_address(self, receiver: FlaskClient, broker: Broker, settings: Settings, client: Client) -> None:
+        """Its own address is led to, whatever the list and `next` say; without one the list's first is.
+
+        The payment's id is carried along, the query is asked for under the id that the page was asked for under, and a
+        return without its cart is known by its reference.
+        """
+        db = client[settings.mongo_database]
+        known = {own: add_page(db, own) for own in (self.OWN, None)}
+        failed = []
+        for (own, (payment_id, cart_id, tran_ref)), named in product(known.items(), (True, False)):
+            fields: Fields = {**RETURN_1, "cartId": cart_id if named else "", "tranRef": tran_ref}
+            listed = quote_plus(settings.return_allowed_urls[0])
+            answer = receiver.post(f"{PATH}?next={listed}", data=form(fields, sign(fields)), content_type=FORM)
+            target = urlsplit(answer.headers["Location"])
+            told = {"payment_id": [payment_id], "tran_ref": [tran_ref]} | ({"cart_id": [cart_id]} if named else {})
+            wanted = urlsplit(own or settings.return_allowed_urls[0])
+            same = target._replace(query="") == wanted._replace(query="")
+            if not (same and parse_qs(target.query) == told | parse_qs(wanted.query)):
+                failed.append((own, named, target.geturl()))
+        assert failed == []
+        assert {one["x-correlation-id"] for one in broker.messages("payments")} == {"order-4711"}
+
+    def test_foreign_signature(self, receiver: FlaskClient, settings: Settings, client: Client) -> None:
+        """Nobody is led anywhere whose cart PayTabs has not signed."""
+        _, cart_id, tran_ref = add_page(client[settings.mongo_database], self.OWN)
+        fields: Fields = {**RETURN_1, "cartId": cart_id, "tranRef": tran_ref}
+        assert receiver.post(PATH, data=form(fields, SIGNATURE_1), content_type=FORM).status_code == 403
+
+    def test_database_silent(self, receiver: FlaskClient, settings: Settings, mongo: EmbeddedMongo) -> None:
+        """While the database does not answer a payer is led to the list's first address, within seconds."""
+        mongo.freeze(0)
+        try:
+            began = monotonic()
+            answer = receiver.post(PATH, data=form(RETURN_1, SIGNATURE_1), content_type=FORM)
+            assert monotonic() - began < 10
+        finally:
+            mongo.thaw(0)
+        assert answer.headers["Location"].startswith(settings.return_allowed_urls[0])
+
+
+def add_page(db: Any, own: str | None) -> tuple[str, str, str]:
+    """Insert the row and the event of a page; give its payment's id, its cart and its reference."""
+    payment, now = ObjectId(), datetime.now(UTC)
+    cart_id, tran_ref = f"nw-{payment}", f"TST{str(payment)[-13:]}".upper()
+    row = new_row(
+        f"page-{payment}-1", str(payment), kind="create_page", now=now,
+        params={"asked": {"return_url": own}, "return_url": "https://pay.example/payments/return"},
+        context=Context(correlation_id="order-4711", source="tests"),
+    )  # fmt: skip
+    row = replace(row, sends=(Send(cart_id, now),), tran_ref=tran_ref)
+    with db.client.start_session() as session:
+        OperationsLedger(db, lease=timedelta(30)).accept(row, session)
+    db["payment_events"].insert_one({"payment_id": payment, "version": 1, "data": {"tran_ref": tran_ref}})
+    return str(payment), cart_id, tran_ref
 
 
 class TestNoOpenRedirect:

@@ -4,7 +4,7 @@ from typing import Any
 from celery import Celery
 
 from tasks.base import DomainTask
-from tasks.timekeeping import seconds_left
+from tasks.timekeeping import limit_of, seconds_left
 
 
 def look(**options: Any) -> float:
@@ -30,3 +30,10 @@ class TestSecondsLeft:
     def test_without_limit(self) -> None:
         """A task without a limit has all the time there is."""
         assert look() == math.inf
+
+
+def test_limit_of_a_caller() -> None:
+    """The shortest of its own limit and those that its caller has set is when a task is stopped."""
+    rows = {None: 20.0, (None, None): 20.0, (9.0, None): 9.0, (None, 5.0): 5.0, (9.0, 5.0): 5.0, (99.0, 99.0): 20.0}
+    assert {given: limit_of(given, 20.0) for given in rows} == rows
+    assert limit_of(None, None) is None
