@@ -18,8 +18,9 @@ from bson import Timestamp
 
 from aggregations.entries import Entry, decode
 from aggregations.errors import CacheAway
+from aggregations.keyspace import Keyspace
 from aggregations.sharing import SharedLooks
-from aggregations.tokens import KEPT_SECONDS, PREFIX, latest
+from aggregations.tokens import KEPT_SECONDS, latest
 
 log = structlog.get_logger(__name__)
 
@@ -74,6 +75,7 @@ class Cache:
         client: the server, with short time limits.
         outages: what `client` raises when the server cannot be used.
         monotonic: a clock in seconds.
+        space: where the database's keys are.
     """
 
     def __init__(
@@ -82,8 +84,9 @@ class Cache:
         *,
         outages: tuple[type[Exception], ...],
         monotonic: Callable[[], float] = time.monotonic,
+        space: Keyspace = Keyspace(),  # noqa: B008 - it cannot change
     ) -> None:
-        self._client, self._outages, self._monotonic = client, outages, monotonic
+        self._client, self._outages, self._monotonic, self._space = client, outages, monotonic, space
         self._away_until = 0.0
         self._marked: dict[str, float] = {}
         self._guard = threading.Lock()
@@ -98,22 +101,25 @@ class Cache:
         return self._looks(key, lambda: self._look(key, tags))
 
     def _look(self, key: str, tags: Sequence[str]) -> Seen:
-        run, raw, lock, *tokens = self._run(_LOOK, [key, _lock(key), *map(_tag, tags)])
+        named, place = self._space.tokens(tags), self._space.entry(key)
+        run, raw, lock, *tokens = self._run(_LOOK, [place, _lock(place), *named.values()])
         entry = decode(raw) if raw is not None else None
-        known = {tag: token.decode() if token else None for tag, token in zip(tags, tokens, strict=True)}
+        known = {name: token.decode() if token else None for name, token in zip(named, tokens, strict=True)}
         stands = entry is not None and entry.tokens.keys() == known.keys() and entry.stands(run.decode(), known)
         return Seen(entry if stands else None, lock is not None)
 
     def begin(self, key: str, tags: Sequence[str], *, lease_seconds: float) -> Turn | None:
         """Take the turn to build an entry, or None while another has it; read the tokens that it is built under."""
+        named, place = self._space.tokens(tags), self._space.entry(key)
         arguments = [str(int(lease_seconds * 1000)), str(FENCE_SECONDS), str(KEPT_SECONDS), uuid4().hex]
-        got = [part.decode() for part in self._run(_BEGIN, [_lock(key), _fence(key), *map(_tag, tags)], arguments)]
-        return Turn(got[0], got[1], dict(zip(tags, got[2:], strict=True))) if got else None
+        got = [part.decode() for part in self._run(_BEGIN, [_lock(place), _fence(place), *named.values()], arguments)]
+        return Turn(got[0], got[1], dict(zip(named, got[2:], strict=True))) if got else None
 
     def finish(self, key: str, turn: Turn, raw: bytes, *, keep_seconds: float) -> bool:
         """Store what was built, and end the turn; False when a later turn has begun, or the server anew."""
         keep_ms = str(max(1, int(keep_seconds * 1000)))
-        keys = [_lock(key), _fence(key), key]
+        place = self._space.entry(key)
+        keys = [_lock(place), _fence(place), place]
         return bool(self._run(_FINISH, keys, [turn.fence, turn.run, keep_ms, raw]))
 
     def give_up(self, key: str, turn: Turn) -> None:
@@ -129,7 +135,7 @@ class Cache:
             if len(self._marked) >= MARKS_KNOWN:
                 self._marked.clear()
             self._marked[key] = now
-        return bool(self._run(_MARK, [f"{key}:asked"], [str(int(seconds * 1000))]))
+        return bool(self._run(_MARK, [f"{self._space.entry(key)}:asked"], [str(int(seconds * 1000))]))
 
     def _run(self, script: str, keys: Sequence[str], arguments: Sequence[str | bytes] = ()) -> Any:  # noqa: ANN401 - what the script returns
         if self._monotonic() < self._away_until:
@@ -148,7 +154,3 @@ def _lock(key: str) -> str:
 
 def _fence(key: str) -> str:
     return f"{key}:fence"
-
-
-def _tag(tag: str) -> str:
-    return f"{PREFIX}{tag}"

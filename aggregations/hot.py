@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from aggregations.keyspace import Keyspace
+
 #: Before the key of each span's counts.
 PREFIX = "nestcms:hot:"
 
@@ -82,6 +84,7 @@ class HotReads:
         clock: aware UTC time.
         outages: what the store raises when it is away; then nothing is counted.
         monotonic: a clock in seconds.
+        space: where the database's keys are.
     """
 
     def __init__(
@@ -91,8 +94,10 @@ class HotReads:
         clock: Callable[[], datetime],
         outages: tuple[type[Exception], ...],
         monotonic: Callable[[], float] = time.monotonic,
+        space: Keyspace = Keyspace(),  # noqa: B008 - it cannot change
     ) -> None:
         self._store, self._clock, self._outages, self._monotonic = store, clock, outages, monotonic
+        self._space = space
         self._counts: Counter[str] = Counter()
         self._carry_at = monotonic() + CARRY_SECONDS
         self._lock = threading.Lock()
@@ -111,7 +116,7 @@ class HotReads:
         uses: Counter[str] = Counter()
         try:
             for span in (self._span(), self._span() - 1):
-                found = self._store.zrange(f"{PREFIX}{span}", 0, limit - 1, desc=True, withscores=True)
+                found = self._store.zrange(self._space.of(f"{PREFIX}{span}"), 0, limit - 1, desc=True, withscores=True)
                 uses.update({member: int(score) for member, score in found})
         except self._outages:
             return []
@@ -120,14 +125,14 @@ class HotReads:
 
     def due(self, hot: HotRead, every_seconds: float) -> bool:
         """Tell whether a read is to be built anew, once in so many seconds over all processes."""
-        key = f"{ASKED_PREFIX}{json.dumps([hot.name, hot.params], sort_keys=True)}"
+        key = self._space.of(f"{ASKED_PREFIX}{json.dumps([hot.name, hot.params], sort_keys=True)}")
         try:
             return bool(self._store.set(key, "1", px=max(1, int(every_seconds * 1000)), nx=True))
         except self._outages:
             return False
 
     def _carry(self, counts: Counter[str]) -> None:
-        key = f"{PREFIX}{self._span()}"
+        key = self._space.of(f"{PREFIX}{self._span()}")
         together = self._store.pipeline(transaction=False)
         for member, count in counts.items():
             together.zincrby(key, count, member)

@@ -9,7 +9,8 @@ from typing import Protocol
 
 from bson import Timestamp
 
-from aggregations.tokens import KEPT_SECONDS, PREFIX, new_token
+from aggregations.keyspace import Keyspace
+from aggregations.tokens import KEPT_SECONDS, new_token
 
 
 class Pipeline(Protocol):
@@ -32,9 +33,9 @@ class TokenStore(Protocol):
 class Invalidator:
     """Gives tags new tokens."""
 
-    def __init__(self, store: TokenStore) -> None:
-        """Write to the cache."""
-        self._store = store
+    def __init__(self, store: TokenStore, space: Keyspace = Keyspace()) -> None:  # noqa: B008 - it cannot change
+        """Write to the cache, to the keys of one database."""
+        self._store, self._space = store, space
 
     def invalidate(self, tags: Sequence[str], *, at: Timestamp | None = None) -> int:
         """Make every entry a miss that was built under one of these tags; return how many tags there were.
@@ -45,6 +46,7 @@ class Invalidator:
         """
         together = self._store.pipeline(transaction=True)
         for tag in dict.fromkeys(tags):
-            together.set(f"{PREFIX}{tag}", new_token(at), ex=KEPT_SECONDS)
+            for key in self._space.tag(tag):
+                together.set(key, new_token(at), ex=KEPT_SECONDS)
         together.execute()
         return len(set(tags))

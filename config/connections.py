@@ -22,6 +22,11 @@ WRITE_CONCERN_SHARE = 0.8
 #: Where a cache is looked for when none is set.
 NO_CACHE = "redis://localhost:6379/2"
 
+#: Looks at a connection that was just made, before anything is sent over it.
+Greet = Callable[[Any], None]
+
+_greetings: list[Greet] = []
+
 #: Leaves those of some servers that may be read.
 ServerSelector = Callable[[Sequence[Any]], Sequence[Any]]
 
@@ -106,6 +111,11 @@ def database(client: MongoClient[Document], settings: Settings) -> Database[Docu
     return client[settings.mongo_database]
 
 
+def greet_with(greet: Greet | None) -> None:
+    """Have each new connection of this process's Redis clients looked at, or none of them."""
+    _greetings[:] = [greet] if greet else []
+
+
 def redis_client(url: str, *, timeout_seconds: float = 1.0) -> redis.Redis:
     """Return a client that speaks text and never waits longer than ``timeout_seconds`` for an answer."""
     return _redis_client(url, timeout_seconds, text=True)
@@ -123,6 +133,13 @@ def _redis_client(url: str, timeout_seconds: float, *, text: bool) -> redis.Redi
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         health_check_interval=25,
+        redis_connect_func=_connected,
         # An idle connection that the server closed is worth one more try; a server that is gone is not worth a wait.
         retry=Retry(NoBackoff(), 1, supported_errors=(redis.exceptions.ConnectionError,)),
     )
+
+
+def _connected(connection: Any) -> None:  # noqa: ANN401 - redis-py has several classes of them
+    connection.on_connect()
+    for greet in _greetings:
+        greet(connection)

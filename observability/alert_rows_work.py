@@ -32,6 +32,25 @@ WORK: Final = (
         closes="within half a minute of the entry's next success",
         to_do="see that beat runs, that the entry's queue is read and not full, and what the entry fails with",
     ),
+    AlertKind(
+        name="foreign_server",
+        means="the broker or the cache carries the fingerprint of another replica set, database or profile: our "
+        "processes take nothing from it and put nothing into it. Notices are stored and answered as always",
+        key="`broker` and `cache`",
+        closes="within half a minute once the server carries our fingerprint",
+        to_do="`nestcms-workers servers show` names both. A wrong address: correct `REDIS_URL` or `CACHE_URL`, or "
+        "those of MongoDB, and restart. After a restore, a move or a new profile: `nestcms-workers servers hand-over "
+        "--reason …`; processes go on within seconds",
+    ),
+    AlertKind(
+        name="server_memory",
+        means="the server of the broker, the results or the cache uses 80 % of its memory; full, it takes no task and "
+        "no result. Workers go on taking what waits there",
+        key="`broker`, `results` and `cache`; a server that is several of them is the first",
+        closes="within half a minute once it uses less than 75 %",
+        to_do="`status` shows which queue is long: start workers for it, or find out who fills it. Else raise "
+        "`maxmemory`. Never set a policy that evicts on the broker: it would throw away tasks",
+    ),
 )
 
 AUDIT: Final = (

@@ -10,10 +10,13 @@ from typing import Any, Final
 
 from bson import ObjectId
 from bson.errors import InvalidId
+from redis.exceptions import RedisError
 
 from aggregations.changes import lists_too_many
 from aggregations.view_refresh import READABLE, UNREADABLE
 from aggregations.view_sources import REFERENCES
+from config.connections import redis_client
+from config.fingerprints import KEY, Fingerprint, fingerprint_of
 from payments.assessment import assess
 from payments.audit_entries import ACCEPT, AuditEntries
 from payments.documents import FAILS
@@ -108,6 +111,20 @@ def lists_shortened(world: World, row: Row) -> str | None:
     return None
 
 
+def server_is_ours(world: World, row: Row) -> str | None:
+    """Tell whether the broker or the cache carries our fingerprint."""
+    url = {"broker": world.settings.redis_url, "cache": world.settings.cache_url}.get(row["key"])
+    if url is None:
+        return "there is none any more"
+    try:
+        with redis_client(url) as server:
+            found = server.get(KEY)
+    except RedisError:
+        return None
+    own = fingerprint_of(world.db, world.settings.paytabs_profile)
+    return "it carries our fingerprint" if found and Fingerprint.read(str(found)) == own else None
+
+
 def events_accepted(world: World, row: Row) -> str | None:
     """Take the events off an alert that a person has accepted; the alert closes with the last one."""
     entries = AuditEntries(world.db)
@@ -153,4 +170,5 @@ CHECKS: Final[Mapping[str, Check]] = {
     "view_list_cut": lists_shortened,
     "late_event": events_accepted,
     INDEX_MISSING: indexes_there,
+    "foreign_server": server_is_ours,
 }

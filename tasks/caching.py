@@ -10,6 +10,7 @@ from pymongo.database import Database
 from aggregations.cache import Cache
 from aggregations.hot import HotReads
 from aggregations.invalidation import Invalidator
+from aggregations.keyspace import Keyspace
 from aggregations.memory import Limits
 from aggregations.performance import PerformanceLog
 from aggregations.replicas import Replicas
@@ -61,7 +62,7 @@ def make_cache(settings: Settings) -> Cache | None:
     if settings.cache_url is None:
         return None
     client = bytes_client(settings.cache_url, timeout_seconds=settings.cache_timeout_ms / 1000)
-    return Cache(client, outages=(redis.exceptions.RedisError,))
+    return Cache(client, outages=(redis.exceptions.RedisError,), space=Keyspace(settings.mongo_database))
 
 
 def limits(settings: Settings) -> Limits:
@@ -77,4 +78,4 @@ def limits(settings: Settings) -> Limits:
 def make_invalidator(settings: Settings) -> Invalidator:
     """Return who gives tags new tokens in the cache."""
     url = settings.cache_url or NO_CACHE
-    return Invalidator(redis_client(url, timeout_seconds=INVALIDATION_SECONDS))
+    return Invalidator(redis_client(url, timeout_seconds=INVALIDATION_SECONDS), Keyspace(settings.mongo_database))

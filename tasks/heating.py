@@ -3,6 +3,7 @@
 import redis
 
 from aggregations.hot import HotReads
+from aggregations.keyspace import Keyspace
 from config.connections import NO_CACHE, redis_client
 from config.settings import Settings
 from payments.store import Clock
@@ -15,4 +16,4 @@ def make_hot(settings: Settings, clock: Clock) -> HotReads:
     """Return who counts uses."""
     url = settings.cache_url or NO_CACHE
     store = redis_client(url, timeout_seconds=COUNT_SECONDS)
-    return HotReads(store, clock=clock, outages=(redis.exceptions.RedisError,))
+    return HotReads(store, clock=clock, outages=(redis.exceptions.RedisError,), space=Keyspace(settings.mongo_database))

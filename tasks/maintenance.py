@@ -16,6 +16,7 @@ from tasks.arguments import Arguments, Decided
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
 from tasks.dead_letters import carry
+from tasks.kept import queue_left
 from tasks.results import store_owed
 from tasks.retaining import make_retention
 from tasks.sweeping import SWEEP_LIMIT, enqueued
@@ -83,9 +84,10 @@ def sweep_inbox(world: World, asked: Arguments, context: Context) -> dict[str, A
 
 @domain_task("maintenance.sweep_quarantine", Arguments)
 def sweep_quarantine(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Carry what was refused or given up from the broker to `dead_letters`."""
+    """Carry what was refused or given up from the broker to `dead_letters`; queue what a worker had to keep again."""
     del asked, context
-    return {"carried": carry(world)}
+    again = queue_left(world)
+    return {"carried": carry(world)} | ({"queued_again": again} if again else {})
 
 
 @domain_task("maintenance.store_results", Arguments)

@@ -19,6 +19,9 @@ from tasks.once import ONCE, end_mark, expires, key_of, make_mark, note_queued
 
 log = structlog.get_logger(__name__)
 
+#: What a broker that is away, full or demoted makes of a message that is sent.
+UNSENT: tuple[type[Exception], ...] = (OperationalError, RedisError, OSError)
+
 
 class SendTask(Protocol):
     """Enqueues a task; says whether the broker has it, from now on or already."""
@@ -47,7 +50,7 @@ def send_task(task_name: str, *, correlation_id: str, countdown: float = 0, **ar
     """
     try:
         enqueue(current_app, task_name, arguments, correlation_id, countdown=countdown)
-    except (OperationalError, RedisError) as error:
+    except UNSENT as error:
         PUBLISH_FAILURES.labels(task=task_name, reason=type(error).__name__).inc()
         log.warning("task_not_sent", unsent_task=task_name, reason=str(error))
         return False

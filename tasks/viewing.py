@@ -9,7 +9,7 @@ from bson import Timestamp
 from pymongo.database import Database
 
 from aggregations.invalidation import Invalidator
-from aggregations.tokens import PREFIX
+from aggregations.keyspace import Keyspace
 from aggregations.view_desk import ViewDesk
 from aggregations.watching import Outside, Watcher
 from config.connections import NO_CACHE, redis_client
@@ -60,15 +60,15 @@ def make_watcher(
         clock: aware UTC time, in place of the database's.
     """
     cache = redis_client(settings.cache_url or NO_CACHE, timeout_seconds=CACHE_SECONDS)
-    marks, now = DocumentMarks(db), clock or DatabaseClock(db)
+    space, marks, now = Keyspace(settings.mongo_database), DocumentMarks(db), clock or DatabaseClock(db)
 
     def ask_look() -> None:
         if marks.ask(now()):
             send(LOOK, correlation_id=f"watcher-{uuid4()}")
 
     outside = Outside(
-        invalidate=invalidating(Invalidator(cache)),
-        forget=lambda: forget_tags(cache),
+        invalidate=invalidating(Invalidator(cache, space)),
+        forget=lambda: forget_tags(cache, space),
         outages=(redis.exceptions.RedisError,),
         ask_refresh=lambda name: send(REFRESH, correlation_id=f"watcher-{uuid4()}", name=name),
         alert=alerts.raise_alert,
@@ -86,12 +86,13 @@ def invalidating(invalidator: Invalidator) -> Callable[[Sequence[str], Timestamp
     return lambda tags, at: invalidator.invalidate(tags, at=at)
 
 
-def forget_tags(cache: redis.Redis) -> None:
+def forget_tags(cache: redis.Redis, space: Keyspace) -> None:
     """Remove every tag's token, so that everything that is remembered is a miss, whatever it was built under."""
-    cursor = 0
-    while True:
-        cursor, keys = cache.scan(cursor, match=f"{PREFIX}*", count=SCANNED)
-        if keys:
-            cache.unlink(*keys)
-        if not cursor:
-            return
+    for pattern in space.all_tokens():
+        cursor = 0
+        while True:
+            cursor, keys = cache.scan(cursor, match=pattern, count=SCANNED)
+            if keys:
+                cache.unlink(*keys)
+            if not cursor:
+                break

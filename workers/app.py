@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -17,8 +18,10 @@ from celery.signals import (
     worker_shutdown,
     worker_shutting_down,
 )
+from pymongo.errors import PyMongoError
 
 from config.celeryconfig import celery_config
+from config.fingerprints import ours
 from config.logs import configure_logs
 from config.queues import DEFAULT_QUEUE
 from config.settings import SettingsError, load_settings
@@ -26,11 +29,15 @@ from tasks.broker_clock import SharedTimeApp
 from tasks.results import keep_results
 from tasks.wiring import use_world
 from workers import revoking
+from workers.channel import install
 from workers.clock_watch import ClockWatch
 from workers.farewell import Farewell
+from workers.kept import OWED, opened_by
+from workers.library_shapes import misfits
 from workers.lookout import Lookout
 from workers.presence import Presence
 from workers.schedule import beat_schedule
+from workers.server_guard import ServerGuard, guard_with
 
 #: Modules whose import registers the tasks.
 TASK_MODULES = (
@@ -47,8 +54,8 @@ TASK_MODULES = (
     "tasks.later",
 )
 
-#: How a worker reads its messages: it survives any. Others only write, and name their broker by its usual name.
-READING = {"broker_transport": "workers.channel:Transport", "worker_consumer": "workers.consumer:QuarantineConsumer"}
+#: How a worker reads its messages: it survives any.
+READING = {"worker_consumer": "workers.consumer:QuarantineConsumer"}
 
 
 def make_app() -> Celery:
@@ -58,6 +65,8 @@ def make_app() -> Celery:
         SettingsError: something is missing or wrong; all mistakes are in it.
     """
     settings = load_settings()
+    install()
+    guard_with(ServerGuard(settings))
     made = SharedTimeApp("nestcms-workers", include=list(TASK_MODULES), amqp="workers.lanes:LaneAMQP")
     made.conf.update(celery_config(settings), beat_schedule=beat_schedule(settings))
     keep_results(made)
@@ -72,8 +81,15 @@ def _log_our_way(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
 
 @celeryd_init.connect
 def _read_with_care(conf: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    if found := misfits():
+        sys.exit(f"this version of Celery or Kombu is not the one that the worker was written for: {'; '.join(found)}")
     conf.update(READING)
     revoking.install()
+    settings = load_settings()
+    OWED.opened = opened_by(settings)
+    guard_with(ServerGuard(settings, takes=True))
+    with suppress(PyMongoError):
+        ours(settings)  # known before the first child is forked
 
 
 @worker_ready.connect

@@ -1,9 +1,10 @@
-"""Celery beat, kept going by a clock that is put back.
+"""Celery beat, kept going when a clock is put back, and whatever the broker answers.
 
 Celery's own scheduler keeps its next times by the wall clock: put back by an hour, it would be silent for an hour, and
 after a restart as well, since its file says when each entry last ran. Put forward, it sends each entry once: right so.
 
 An entry is not ticked again while its tick waits for a worker: an hour without workers leaves one tick, or a few.
+No error of the broker, of whatever class, ends it.
 """
 
 from copy import copy
@@ -15,6 +16,7 @@ from celery.beat import PersistentScheduler
 from redis.exceptions import RedisError
 
 from config.queues import queue_of
+from paytabs.resilience import spread
 from tasks.once import Mark, key_of, make_mark, note_queued
 from workers.schedule import LEAST_WAIT_SECONDS
 
@@ -22,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 #: What a clock may be put back by its own keeping, unnoticed; what is longer is a jump.
 SLACK = timedelta(seconds=1)
+
+#: Seconds until the next look after an error.
+AGAIN_SECONDS = 1.0
 
 
 class SteadyScheduler(PersistentScheduler):
@@ -35,7 +40,12 @@ class SteadyScheduler(PersistentScheduler):
         if self._latest is None or now < self._latest - SLACK:
             self._forget_the_future(now)
         self._latest = now
-        return float(super().tick())
+        try:
+            return float(super().tick())
+        except Exception as error:  # noqa: BLE001 - of whatever class: without beat nothing is looked at any more
+            log.warning("beat_interrupted", reason=type(error).__name__)
+            self._heap = None  # the entry that was being sent is not in it any more
+            return spread(AGAIN_SECONDS)
 
     def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **options: Any) -> Any:  # noqa: ANN401 - Celery's
         """Send an entry's tick, unless its last one waits."""

@@ -26,6 +26,7 @@ from workers.cli_retention import retention
 from workers.cli_review import review
 from workers.cli_schedule import schedule
 from workers.cli_seed import seed
+from workers.cli_servers import servers
 from workers.cli_settings import client_settings, demo_settings, stack_settings
 from workers.cli_shell import PlainGroup
 from workers.cli_status import status
@@ -181,6 +182,7 @@ cli.add_command(restored)
 cli.add_command(retention)
 cli.add_command(seed)
 cli.add_command(schedule)
+cli.add_command(servers)
 cli.add_command(status)
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 import click
+import redis
 from celery import Celery
 from celery.exceptions import TimeoutError as ResultTimeout
 from celery.result import AsyncResult
@@ -22,10 +23,12 @@ import tasks
 from config.addresses import hosts
 from config.celeryconfig import celery_config
 from config.connections import redis_client
+from config.fingerprints import ForeignServer
 from config.queues import CLASS_HEADER, CORRELATION_HEADER
 from config.settings import Settings
 from tasks.arguments import Arguments
-from workers.cli_errors import NoAnswer, ServerSilent, TaskFailed, UnknownTask
+from workers.cli_errors import NoAnswer, ServerForeign, ServerSilent, TaskFailed, UnknownTask
+from workers.server_guard import ServerGuard
 
 #: A MongoDB id. Some read as numbers (all digits, or with one e among them), and none is meant as one.
 OBJECT_ID = re.compile(r"[0-9a-f]{24}")
@@ -118,10 +121,12 @@ def caller(settings: Settings) -> Iterator[Celery]:
 
     Raises:
         ServerSilent: the broker or the result store does not answer.
+        ServerForeign: the broker or the cache is another system's.
     """
     # Asked first, because Celery itself tries a dead server twenty times before it says so.
     _require_answer("the broker", settings.redis_url)
     _require_answer("the result store", settings.result_url)
+    _require_ours(settings)
     app = Celery("nestcms-workers-cli", set_as_current=False)
     app.conf.update(celery_config(settings))
     try:
@@ -212,6 +217,25 @@ def _release(result: AsyncResult[Any]) -> None:
     releasing: Any = result  # the stubs know of no result without a store
     releasing.backend.remove_pending_result(result)
     releasing.backend = None
+
+
+def _require_ours(settings: Settings) -> None:
+    """Look whose the broker and the cache are, where there is a database that says who we are.
+
+    Raises:
+        ServerForeign: another system's.
+    """
+    if settings.redis_url is None:
+        return
+    pool = redis.ConnectionPool.from_url(settings.redis_url, socket_timeout=PING_SECONDS)
+    try:
+        ServerGuard(settings).greet_broker(pool.get_connection())
+    except ForeignServer as error:
+        raise ServerForeign(str(error)) from error
+    except RedisError as error:
+        raise _silent("the broker", settings.redis_url, error) from error
+    finally:
+        pool.disconnect()
 
 
 def _require_answer(program: str, url: str | None) -> None:

@@ -33,6 +33,21 @@ class ServerSilent(StackError):
         super().__init__(f"{program} at {address} does not answer ({reason}): is it running, and is the address right?")
 
 
+class ServerForeign(StackError):
+    """Raised when a command would use a server that is another system's."""
+
+
+class MessagesWait(WorkersError):
+    """Raised when a server is to be handed over in which the other system's messages wait."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(
+            f"{found} messages wait in the broker: if they are this system's, because it was restored, moved or given "
+            "a new profile, add --with-messages; if not, this is the wrong broker."
+        )
+        self.found = found
+
+
 class BrokerInUse(StackError):
     """Raised when the demo is pointed at a broker that real work goes through."""
 

@@ -9,14 +9,17 @@ from pymongo.errors import PyMongoError
 
 from aggregations.view_survey import view_standings
 from config.connections import redis_client
+from config.fingerprints import fingerprint_of
 from config.queues import QUEUES
 from paytabs.breaker_rules import STATE_CLOSED
+from tasks.server_memory import memories
 from tasks.standings import standings
 from tasks.wiring import World
 from workers.cli_dead_letters import moment
 from workers.cli_rebuild import sources
 from workers.clock_rules import judge
 from workers.clock_watch import read_clocks
+from workers.server_rows import parts, row_of
 from workers.waiting import depth, oldest
 
 Row = dict[str, Any]
@@ -24,6 +27,8 @@ Part = Callable[[World], list[Row]]
 
 #: How many open alerts of a name are listed: however many there are of one, those of the others are seen.
 ALERTS_SHOWN = 10
+
+MEGABYTE = 1024 * 1024
 
 
 def members(world: World) -> list[Row]:
@@ -55,6 +60,27 @@ def _queue(broker: redis.Redis, queue: str) -> Row:
     first = oldest(broker, queue)
     told = {"oldest": first.task if first else None, "since": first.since if first else None}
     return {"queue": queue, "waiting": depth(broker, queue), **told, "ok": True}
+
+
+def memory(world: World) -> list[Row]:
+    """Return how full the servers of broker, results and cache are; beyond 80 % there is an alert."""
+    return [
+        {
+            "server": " and ".join(one.parts),
+            "used_mb": one.used_bytes // MEGABYTE,
+            "most_mb": one.most_bytes // MEGABYTE,
+            "used_percent": round(one.share * 100),
+            "evicts": "yes" if one.evicts else "no",
+            "ok": not one.is_short,
+        }
+        for one in memories(world.settings)
+    ]
+
+
+def servers(world: World) -> list[Row]:
+    """Return which system's fingerprint the broker and the cache carry."""
+    own = fingerprint_of(world.db, world.settings.paytabs_profile)
+    return [row_of(name, url, own) for name, url in parts(world.settings).items()]
 
 
 def cache(world: World) -> list[Row]:
@@ -132,6 +158,8 @@ PARTS: dict[str, Part] = {
     "members": members,
     "clocks": clocks,
     "queues": queues,
+    "servers": servers,
+    "memory": memory,
     "cache": cache,
     "breaker": breaker,
     "due work": due_work,

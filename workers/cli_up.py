@@ -17,6 +17,7 @@ from workers.index_start import build_declared
 from workers.processes import desk_settings, process_specs
 from workers.stack import LocalServers, local_servers
 from workers.stack_ports import is_listening
+from workers.stack_restarts import KeptServers
 from workers.supervisor import Supervisor
 
 #: Where the processes' logs are, below the local directory.
@@ -36,7 +37,7 @@ def run_stack(desk: Desk, console: Console, *, flower: bool = True) -> None:
 
     Raises:
         StackError: something cannot start; the text says what to do.
-        ProcessDied: a process that the others need ended by itself.
+        ProcessDied: a process that the others need ended instead of becoming ready.
     """
     require_free_ports(desk, flower=flower)
     with contextlib.ExitStack() as running:
@@ -66,7 +67,7 @@ def run_stack(desk: Desk, console: Console, *, flower: bool = True) -> None:
         with contextlib.suppress(KeyboardInterrupt):
             running.enter_context(announced(settings, addresses, sandbox=desk.sandbox))
             console.print(address_table(addresses))
-            stack.wait()
+            stack.wait(KeptServers(servers))
 
 
 def on_servers(settings: Settings, servers: LocalServers) -> Settings:

@@ -17,6 +17,7 @@ from pymongo.errors import PyMongoError
 
 from config.addresses import hosts
 from config.connections import mongo_client, redis_client
+from config.fingerprints import lent
 from config.queues import QUEUES
 from config.settings import Settings
 from workers.cli_errors import BrokerInUse
@@ -91,6 +92,8 @@ def demo_stack(settings: Settings, on_ready: Callable[[str, float], None]) -> It
         chosen = on_servers(chosen, servers)
         if servers.mongo is None:
             running.callback(_drop_database, chosen)
+        if servers.valkey is None:  # one of the caller's own, which nobody uses: it is lent to the demo
+            running.enter_context(_lent(chosen))
         on_ready("MongoDB and Valkey", time.monotonic() - began)
         began = time.monotonic()
         built = build_declared(chosen)
@@ -155,6 +158,16 @@ def _own_folder(parent: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         held.release()
+
+
+@contextlib.contextmanager
+def _lent(settings: Settings) -> Iterator[None]:
+    """Have the servers carry the demo's fingerprint for its time only."""
+    clients = [redis_client(url) for url in (settings.redis_url, settings.cache_url) if url]
+    with lent(clients):
+        yield
+    for client in clients:
+        client.close()
 
 
 def _end_together(stack: DemoStack) -> None:

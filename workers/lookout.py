@@ -1,4 +1,6 @@
-"""Who looks whether the schedule is kept: a thread in the reads' worker, since a beat that has died tells nobody.
+"""Who looks whether the schedule is kept and the broker has room: a thread in the reads' worker.
+
+A beat that has died tells nobody, and a broker that is full takes no task that would tell of it.
 
 It has a client of its own for each look, closed after it, so that no child is ever forked from a process with open
 connections. Several such workers look at the same rows, and open the same alerts.
@@ -15,6 +17,7 @@ from config.connections import database, mongo_client
 from config.settings import Settings
 from observability.alerts import Alerts
 from payments.database_clock import DatabaseClock
+from tasks.server_memory import look_at_memory
 from tasks.slots import Slots
 from tasks.standings import look
 
@@ -58,4 +61,6 @@ class Lookout:
             db = database(client, self._settings)
             clock = DatabaseClock(db)
             lease = timedelta(seconds=self._settings.visibility_timeout_seconds)
-            look(Slots(db, clock=clock, lease=lease), Alerts(db, clock=clock), self._settings, clock)
+            alerts = Alerts(db, clock=clock)
+            look(Slots(db, clock=clock, lease=lease), alerts, self._settings, clock)
+            look_at_memory(self._settings, alerts)

@@ -29,7 +29,7 @@ COMMANDS = {
 #: What a worker needs in its environment from the start: SIGTERM then means the soft shutdown, which requeues.
 WORKER_ENVIRONMENT = {"REMAP_SIGTERM": "SIGQUIT"}
 
-#: The processes that may end without the others being stopped.
+#: The processes that the others start without, where these cannot.
 OPTIONAL = frozenset({"flower"})
 
 #: Where the processes run: relative paths in the commands start here.

@@ -12,13 +12,12 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-import redis
 import structlog
-from redis.exceptions import RedisError
 
 from config.redaction import redact, redact_text
 from observability.dead_letters import WAITING_LIST, Kind, Letter, letter_id
 from observability.metrics import MESSAGES_QUARANTINED
+from workers.kept import OWED, Connected
 from workers.messages import MAX_CONTROL_BYTES, Json, Malformed, body_bytes
 
 log = structlog.get_logger(__name__)
@@ -97,15 +96,12 @@ def undeliverable(envelope: Json, queue: str, kind: Kind, reason: str, body: Any
     )
 
 
-def put_away(letter: Letter, client: redis.Redis) -> None:
-    """Put a letter where the sweep finds it; when even that fails, the log has it."""
+def put_away(letter: Letter, connected: Connected) -> None:
+    """Put a letter where the sweep finds it, now or as soon as the broker takes it."""
     MESSAGES_QUARANTINED.labels(queue=letter.queue or "", kind=letter.kind.value).inc()
     log.error("message_quarantined", letter_id=letter.letter_id, kind=letter.kind.value, reason=letter.text,
               queue=letter.queue, refused_task=letter.task, size_bytes=letter.size_bytes)  # fmt: skip
-    try:
-        client.lpush(WAITING_LIST, letter.to_json())
-    except (RedisError, OSError) as error:
-        log.critical("quarantine_lost", reason=type(error).__name__, letter=letter.to_json())
+    OWED.queue(connected, WAITING_LIST, letter.to_json())
 
 
 def shown(raw: bytes, envelope: Json) -> str:

@@ -1,10 +1,14 @@
-"""Run several processes in the foreground as one: started together, shown in one log, and never outliving the run."""
+"""Run several processes in the foreground as one: started together, shown in one log, and never outliving the run.
+
+Who cannot start is a mistake to be mended, and ends the run. Once all have started, one that ends by itself is started
+again, as a container's restart policy would, and the log says so.
+"""
 
 import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
@@ -85,18 +89,19 @@ class Supervisor:
         self._bring_up(list(self._children.values()))
         return self
 
-    def wait(self) -> None:
-        """Return when the end is asked for (Ctrl-C, SIGTERM, SIGHUP).
+    def wait(self, look_after: Callable[[], Iterable[str]] = tuple) -> None:
+        """Return when the end is asked for (Ctrl-C, SIGTERM, SIGHUP); who ends by himself meanwhile is started again.
 
-        Raises:
-            ProcessDied: A required process ended by itself.
+        Args:
+            look_after: Looks after what is not a process of this supervisor's, and says what it did.
         """
         with contextlib.suppress(KeyboardInterrupt):
             while True:
                 self._heed()
                 for child in self._children.values():
-                    if death := child.death():
-                        self._give_up(child, death)
+                    self._keep_going(child)
+                for said in look_after():
+                    self._say(said)
                 time.sleep(LOOK_SECONDS)
 
     def restart(self, name: str) -> None:
@@ -146,6 +151,16 @@ class Supervisor:
         while children := [child for child in children if not self._settled(child, time.monotonic() - began)]:
             self._heed()
             time.sleep(LOOK_SECONDS)
+
+    def _keep_going(self, child: Child) -> None:
+        """Start a process again that has ended by itself, when its time has come."""
+        if child.restarts.is_due():
+            child.launch()
+            self._say(f"{child.spec.name} is started again")
+        elif child.restarts.due is None and (death := child.death()):
+            seconds = child.restarts.ended()
+            self._say(f"{death.fact}; it is started again in {seconds:g} s (restart {child.restarts.count}), "
+                      f"its log is {child.log}")  # fmt: skip
 
     def _heed(self) -> None:
         """Raise again what a signal raised where Python drops it: in a finalizer, for example."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from workers.errors import ProcessDied
 from workers.stack_files import begin_log
 from workers.stack_process import GuardedProcess
+from workers.supervisor_restarts import Restarts
 from workers.supervisor_spec import ProcessSpec
 
 
@@ -23,6 +24,7 @@ class Child:
         self.process: GuardedProcess | None = None
         #: Whether its end was asked for, by a stop or by a deliberate kill.
         self.ended_by_us = False
+        self.restarts = Restarts()
         self._offset = 0
 
     def prepare_log(self) -> None:
@@ -43,6 +45,7 @@ class Child:
                 grace_seconds=self.spec.grace_seconds,
             )
         self.ended_by_us = False
+        self.restarts.began()
 
     def output(self) -> str:
         """Give what the present incarnation has written."""

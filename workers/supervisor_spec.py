@@ -33,7 +33,7 @@ class ProcessSpec:
         ready: Tells from the process's output so far whether it serves; None is ready at once.
         ready_seconds: How long that may take.
         grace_seconds: How long it has to end after SIGTERM.
-        required: Whether the others are stopped when it ends by itself.
+        required: Whether the others are stopped when it cannot start.
         cwd: Its working directory.
     """
 

@@ -1,7 +1,7 @@
 """The stage of every act here: a whole system on servers of its own, of which any may be killed or frozen."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -95,6 +95,7 @@ def staged(
     times: Json = TIMES,
     processes: Sequence[str] = MONEY,
     clocks: Mapping[str, MovedClock] = MappingProxyType({}),
+    broker: Callable[[Path], EmbeddedValkey] = EmbeddedValkey,
     **changes: Any,
 ) -> Iterator[Stage]:
     """Run a system of so many money workers, or of other processes, on a replica set of so many nodes.
@@ -106,12 +107,13 @@ def staged(
         workers: How many money workers.
         times: The time chain.
         processes: Which processes, by their names.
+        broker: What is started as the broker.
         clocks: The clocks of those that are on machines of their own.
         **changes: Settings by name.
     """
     with (
         EmbeddedMongo(directory / "mongo", members=members) as mongo,
-        EmbeddedValkey(directory / "valkey") as valkey,
+        broker(directory / "valkey") as valkey,
     ):
         settings = system_settings(
             mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url=sandbox.url, directory=directory, **times, **changes

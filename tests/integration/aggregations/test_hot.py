@@ -10,6 +10,7 @@ from celery import Celery
 from aggregations.catalogue import CATALOGUE, Aggregation
 from aggregations.errors import NotFound
 from aggregations.hot import LEAST_USES, HotRead, HotReads
+from aggregations.keyspace import Keyspace
 from config.connections import redis_client
 from config.settings import Settings
 from schedules.aggregations import REFRESH_SECONDS
@@ -25,11 +26,11 @@ NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 class Counting:
     """What counts uses, with clocks that the test moves."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, database: str = "db") -> None:
         self.now, self.seconds = NOW, 0.0
         self.reads = HotReads(
             redis_client(url), clock=lambda: self.now, outages=(redis.exceptions.RedisError,),
-            monotonic=lambda: self.seconds,
+            monotonic=lambda: self.seconds, space=Keyspace(database),
         )  # fmt: skip
 
     def use(self, contract: str, times: int) -> None:
@@ -46,7 +47,7 @@ class Counting:
 @pytest.fixture
 def counting(settings: Settings) -> Counting:
     """Counts in the test run's cache, which is empty."""
-    return Counting(str(settings.cache_url))
+    return Counting(str(settings.cache_url), settings.mongo_database)
 
 
 class TestHot:
@@ -61,7 +62,7 @@ class TestHot:
     def test_processes(self, counting: Counting, settings: Settings) -> None:
         """Two processes' uses add up."""
         counting.use("a", 2)
-        Counting(str(settings.cache_url)).use("a", 2)
+        Counting(str(settings.cache_url), settings.mongo_database).use("a", 2)
         assert counting.hot() == [("a", 4)]
 
     def test_cools_down(self, counting: Counting) -> None:
@@ -78,7 +79,7 @@ class TestHot:
         for contract, times in {"a": 5, "b": 9, "c": 2, "d": 3, "e": 4}.items():
             counting.use(contract, times)
         cache = redis_client(str(settings.cache_url))
-        assert [cache.zcard(key) for key in cache.keys("nestcms:hot:*")] == [3]
+        assert [cache.zcard(key) for key in cache.keys(f"nestcms@{settings.mongo_database}:hot:*")] == [3]
         assert counting.hot() == [("b", 9), ("a", 5), ("e", 4)]
 
     def test_cache_away(self, silent_port: int) -> None:

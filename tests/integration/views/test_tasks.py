@@ -9,6 +9,7 @@ import pytest
 from bson import ObjectId, Timestamp
 from prometheus_client import REGISTRY
 
+from aggregations.keyspace import Keyspace
 from aggregations.views import VIEWS
 from config.queues import queue_of
 from config.settings import Settings
@@ -181,19 +182,20 @@ class TestCache:
 
         assert settings.cache_url
         with redis_client(settings.cache_url) as cache:
-            cache.set("nestcms:tag:old", "x")
-            cache.set("other", "x")
+            name = f"nestcms@{settings.mongo_database}:tag:"
+            cache.mset({f"{name}old": "x", "nestcms:tag:old": "x", "nestcms@another:tag:old": "x"})
             watcher = make_watcher(
                 settings, world.db, views._streaming[world.db.name], alerts=world.alerts, send=world.send
             )
             watcher.step(1)
-            assert set(cache.keys("*")) == {"other"}
+            assert set(cache.keys("*")) == {"nestcms@another:tag:old"}
             payment = world.db["payments"].insert_one({"amount": "1"}).inserted_id
             for _ in range(5):
                 watcher.step(20)
-            tokens = {key: cache.get(key) for key in cache.keys("nestcms:tag:*")}
-            assert set(tokens) == {"nestcms:tag:payments", f"nestcms:tag:payment:{payment}"}
+            tokens = {key: cache.get(key) for key in cache.keys("*tag:*") if "another" not in key}
+            tags = ("payments", f"payment:{payment}")
+            assert set(tokens) == {f"{before}{tag}" for before in (name, "nestcms:tag:") for tag in tags}
             assert all("@" in str(token) for token in tokens.values())
-            forget_tags(cache)
-            assert set(cache.keys("*")) == {"other"}
+            forget_tags(cache, Keyspace(settings.mongo_database))
+            assert set(cache.keys("*")) == {"nestcms@another:tag:old"}
             watcher.stop()

@@ -174,19 +174,6 @@ class TestSupervisor:
             supervisor.start()
         assert "No such file" in (tmp_path / "ghost.log").read_text()
 
-    def test_required_death(self, tmp_path: Path) -> None:
-        """When a required process is killed from outside, the wait ends naming it, and the others are stopped."""
-        specs = [python("one", TICKING, ready=writes("up")), python("two", TICKING, ready=writes("up"))]
-        with Supervisor(specs, log_directory=tmp_path, quiet=True) as supervisor:
-            supervisor.start()
-            one, two = supervisor.pid("one"), supervisor.pid("two")
-            assert one is not None
-            assert two is not None
-            psutil.Process(one).kill()
-            with pytest.raises(ProcessDied, match="one was ended by signal 9"):
-                supervisor.wait()
-        assert not psutil.pid_exists(two)
-
     def test_optional_death(self, tmp_path: Path) -> None:
         """A process that can be done without may fail: the others start and go on, and the log says so."""
         shown = StringIO()
@@ -260,16 +247,22 @@ class TestForeground:
         assert alive(started) == []
 
     def test_child_dies(self, tmp_path: Path) -> None:
-        """The end of a required process gives an exit code other than 0 and says which it was."""
+        """A process that is killed or ends by itself is started again, the log says so, and the others go on."""
         program = Program(FOREGROUND, tmp_path, TICKING, 10)
         until(program, "everything runs")
-        started = descendants(program.pid)
-        victim = next(one for one in started if one.cmdline()[1:2] == ["-c"])
-        victim.kill()
-        code, output = program.result()
-        assert code == 3
-        assert "was ended by signal 9, so everything is stopped; its log is" in output
-        assert alive(started) == []
+        one, two = (each for each in descendants(program.pid) if each.cmdline()[1:2] == ["-c"])
+        one.kill()
+        said = until(program, "is started again")
+        killed = [line for line in said if "was ended by signal 9; it is started again in 0.1 s (restart 1)" in line]
+        assert len(killed) == 1
+        running = eventually(
+            lambda: [each for each in alive(descendants(program.pid)) if each.cmdline()[1:2] == ["-c"]][1:],
+            what="another in its place",
+        )
+        assert two.is_running()
+        assert one.pid not in {each.pid for each in running}
+        program.signal(signal.SIGINT)
+        assert program.result()[0] == 0
 
     def test_killed(self, tmp_path: Path) -> None:
         """Even when the supervisor itself is killed, nothing is left."""

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import zlib
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from aggregations.catalogue import ContractParameters, find
 from aggregations.entries import Entry, decode, encode, key_of
+from aggregations.keyspace import Keyspace
 from aggregations.plain import to_json
 from aggregations.plans import summary
 from aggregations.tokens import cluster_time, latest, new_token, written
@@ -70,12 +72,19 @@ class TestBytes:
         code = rest.partition("```")[0]
         program = f"""{code}
         const raw = Buffer.from({encode(ENTRY, compress_bytes=compress_bytes).hex()!r}, 'hex')
-        console.log(JSON.stringify([keyOf('contract_employees', {{contract_id: '{CONTRACT}'}}), entryFrom(raw)]))
+        const tokens = ['users', '~users'].map(tokenKey)
+        const key = keyOf('contract_employees', {{contract_id: '{CONTRACT}'}})
+        console.log(JSON.stringify([key, entryFrom(raw), tokens]))
         """
-        done = subprocess.run(["node", "-e", program], capture_output=True, text=True, timeout=30, check=True)
-        key, entry = json.loads(done.stdout)
-        assert key == key_of(find("contract_employees"), ContractParameters(contract_id=CONTRACT))
+        done = subprocess.run(
+            ["node", "-e", program], capture_output=True, text=True, timeout=30, check=True,
+            env={**os.environ, "MONGO_DATABASE": "cms"},
+        )  # fmt: skip
+        key, entry, tokens = json.loads(done.stdout)
+        space = Keyspace("cms")
+        assert key == space.entry(key_of(find("contract_employees"), ContractParameters(contract_id=CONTRACT)))
         assert Entry(**entry) == ENTRY
+        assert tokens == list(space.tokens(["users"]).values())
 
     def test_key_of_times(self) -> None:
         """Of a time the key has what JavaScript's `toISOString` writes, however it was asked for."""

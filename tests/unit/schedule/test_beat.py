@@ -7,6 +7,7 @@ import pytest
 from celery import Celery
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory
+from redis.exceptions import MasterDownError, OutOfMemoryError
 
 from config.celeryconfig import celery_config
 from config.settings import Settings
@@ -100,3 +101,25 @@ class TestSteadily:
         assert again.turn(frozen, 62).count("sweep-operations") == 6
         again.scheduler.close()
         again.app.close()
+
+
+class TestBrokerTrouble:
+    """No error of the broker ends beat."""
+
+    @pytest.mark.parametrize("error", [MasterDownError("MASTERDOWN"), OutOfMemoryError("OOM"), AttributeError("gone")])
+    def test_goes_on(self, beat: Beat, frozen: FrozenDateTimeFactory, error: Exception) -> None:
+        """Whatever is raised while an entry is sent, the next look sends what is due."""
+        tried: list[str] = []
+
+        def fail(entry: Any, producer: object = None) -> None:
+            assert producer
+            tried.append(entry.name)
+            raise error
+
+        beat.turn(frozen, 5)
+        note = beat.scheduler.apply_entry
+        beat.scheduler.apply_entry = fail  # type: ignore[method-assign] # as above
+        beat.turn(frozen, 30)
+        beat.scheduler.apply_entry = note  # type: ignore[method-assign] # as above
+        assert len(tried) > 10
+        assert len(beat.turn(frozen, 30)) > 10
