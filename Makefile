@@ -14,6 +14,9 @@ DEVELOPMENT := .venv/.development-$(shell cat requirements-dev.lock pyproject.to
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 INSTALL_PROJECT := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 
+# Where an environment forbids bytecode, each of the many processes here would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo up test contract-live lint chaos bench bench-aggregations lock clean

@@ -13,7 +13,7 @@ from aggregations.indexes import PREFIX
 Document = dict[str, Any]
 Keys = tuple[tuple[str, object], ...]
 
-#: The CMS's collections: indexes are looked at here and nowhere else; those of this system's own make themselves.
+#: The CMS's collections: indexes of others are looked at here and nowhere else.
 CMS_COLLECTIONS = (
     "users", "contracts", "payments", "projects", "designs", "projectsteps", "projectworkers", "notes", "permissions",
     "projectearnings", "orgzearnings", "orgzs", "salaries", "commissions", "offers",

@@ -91,6 +91,11 @@ class IndexBuilder:
         return bool(self._unwatched)
 
     @property
+    def database(self) -> Database[Document]:
+        """Return the database in which it builds."""
+        return self._db
+
+    @property
     def database_name(self) -> str:
         """Return where it builds."""
         return self._db.name

@@ -8,10 +8,10 @@ could not be read counts as changed, so that no answer is given without it.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bson import Timestamp
-from pymongo import DeleteOne, UpdateOne
+from pymongo import DeleteOne, IndexModel, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
@@ -45,13 +45,16 @@ class Mark:
 class Marks:
     """Reads and writes `mv_dirty`."""
 
+    #: A view's marks, changes first.
+    INDEXES: Final = (IndexModel([("view", 1), ("changed", -1), ("_id", 1)], name="pending"),)
+
     def __init__(self, database: Database[Document]) -> None:
         """Use the CMS's database."""
         self.rows = database["mv_dirty"]
 
     def ensure_indexes(self) -> None:
         """Create the index that finds a view's marks, changes first; harmless when it is there."""
-        self.rows.create_index([("view", 1), ("changed", -1), ("_id", 1)], name="pending")
+        self.rows.create_indexes(list(self.INDEXES))
 
     def change(self, touched: Iterable[tuple[str, Group, Timestamp]]) -> None:
         """Mark groups whose documents have changed at a time."""

@@ -6,10 +6,10 @@ no harm. The change's time is not enough for that: all of a transaction have one
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from bson import Timestamp
-from pymongo import DeleteOne, UpdateOne
+from pymongo import DeleteOne, IndexModel, UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
@@ -33,13 +33,16 @@ class Entry:
 class Members:
     """Reads and writes the map."""
 
+    #: Who lists a document.
+    INDEXES: Final = (IndexModel([("r", 1)], name="listed", sparse=True),)
+
     def __init__(self, database: Database[Document]) -> None:
         """Use the CMS's database."""
         self.rows = database.get_collection("mv_members", codec_options=LENIENT)
 
     def ensure_indexes(self) -> None:
         """Create the index that finds who lists a document; harmless when it is there."""
-        self.rows.create_index([("r", 1)], name="listed", sparse=True)
+        self.rows.create_indexes(list(self.INDEXES))
 
     def load(self, keys: Iterable[Key]) -> dict[Key, Entry]:
         """Return the entries of documents, as far as there are any."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from pymongo import DeleteOne, ReplaceOne
+from pymongo import DeleteOne, IndexModel, ReplaceOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -25,12 +25,15 @@ class ViewStore:
         view: the view.
     """
 
+    #: What is folded into something.
+    INDEXES: Final = (IndexModel([("of", 1)], name="folded", sparse=True),)
+
     def __init__(self, database: Database[Document], view: View) -> None:
         self.rows, self._view = database[view.name], view
 
     def ensure_indexes(self) -> None:
         """Create the index that finds what is folded into something; harmless when it is there."""
-        self.rows.create_index([("of", 1)], name="folded", sparse=True)
+        self.rows.create_indexes(list(self.INDEXES))
 
     def stored(self, groups: Sequence[Group]) -> dict[Group, Any]:
         """Return what is stored of groups: rows, unless somebody has written something else."""

@@ -8,10 +8,10 @@ from typing import Any
 
 from kombu import Queue
 
-from config.queues import DEFAULT_QUEUE, QUEUES, ROUTES, queue_of
+from config.queues import DEFAULT_QUEUE, QUEUES, door_of, queue_of, route
 from config.settings import Settings, require
 
-#: Queues whose tasks call PayTabs: they keep the short limits of the time chain, under the lease.
+#: Queues whose tasks call PayTabs, with their lanes: they keep the short limits of the time chain, under the lease.
 GATEWAY_QUEUES = frozenset({"payments", "webhooks", "reconcile"})
 
 #: Other tasks that hold a lease while they run: one that outlived it would do what another has begun already.
@@ -25,6 +25,9 @@ RESTORE_LOCK_SECONDS = 10
 
 #: Seconds to connect to the broker or the result store.
 CONNECT_SECONDS = 2
+
+#: Seconds for one command to the result store: what it does not take is kept, and a task must not be held by it.
+RESULT_SECONDS = 2
 
 #: Seconds for one command, so that a server that vanished without closing the connection is noticed.
 COMMAND_SECONDS = 5
@@ -43,7 +46,7 @@ class QueueTimeLimits:
 
 def time_limits(settings: Settings, task_name: str) -> dict[str, float]:
     """Return the soft and hard limit of a task, as Celery's task attributes."""
-    if task_name in LEASED_TASKS or queue_of(task_name) in GATEWAY_QUEUES:
+    if task_name in LEASED_TASKS or door_of(queue_of(task_name)) in GATEWAY_QUEUES:
         return {"soft_time_limit": settings.soft_time_limit_seconds, "time_limit": settings.hard_time_limit_seconds}
     return {
         "soft_time_limit": settings.other_soft_time_limit_seconds,
@@ -92,10 +95,10 @@ def _delivery(settings: Settings) -> dict[str, Any]:
         "task_queues": tuple(Queue(name, routing_key=name) for name in QUEUES),
         "task_create_missing_queues": False,
         "task_default_queue": DEFAULT_QUEUE,
-        "task_routes": ROUTES,
+        "task_routes": (route,),
         "task_acks_late": True,
-        # A killed child: sent again with `retries` counted up, so that it ends. Rejecting alone would run it for ever;
-        # it stays for the case that the retry cannot be sent.
+        # A killed child: sent again, with its wait. Where too many were lost over a task, it is not begun again: see
+        # tasks.deliveries. Rejecting stays for the case that the retry cannot be sent.
         "task_retry_on_worker_lost": True,
         "task_reject_on_worker_lost": True,
         # Flower learns of a start by its event; writing it as a result would make a dead result store stop every task.
@@ -132,10 +135,10 @@ def _results(settings: Settings) -> dict[str, Any]:
         "result_accept_content": ["json"],
         "result_expires": settings.result_expires_seconds,
         "redis_socket_connect_timeout": CONNECT_SECONDS,
-        "redis_socket_timeout": COMMAND_SECONDS,
+        "redis_socket_timeout": RESULT_SECONDS,
         "redis_socket_keepalive": True,
-        # A result that cannot be stored must not hold its task past the soft limit; the truth is in MongoDB.
+        # A result that cannot be stored must not hold its task past the soft limit: MongoDB keeps it, see tasks.results
         "result_backend_transport_options": {
-            "retry_policy": {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
+            "retry_policy": {"max_retries": 1, "interval_start": 0.2, "interval_step": 0.2, "interval_max": 1},
         },
     }

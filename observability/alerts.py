@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import structlog
+from pymongo import IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
@@ -51,6 +52,12 @@ class ResolveAlert(Protocol):
 class Alerts:
     """Writes the `alerts` collection."""
 
+    #: Open alerts by name, oldest first, and old closed ones.
+    INDEXES: Final = (
+        IndexModel([("name", 1), ("closed_at", 1), ("opened_at", 1)], name="open"),
+        IndexModel("closed_at", partialFilterExpression=_CLOSED, name="closed"),
+    )
+
     def __init__(self, database: Database[Document], *, clock: Callable[[], datetime]) -> None:
         """Use the database whose operators read the alerts."""
         self.rows = database["alerts"]
@@ -58,8 +65,7 @@ class Alerts:
 
     def ensure_indexes(self) -> None:
         """Create the indexes that list open alerts by name, oldest first, and that find old closed ones."""
-        self.rows.create_index([("name", 1), ("closed_at", 1), ("opened_at", 1)], name="open")
-        self.rows.create_index("closed_at", partialFilterExpression=_CLOSED, name="closed")
+        self.rows.create_indexes(list(self.INDEXES))
 
     def raise_alert(
         self, name: str, key: str, detail: str, session: ClientSession | None = None, *, subject: str = ""

@@ -48,6 +48,12 @@ PUBLISH_FAILURES = Counter(
     ["task", "reason"],
 )
 
+ALREADY_QUEUED = Counter(
+    "nestcms_already_queued",
+    "Tasks that were not sent because the same work waited in the broker already, by task.",
+    ["task"],
+)
+
 INBOX_WRITE_SECONDS = Histogram(
     "nestcms_inbox_write_seconds",
     "Seconds until a majority confirmed a delivery, or until that failed.",
@@ -95,6 +101,11 @@ DEAD_LETTERS = Counter(
     "nestcms_dead_letters",
     "Tasks that will not be tried again by themselves, by task and kind: given_up, lost_workers or failed.",
     ["task", "kind"],
+)
+
+RESULTS_KEPT = Counter(
+    "nestcms_results_kept",
+    "Results that the result store did not take, and that are stored once it does.",
 )
 
 AGGREGATION_SECONDS = Histogram(

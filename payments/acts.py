@@ -70,6 +70,12 @@ class Acts:
         _check_same(act, asked)
         return act
 
+    def state_of(self, row: Operation, act_id: str, kind: str) -> str | None:
+        """Return how far an act of a row came; None when the row has none of that id and kind."""
+        found = self._rows.find_one({"_id": row.operation_id}, {"acts": 1}) or {}
+        acts = (one for one in found.get("acts", ()) if isinstance(one, dict))
+        return next((one["state"] for one in acts if (one["id"], one["kind"]) == (act_id, kind)), None)
+
     def claim(self, row: Operation, asked: Asked, now: datetime, state: ActState = ActState.SENT) -> bool:
         """Note an act before it is done; False when another worker has noted one under the same id."""
         unnoted = {"_id": row.operation_id, "acts.id": {"$ne": asked.id}, "acts": {"$ne": asked.id}}

@@ -7,8 +7,9 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from pymongo import IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -34,14 +35,16 @@ MAX_RACES, RACE_PAUSE_SECONDS = 60, 0.05
 class AuditEntries:
     """Reads and writes `audit_entries`; each `_id` is the entry's number."""
 
+    #: The entries of a payment, and those of an act.
+    INDEXES: Final = (IndexModel("arguments.payment_id", sparse=True), IndexModel("act_id", sparse=True))
+
     def __init__(self, database: Database[Document]) -> None:
         """Use a database whose writes are acknowledged by a majority."""
         self.rows = database.get_collection(COLLECTION, read_preference=ReadPreference.PRIMARY)
 
     def ensure_indexes(self) -> None:
         """Create the indexes by which a payment's entries and an act's are found; harmless when they are there."""
-        self.rows.create_index("arguments.payment_id", sparse=True)
-        self.rows.create_index("act_id", sparse=True)
+        self.rows.create_indexes(list(self.INDEXES))
 
     def append(self, members: Document, now: datetime) -> int:
         """Write the next entry and return its number.

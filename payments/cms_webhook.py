@@ -6,7 +6,7 @@ not want this one any more; everything else but 2xx is tried again.
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import requests
@@ -20,6 +20,8 @@ from payments.facts import Milestone
 from payments.paid_with import card_of
 from payments.payment import State
 from payments.reactions import Occasion
+from payments.server_clock import own_time
+from payments.store import Clock
 from payments.stored_cards import CardStore
 from paytabs.headers import retry_after_seconds
 
@@ -43,11 +45,13 @@ class NotifyCms:
         url: Where the CMS takes webhooks.
         secret: The shared secret, base64, with or without `whsec_` before it.
         cards: Tells of the stored card that a payment is about.
+        clock: Tells the time that the signature covers: who takes webhooks refuses one of another time.
     """
 
     url: str | None
     secret: str
     cards: CardStore
+    clock: Clock = own_time
 
     def __call__(self, occasion: Occasion) -> str | None:
         """Post what has happened.
@@ -59,7 +63,7 @@ class NotifyCms:
         if self.url is None:
             return "no webhook of the CMS is set"
         body = json.dumps(payload(occasion, self.cards), separators=(",", ":"), ensure_ascii=False)
-        headers = signed_headers(webhook_id(occasion), body, self.secret, datetime.now(UTC))
+        headers = signed_headers(webhook_id(occasion), body, self.secret, self.clock())
         try:
             answer = requests.post(
                 self.url,
@@ -75,7 +79,7 @@ class NotifyCms:
         if answer.status_code == _GONE:
             raise NeverAgain("the CMS answers 410: it does not want this webhook any more")
         if not _OK <= answer.status_code < _REDIRECTS:
-            wait = retry_after_seconds(answer.headers.get("Retry-After"))
+            wait = retry_after_seconds(answer.headers.get("Retry-After"), answer.headers.get("Date"))
             raise NotDelivered(f"the CMS answers {answer.status_code}", wait)
         return None
 

@@ -2,27 +2,45 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
+import pymongo
 from pymongo.database import Database
+from pymongo.errors import PyMongoError
 
-#: For how long an answer of the database is gone on from by the machine's monotonic clock, in seconds.
-SAMPLED_SECONDS = 10.0
+from payments.server_clock import SAMPLED_SECONDS, ServerClock
+
+__all__ = ["SAMPLED_SECONDS", "DatabaseClock", "primary_time"]
+
+#: How long the primary has to tell its time, in seconds.
+ASK_SECONDS = 1.0
 
 
-class DatabaseClock:
-    """Tells the time of the primary, aware UTC."""
+class DatabaseClock(ServerClock):
+    """Tells the time of the primary, aware UTC.
 
-    def __init__(self, database: Database[dict[str, Any]], *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        database: of which the primary is asked.
+        otherwise: tells the time when the primary was never heard; without it the database's error is raised.
+        monotonic: a clock in seconds that nobody sets.
+    """
+
+    def __init__(
+        self,
+        database: Database[dict[str, Any]],
+        *,
+        otherwise: Callable[[], datetime] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Ask nothing yet."""
-        self._database, self._monotonic = database, monotonic
-        self._sample: tuple[float, datetime] | None = None
+        super().__init__(
+            lambda: primary_time(database), outages=(PyMongoError,), otherwise=otherwise, monotonic=monotonic
+        )
 
-    def __call__(self) -> datetime:
-        """Return the database's time."""
-        sample, passed = self._sample, self._monotonic()
-        if sample is None or passed - sample[0] > SAMPLED_SECONDS:
-            told = self._database.command("hello", codec_options=self._database.codec_options)["localTime"]
-            sample = self._sample = (passed, told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC))
-        return sample[1] + timedelta(seconds=passed - sample[0])
+
+def primary_time(database: Database[dict[str, Any]]) -> datetime:
+    """Ask the primary for its time, aware UTC."""
+    with pymongo.timeout(ASK_SECONDS):
+        told: datetime = database.command("hello", codec_options=database.codec_options)["localTime"]
+    return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)

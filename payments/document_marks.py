@@ -6,10 +6,10 @@ Whoever follows the CMS's changes writes them before it says how far it is; so a
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from bson import ObjectId
-from pymongo import UpdateOne
+from pymongo import IndexModel, UpdateOne
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
@@ -42,13 +42,16 @@ class Mark:
 class DocumentMarks:
     """Reads and writes the rows."""
 
+    #: What is due.
+    INDEXES: Final = (IndexModel("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due"),)
+
     def __init__(self, database: Database[Document]) -> None:
         """Use the CMS's database."""
         self._rows = database.get_collection(COLLECTION, read_preference=ReadPreference.PRIMARY)
 
     def ensure_indexes(self) -> None:
         """Create the index that finds what is due; harmless when it is there."""
-        self._rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
+        self._rows.create_indexes(list(self.INDEXES))
 
     def note(
         self, payments: Iterable[ObjectId], contracts: Iterable[ObjectId], now: datetime,

@@ -43,6 +43,21 @@ class DeliveryLost(PaymentsError):
         return f"delivery {self.delivery_id} is no longer held under fence {self.fence}"
 
 
+class GuardMissing(PaymentsError):
+    """Raised when an index is missing that keeps money from moving twice: nothing is accepted until it is there again.
+
+    Attributes:
+        index: Its name.
+    """
+
+    def __init__(self, index: str) -> None:
+        self.index = index
+        super().__init__(index)
+
+    def __str__(self) -> str:
+        return f"the index {self.index} of payment_operations is missing: nothing is accepted or sent without it"
+
+
 class Refusal(StrEnum):
     """Why a request is refused, for programs: `InvalidArgument.code`; a code keeps its meaning for ever."""
 

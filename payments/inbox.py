@@ -7,8 +7,8 @@ checked against the fence that it was given.
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -19,8 +19,10 @@ from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from payments.database_clock import DatabaseClock
 from payments.delivery import POSTPONE_SECONDS, Delivery, Recorded, delivery_of, harmless
 from payments.errors import DeliveryLost, InboxUnavailable
+from payments.server_clock import own_time
 from payments.token_cut import has_token, without_token
 
 __all__ = ["COLLECTION", "POSTPONE_SECONDS", "Delivery", "Inbox", "Kept", "Recorded"]
@@ -45,11 +47,6 @@ UNCLAIMED_SECONDS = 10
 SWEPT_SECONDS = 20
 
 
-def utc_now() -> datetime:
-    """Return the time, aware and in UTC."""
-    return datetime.now(UTC)
-
-
 class Inbox:
     """Keeps deliveries in one collection, whose writes wait for a majority's journal."""
 
@@ -63,11 +60,16 @@ class Inbox:
     )
 
     def __init__(
-        self, collection: Collection[Document], *, clock: Callable[[], datetime] = utc_now, lease_seconds: float = 30
+        self,
+        collection: Collection[Document],
+        *,
+        clock: Callable[[], datetime] | None = None,
+        lease_seconds: float = 30,
     ) -> None:
+        """Use a collection; `clock` takes the place of its database's, which may be silent while it stores."""
         wtimeout = collection.write_concern.document.get("wtimeout")
         self._rows = collection.with_options(write_concern=WriteConcern("majority", wtimeout=wtimeout, j=True))
-        self._clock = clock
+        self._clock = clock or DatabaseClock(collection.database, otherwise=own_time)
         self._lease = timedelta(seconds=lease_seconds)
 
     def ensure_indexes(self) -> None:
@@ -85,10 +87,11 @@ class Inbox:
         Raises:
             InboxUnavailable: It may or may not be stored: the sender must deliver again.
         """
-        fresh = self._fresh_row(body, headers, correlation_id)
-        recorded = self._upsert(fresh)
-        if not recorded.is_new:
-            self._reconsider(fresh)
+        with self._one_deadline():
+            fresh = self._fresh_row(body, headers, correlation_id)
+            recorded = self._upsert(fresh)
+            if not recorded.is_new:
+                self._reconsider(fresh)
         return recorded
 
     def record_rejected(self, body: bytes, headers: Mapping[str, str], *, reason: str, correlation_id: str) -> Recorded:
@@ -97,8 +100,9 @@ class Inbox:
         Raises:
             InboxUnavailable: As for record.
         """
-        fresh = self._fresh_row(body, headers, correlation_id)
-        return self._upsert({**fresh, "status": "rejected", "reason": reason, **_kept(body, Kept.CUT)})
+        with self._one_deadline():
+            fresh = self._fresh_row(body, headers, correlation_id)
+            return self._upsert({**fresh, "status": "rejected", "reason": reason, **_kept(body, Kept.CUT)})
 
     def claim(self, delivery_id: str, owner: str) -> Delivery | None:
         """Take a delivery that is due, or that its last owner let go of by not finishing in time.
@@ -221,10 +225,8 @@ class Inbox:
     def _upsert(self, fresh: Document) -> Recorded:
         delivery_id = fresh["_id"]
         change = {"$setOnInsert": fresh, "$inc": {"seen": 1}}
-        # One deadline over both tries: the sender waits for the sum.
-        seconds = self._rows.database.client.options.timeout
         try:
-            with nullcontext() if seconds is None else pymongo.timeout(seconds):
+            with self._one_deadline():
                 try:
                     result = self._rows.update_one({"_id": delivery_id}, change, upsert=True)
                 except DuplicateKeyError:
@@ -234,6 +236,11 @@ class Inbox:
         except PyMongoError as error:
             raise InboxUnavailable(delivery_id, type(error).__name__) from error
         return Recorded(delivery_id, is_new=result.upserted_id is not None)
+
+    def _one_deadline(self) -> AbstractContextManager[None]:
+        """Give all that one delivery asks of the database one deadline: the sender waits for the sum."""
+        seconds = self._rows.database.client.options.timeout
+        return nullcontext() if seconds is None else pymongo.timeout(seconds)
 
     def _reconsider(self, fresh: Document) -> None:
         """Open a row again that an earlier version could not read and this one can, its body as it came."""

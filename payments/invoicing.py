@@ -23,6 +23,7 @@ from payments.operations import Operation, OperationsLedger
 from payments.quoting import quoted
 from payments.reconcile import Reconciler
 from payments.store import Change, Clock, PaymentStore
+from payments.views import PaymentView
 from paytabs.errors import InvalidRequest
 from paytabs.invoices import InvoicePaidRequest
 from paytabs.responses import Answer, Outcome
@@ -70,9 +71,33 @@ class InvoiceService:
             NotYet: it is being made, or what became of it is being found out.
         """
         view = self._parts.money.charge(payment_id, terms, operation_id, context)
-        row = self._parts.ledger.get(operation_id)
+        return self.made(view, self._parts.ledger.get(operation_id))
+
+    def made(self, view: PaymentView, row: Operation | None) -> dict[str, Any]:
+        """Return what `create` answers of a payment and the row of its invoice."""
         number, link = (row.invoice_id, self._link(row)) if row else (None, None)
         return {**view.to_json(), "invoice_id": number, "invoice_link": link}
+
+    def done(self, verb: str, payment_id: str, act_id: str) -> dict[str, Any] | None:
+        """Return what the caller of an act is told that was done under its id; None while it is not, or nobody knows.
+
+        Args:
+            verb: `cancel`, `send_sms` or `mark_paid`.
+            payment_id: 24 hexadecimal digits.
+            act_id: the caller's id of the act.
+        """
+        row = next(iter(reversed(self._invoices(payment_id))), None)
+        if row is None:
+            return None
+        told = {"payment_id": payment_id, "invoice_id": row.invoice_id}
+        if verb == "cancel":
+            return {**told, "state": CANCELLED} if row.error == CANCELLED else None
+        if self._acts.state_of(row, act_id, verb) != ActState.DONE:
+            return None
+        if verb == "send_sms":
+            return {**told, "state": "asked before"}
+        state, link = self._parts.money.state(payment_id), self._link(row)
+        return {**told, "invoice_link": link, "invoice_status": PAID, "state": state, "act": ActState.DONE.value}
 
     def status(self, payment_id: str, context: Context) -> dict[str, Any]:
         """Ask what became of a payment's invoice, and apply what it says of the money.
@@ -253,8 +278,11 @@ class InvoiceService:
         shown = row.shown(self._parts.ledger.now())
         return None if row.has_ended or (shown and shown.is_over) else row.redirect_url
 
+    def _invoices(self, payment_id: str) -> list[Operation]:
+        return [row for row in self._parts.ledger.of_payment(payment_id) if row.invoice_id is not None]
+
     def _invoice(self, payment_id: str) -> Operation:
-        rows = [row for row in self._parts.ledger.of_payment(payment_id) if row.invoice_id is not None]
+        rows = self._invoices(payment_id)
         if not rows:
             raise InvalidArgument("payment_id", "a payment with an invoice")
         return rows[-1]

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from bson import ObjectId
-from pymongo import ReturnDocument
+from pymongo import IndexModel, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
 from payments.database_clock import DatabaseClock
-from payments.errors import OperationConflict
+from payments.errors import GuardMissing, OperationConflict
 from payments.page_times import ShownPage, end_of
 from payments.redacting import same_words
 
@@ -54,6 +54,9 @@ DOUBTFUL = [Status.UNKNOWN, Status.REVIEW]
 
 #: Rows that only a human ends; while one is open its payment takes no other operation.
 IN_REVIEW = {"status": Status.REVIEW, "open": True}
+
+#: What keeps a payment's second open operation out, whoever asks at the same moment: without it no money is sent.
+ONE_OPEN: Final = IndexModel("payment_id", unique=True, partialFilterExpression={"open": True}, name="one_open")
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,19 @@ def new_cart_id() -> str:
 class OperationsLedger:
     """Reads and writes `payment_operations`."""
 
+    #: The one that keeps a payment's second operation out; what is due; and by what else rows are found.
+    INDEXES: Final = (
+        ONE_OPEN,
+        IndexModel([("payment_id", 1), ("created_at", 1)]),
+        IndexModel("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due"),
+        IndexModel("sends.cart_id", sparse=True),
+        IndexModel("acts.id", sparse=True),
+        IndexModel("updated_at", partialFilterExpression=IN_REVIEW, name="in_review"),
+        IndexModel("created_at"),
+        IndexModel("params.card_id", sparse=True, name="card"),
+        IndexModel("created_at", partialFilterExpression={"params.title": {"$exists": True}}, name="words"),
+    )
+
     def __init__(
         self, database: Database[Document], *, lease: timedelta, now: Callable[[], datetime] | None = None
     ) -> None:
@@ -143,15 +159,19 @@ class OperationsLedger:
 
     def ensure_indexes(self) -> None:
         """Create the indexes the promises lean on; harmless when they are there."""
-        self.rows.create_index("payment_id", unique=True, partialFilterExpression={"open": True}, name="one_open")
-        self.rows.create_index([("payment_id", 1), ("created_at", 1)])
-        self.rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
-        self.rows.create_index("sends.cart_id", sparse=True)
-        self.rows.create_index("acts.id", sparse=True)
-        self.rows.create_index("updated_at", partialFilterExpression=IN_REVIEW, name="in_review")
-        self.rows.create_index("created_at")
-        self.rows.create_index("params.card_id", sparse=True, name="card")
-        self.rows.create_index("created_at", partialFilterExpression={"params.title": {"$exists": True}}, name="words")
+        self.rows.create_indexes(list(self.INDEXES))
+
+    def keeps_one_open(self) -> bool:
+        """Tell whether the index is there that keeps a second open operation of a payment out.
+
+        It is looked at anew each time: somebody may have dropped it, with a restore or an import, at any moment.
+        """
+        wanted = {name: value for name, value in ONE_OPEN.document.items() if name not in ("name", "key")}
+        keys = dict(ONE_OPEN.document["key"])
+        return any(
+            dict(found["key"]) == keys and all(found.get(name) == value for name, value in wanted.items())
+            for found in self.rows.list_indexes()
+        )
 
     def get(self, operation_id: str, session: ClientSession | None = None) -> Operation | None:
         """Return one operation."""
@@ -219,7 +239,10 @@ class OperationsLedger:
 
         Raises:
             DuplicateKeyError: the id is taken or another operation of the payment is open; the transaction is lost.
+            GuardMissing: nothing would keep a second one out.
         """
+        if not self.keeps_one_open():
+            raise GuardMissing(ONE_OPEN.document["name"])
         self.rows.insert_one(_write(row), session=session)
 
     def start(self, row: Operation, cart_id: str, owner: str, now: datetime, session: ClientSession) -> bool:

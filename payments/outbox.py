@@ -8,9 +8,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from pymongo import ReturnDocument
+from pymongo import IndexModel, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
@@ -78,6 +78,13 @@ class Outbox:
             the change's last event.
     """
 
+    #: What is due, what a payment led to, and what a reaction did.
+    INDEXES: Final = (
+        IndexModel("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due"),
+        IndexModel([("payment_id", 1), ("created_at", 1)]),
+        IndexModel([("handler", 1), ("created_at", 1)]),
+    )
+
     def __init__(
         self,
         database: Database[Document],
@@ -93,9 +100,7 @@ class Outbox:
 
     def ensure_indexes(self) -> None:
         """Create the indexes the promises lean on; harmless when they are there."""
-        self.rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
-        self.rows.create_index([("payment_id", 1), ("created_at", 1)])
-        self.rows.create_index([("handler", 1), ("created_at", 1)])
+        self.rows.create_indexes(list(self.INDEXES))
 
     def __call__(self, change: Change, version: int) -> None:
         """Write the rows of a change's events into its transaction, and tell of them once it has committed."""

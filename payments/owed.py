@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from bson import ObjectId
+from pymongo import IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
@@ -58,6 +59,9 @@ class Owed:
 class OwedDocuments:
     """Reads and writes the rows."""
 
+    #: What is due.
+    INDEXES: Final = (IndexModel("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due"),)
+
     def __init__(self, database: Database[Document], now: Callable[[], datetime]) -> None:
         """Use the CMS's database, whose writes are acknowledged by a majority; `now` is its clock."""
         self._database, self._now = database.with_options(read_preference=ReadPreference.PRIMARY), now
@@ -65,7 +69,7 @@ class OwedDocuments:
 
     def ensure_indexes(self) -> None:
         """Create the index that finds what is due; harmless when it is there."""
-        self._rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
+        self._rows.create_indexes(list(self.INDEXES))
 
     def owe(self, kind: Kind, one: ObjectId, session: ClientSession) -> bool:
         """Note that a document was not found, inside the transaction that looked for it.

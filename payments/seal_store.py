@@ -1,9 +1,10 @@
 """The seals in the database; each `_id` is the seal's number, so that no two seals have the same one."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
+from pymongo import IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -28,13 +29,16 @@ NUMBERED: Document = {"_id": {"$type": "number"}}
 class SealStore:
     """Reads and writes `audit_seals`."""
 
+    #: The seals that were not posted yet.
+    INDEXES: Final = (IndexModel("unposted", sparse=True),)
+
     def __init__(self, database: Database[Document]) -> None:
         """Use a database whose writes are acknowledged by a majority."""
         self.rows = database.get_collection(COLLECTION, read_preference=ReadPreference.PRIMARY)
 
     def ensure_indexes(self) -> None:
         """Create the index by which seals are found that were not posted yet; harmless when it is there."""
-        self.rows.create_index("unposted", sparse=True)
+        self.rows.create_indexes(list(self.INDEXES))
 
     def insert(self, seal: Seal, *, unposted: bool) -> bool:
         """Write a seal; False when another one has its number."""

@@ -46,6 +46,10 @@ KEY_WAIT = timedelta(seconds=60)
 _MAY_COME = frozenset({Refusal.CARD_KEY_MISSING, Refusal.CARD_UNREADABLE, Refusal.CARD_WAITING})
 
 
+#: How long a row waits at least while nothing would keep a second operation of its payment out.
+GUARD_WAIT = timedelta(seconds=60)
+
+
 def key_wait() -> float:
     """Draw how long a row waits for the key of its card, in seconds: many wait for one key."""
     return spread(KEY_WAIT.total_seconds())
@@ -109,6 +113,7 @@ class Sender:
             raise NotYet(row.payment_id if row else operation_id, 1.0, "in_flight")
         # Whoever sends it, it is the request of whoever began it that PayTabs receives.
         context = replace(context, correlation_id=row.correlation_id)
+        self._require_guard(row)
         cart_id = new_cart_id()
         try:
             token = self._token(row)
@@ -123,6 +128,13 @@ class Sender:
             parts.ledger.reschedule(row, parts.clock() + timedelta(seconds=wait))
             raise NotYet(row.payment_id, wait, f"parked: {parked.reason}") from parked
         return self._doubted(sent, answer, context) if answer and names_wrong_settings(answer) else sent
+
+    def _require_guard(self, row: Operation) -> None:
+        """Raise NotYet while the index is missing without which two operations of a payment could be under way."""
+        if not self._parts.ledger.keeps_one_open():
+            wait = spread(GUARD_WAIT.total_seconds())
+            self._parts.ledger.reschedule(row, self._parts.clock() + timedelta(seconds=wait))
+            raise NotYet(row.payment_id, wait, "index_missing: one_open")
 
     def _token(self, row: Operation) -> str | None:
         """Return the token of the stored card that a row charges, if it charges one.

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Final, Protocol, TypeVar, runtime_checkable
 
 import pymongo
 from bson import ObjectId
-from pymongo import MongoClient
+from pymongo import IndexModel, MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError
@@ -144,6 +144,14 @@ class Preparing(Protocol):
 class PaymentStore:
     """Loads payments and changes them."""
 
+    #: Versions are unique; what names a transaction; and what was recorded within a span of time, in one order: seals
+    #: and whoever verifies them read by it.
+    INDEXES: Final = (
+        IndexModel([("payment_id", 1), ("version", 1)], unique=True),
+        IndexModel("data.tran_ref", sparse=True),
+        IndexModel([("recorded_at", 1), ("payment_id", 1), ("version", 1)], name="recorded"),
+    )
+
     def __init__(
         self,
         client: MongoClient[Document],
@@ -161,10 +169,7 @@ class PaymentStore:
 
     def ensure_indexes(self) -> None:
         """Create the index that makes versions unique and those that are read by; harmless when they are there."""
-        self.events.create_index([("payment_id", 1), ("version", 1)], unique=True)
-        self.events.create_index("data.tran_ref", sparse=True)
-        # What was recorded within a span of time, in one order: seals and whoever verifies them read by it.
-        self.events.create_index([("recorded_at", 1), ("payment_id", 1), ("version", 1)], name="recorded")
+        self.events.create_indexes(list(self.INDEXES))
 
     def load(self, payment_id: str, session: ClientSession | None = None) -> list[Event]:
         """Return a payment's history in order; empty when we never had to do with it."""

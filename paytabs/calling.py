@@ -191,7 +191,7 @@ class Caller:
                 response.close()
         except _WIRE_TROUBLE as error:
             return _failed(error, exchange, http_status)
-        retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+        retry_after = retry_after_seconds(response.headers.get("Retry-After"), response.headers.get("Date"))
         return classify(http_status, body, call=call, retry_after_seconds=retry_after)
 
 

@@ -37,8 +37,12 @@ def request_headers(server_key: str, correlation_id: str | None, *, keep_alive: 
     return headers
 
 
-def retry_after_seconds(header: str | None) -> float | None:
+def retry_after_seconds(header: str | None, date: str | None = None) -> float | None:
     """Read an answer's `Retry-After`, a number of seconds or a date.
+
+    Args:
+        header: its value.
+        date: the answer's own `Date`: by whose clock a date is meant; by this machine's when there is none.
 
     Returns:
         Seconds from now, never more than a day; None when there is none or it cannot be read.
@@ -47,10 +51,16 @@ def retry_after_seconds(header: str | None) -> float | None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", header):
         return min(float(header), _RETRY_AFTER_MAX_SECONDS)
+    moment = _moment(header)
+    if moment is None:
+        return None
+    now = _moment(date or "") or datetime.now(UTC)
+    return min(max((moment - now).total_seconds(), 0.0), _RETRY_AFTER_MAX_SECONDS)
+
+
+def _moment(text: str) -> datetime | None:
     try:
-        moment = parsedate_to_datetime(header)
+        moment = parsedate_to_datetime(text)
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), _RETRY_AFTER_MAX_SECONDS)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

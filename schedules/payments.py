@@ -2,6 +2,9 @@
 
 from schedules.entries import Entry
 
+#: Seconds between two looks for rows that sleep for too long.
+WAKE_SECONDS = 60.0
+
 ENTRIES = (
     Entry(
         name="sweep-operations",
@@ -9,6 +12,13 @@ ENTRIES = (
         every="sweep_seconds",
         missed="level",
         why="an accepted operation whose message was lost would never be sent, an unanswered one never settled",
+    ),
+    Entry(
+        name="wake-sleepers",
+        task="maintenance.wake_sleepers",
+        every=WAKE_SECONDS,
+        missed="level",
+        why="a row that was put to sleep by a clock that was ahead would sleep for that much longer, in silence",
     ),
     Entry(
         name="sweep-documents",

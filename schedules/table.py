@@ -1,6 +1,18 @@
 """The whole schedule: every periodic entry of the system."""
 
-from schedules import aggregations, alerts, audit, dead_letters, events, later, payments, retention, views, webhooks
+from schedules import (
+    aggregations,
+    alerts,
+    audit,
+    dead_letters,
+    events,
+    later,
+    payments,
+    results,
+    retention,
+    views,
+    webhooks,
+)
 from schedules.entries import Entry
 
 #: Every periodic entry of the system.
@@ -9,6 +21,7 @@ ENTRIES: tuple[Entry, ...] = (
     *webhooks.ENTRIES,
     *events.ENTRIES,
     *dead_letters.ENTRIES,
+    *results.ENTRIES,
     *later.ENTRIES,
     *audit.ENTRIES,
     *retention.ENTRIES,

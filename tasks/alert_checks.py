@@ -25,6 +25,7 @@ from payments.reconcile import SILENCE
 from paytabs.breaker_rules import STATE_CLOSED
 from tasks.alert_letters import operation_letters_closed, reaction_letters_closed, task_letters_closed
 from tasks.gateway import ALERT, CLOSED
+from tasks.own_indexes import OWN, missing
 from tasks.wiring import World
 
 Row = Mapping[str, Any]
@@ -32,6 +33,8 @@ Check = Callable[[World, Row], str | None]
 
 #: Why an alert about documents that were not there is over.
 WRITTEN: Final = "each of the documents was written, or is said to be gone"
+#: The alert about an index of ours that is not there.
+INDEX_MISSING: Final = "own_index_missing"
 
 #: After how long the alert of a key that this process does not have is over: nobody calls by it any more.
 UNUSED_KEY: Final = timedelta(hours=1)
@@ -116,6 +119,12 @@ def events_accepted(world: World, row: Row) -> str | None:
     return None
 
 
+def indexes_there(world: World, row: Row) -> str | None:
+    """Tell whether each index of a collection of ours is there."""
+    lacks = row["key"] in OWN and missing(world.db, [row["key"]])
+    return None if lacks else "each index of the collection is there"
+
+
 def _accepts(act: Row, event_id: str) -> bool:
     done = (act.get("command"), act.get("phase"), act.get("outcome")) == (ACCEPT, "ended", "done")
     return done and str(act["arguments"].get("mark")).startswith(f"{event_id} ")
@@ -143,4 +152,5 @@ CHECKS: Final[Mapping[str, Check]] = {
     UNREADABLE: groups_readable,
     "view_list_cut": lists_shortened,
     "late_event": events_accepted,
+    INDEX_MISSING: indexes_there,
 }

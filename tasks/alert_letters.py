@@ -1,26 +1,24 @@
 """Which dead letters keep an alert open: those that wait, unless what they were about was done meanwhile.
 
-A sweep or `events redeliver` may do what a letter tells of; the letter is then closed, and nobody looks at it in vain.
+A sweep, `events redeliver` or a caller who asks again may do what a letter tells of; the letter is then closed, and
+nobody looks at it in vain.
 """
 
 import json
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
 from celery import current_app
-from pymongo.database import Database
 
 import tasks
 from observability.alerts import SYSTEM
 from observability.dead_letters import DeadLetters, Kind
-from payments.inbox import COLLECTION as INBOX
-from payments.outbox import COLLECTION as OUTBOX
-from payments.outbox import delivery_id
 from schedules.table import ENTRIES
 from tasks.alert_keys import OTHER
+from tasks.done_work import work_of
 from tasks.given_up import task_of
 from tasks.wiring import World
 
@@ -74,32 +72,15 @@ def _closed(world: World, wanted: Document) -> str | None:
     letters = DeadLetters(world.db, clock=world.clock)
     waiting = {**wanted, "status": "waiting"}
     for letter in letters.rows.find(waiting).sort("at", 1).limit(LOOKED_AT):
-        if (is_done := _DONE.get(letter["task"])) and is_done(world.db, _arguments(letter)):
+        if work_of(world, letter["task"], arguments_of(letter["arguments"])).done:
             letters.close(letter, by=SYSTEM, reason=DONE_MEANWHILE)
     return None if letters.rows.find_one(waiting, {"_id": 1}) else NONE_WAITS
 
 
-def _arguments(letter: Mapping[str, Any]) -> Document:
+def arguments_of(text: str | None) -> Document:
     """Return a letter's arguments by name; who wrote them is not known, so they may be anything."""
     try:
-        found = json.loads(letter["arguments"] or "{}").get("kwargs")
+        found = json.loads(text or "{}").get("kwargs")
     except (ValueError, AttributeError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _delivery_done(db: Database[Document], given: Document) -> bool:
-    named = str(given.get("delivery_id"))
-    return db[INBOX].find_one({"_id": named, "status": "done"}, {"_id": 1}) is not None
-
-
-def _reaction_done(db: Database[Document], given: Document) -> bool:
-    named = delivery_id(str(given.get("event_id")), str(given.get("handler")))
-    return db[OUTBOX].find_one({"_id": named, "status": "done"}, {"_id": 1}) is not None
-
-
-#: What a letter of a task was about, and how to see that it is done.
-_DONE: Final[Mapping[str, Callable[[Database[Document], Document], bool]]] = {
-    "webhooks.process": _delivery_done,
-    HANDLE: _reaction_done,
-}

@@ -12,9 +12,10 @@ import structlog
 from observability.alert_kinds import AlertKind
 from observability.alert_table import ALERTS
 from paytabs.breaker_rules import STATE_CLOSED
-from tasks.alert_checks import CHECKS
+from tasks.alert_checks import CHECKS, INDEX_MISSING
 from tasks.alert_keys import KEYS
 from tasks.gateway import ALERT, told
+from tasks.own_indexes import missing
 from tasks.wiring import World
 
 log = structlog.get_logger(__name__)
@@ -46,6 +47,17 @@ def tell_of_the_breaker(world: World) -> None:
     seen = breaker.snapshot()
     if seen.shared and seen.state != STATE_CLOSED and breaker.name not in world.alerts.open_keys(ALERT):
         world.alerts.raise_alert(ALERT, breaker.name, told(seen.state))
+
+
+def tell_of_indexes(world: World) -> None:
+    """Raise an alert for each collection of ours that lacks an index, unless it is open."""
+    told = world.alerts.open_keys(INDEX_MISSING)
+    lacking: dict[str, list[str]] = {}
+    for one in missing(world.db):
+        lacking.setdefault(one.collection, []).append(f"{one.name} ({one.state})")
+    for collection, names in lacking.items():
+        if collection not in told:
+            world.alerts.raise_alert(INDEX_MISSING, collection, f"{collection}: {', '.join(names)}")
 
 
 def _tend_one(world: World, kind: AlertKind, row: Mapping[str, Any], counts: dict[str, int]) -> None:

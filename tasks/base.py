@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import structlog
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import Task, shared_task
-from celery.exceptions import Reject
+from celery.exceptions import Reject, TaskPredicate
 from celery.signals import task_postrun
 from pydantic import ValidationError
 from pymongo.errors import (
@@ -29,12 +29,13 @@ from aggregations.errors import AnswerTooLarge, BudgetExceeded, MayPass, NotFoun
 from config.logs import bind_task, clear_task
 from config.queues import CORRELATION_HEADER, REFUSED_HEADER
 from observability.metrics import TASK_RETRIES
-from payments.errors import InboxUnavailable, InvalidArgument, NotYet, StreamContended
+from payments.errors import GuardMissing, InboxUnavailable, InvalidArgument, NotYet, StreamContended
 from payments.events import Context, timestamp
 from paytabs.resilience import TASK_RETRY, BackoffPolicy
 from tasks.arguments import Arguments
 from tasks.deliveries import counted
 from tasks.errors import InvalidArguments, SlotFailed
+from tasks.outcomes import Done, last_word, note_returned
 from tasks.slotted import entry_in, in_its_slot
 from tasks.timekeeping import limit_of, task_begins
 from tasks.wiring import World, world
@@ -51,6 +52,7 @@ PASSING: tuple[type[Exception], ...] = (
     WriteConcernError,
     InboxUnavailable,
     StreamContended,
+    GuardMissing,
     MayPass,
     RedisError,
     SoftTimeLimitExceeded,
@@ -79,10 +81,6 @@ LONGEST_COUNTDOWN_SECONDS = 20.0
 #: than the whole is handed out a second time.
 VISIBLE_WAIT_SHARE = 1 / 3
 
-#: How often a task is tried again whose child process was killed; then it fails, and the sweeps have its work. Waits of
-#: the backoff policy count too, since Celery has one counter: a task that has waited thrice is not tried after a kill.
-LOST_CHILDREN = 3
-
 #: Arguments that name what a task is about: they stand on every log line of it.
 NAMED_IDS = (
     "payment_id", "operation_id", "delivery_id", "tran_ref", "contract_id", "project_id", "user_id", "client_id",
@@ -97,7 +95,9 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     """A task with checked arguments, bound log ids and the common retry policy."""
 
     abstract = True
-    max_retries = LOST_CHILDREN
+    #: A task whose child process was killed is always tried again: Celery has one counter for that and for waits, so
+    #: lost workers are counted by themselves where a run begins; see tasks.deliveries.
+    max_retries = None
     throws = CALLERS_MISTAKES
     #: Celery writes this much of an answer into its log line and into Flower: an answer may be about people.
     resultrepr_maxsize = 1
@@ -133,8 +133,32 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
         )
         if self.request.called_directly or self.request.is_eager:
             return self._run(body, asked, context)
-        with counted(str(self.app.conf.broker_url), str(self.request.id), self.request.retries):
-            return self._run(body, asked, context)
+        try:
+            with counted(str(self.app.conf.broker_url), str(self.request.id)):
+                answer = self._run(body, asked, context)
+        except TaskPredicate:
+            raise
+        except Exception as error:
+            if isinstance(error, self.throws):
+                raise
+            answer = self._by_its_row(error, self.by_name(args, kwargs))
+        note_returned(self.request, answer)
+        return answer
+
+    def _by_its_row(self, error: Exception, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        """Return the answer that a task's row has, where its work is done all the same.
+
+        Raises:
+            OutcomeUnknown: nobody can say how it ended.
+            Exception: the error itself, when it says how it ended.
+        """
+        said = last_word(error, self.name, given)
+        if isinstance(said, Done):
+            log.warning("task_answered_by_its_row", reason=type(error).__name__)
+            return said.answer
+        if said is error:
+            raise error
+        raise said from error
 
     def by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Return arguments by name, as far as they have names, whether they are right or not."""

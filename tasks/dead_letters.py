@@ -22,9 +22,11 @@ from observability.dead_letters import WAITING_LIST, DeadLetters, Kind, Letter, 
 from observability.metrics import DEAD_LETTERS
 from schedules.table import ENTRIES
 from tasks.alert_keys import letter_key
-from tasks.alert_letters import known_tasks, scheduled
+from tasks.alert_letters import DONE_MEANWHILE, arguments_of, known_tasks, scheduled
 from tasks.base import DomainTask, correlation_in, may_pass
-from tasks.errors import InvalidArguments, WorkersLost
+from tasks.done_work import work_of
+from tasks.errors import InvalidArguments, OutcomeUnknown, WorkersLost
+from tasks.outcomes import was_answered
 from tasks.wiring import World
 
 log = structlog.get_logger(__name__)
@@ -68,10 +70,15 @@ def carry(world: World) -> int:
 def keep(world: World, letters: DeadLetters, letter: Letter) -> bool:
     """Keep a letter and tell of it; False for a tick of the schedule that a worker of the version before has refused.
 
+    False, too, for one whose work is done by now.
+
     Carried once more by who dies before it is off the list, it is one letter, told of twice.
     """
     if letter.kind is Kind.UNKNOWN_TASK and scheduled(letter.task):
         log.warning("tick_refused", refused_task=letter.task, reason="unknown to the worker that took it")
+        return False
+    if work_of(world, letter.task, arguments_of(letter.arguments)).done:
+        log.info("letter_not_kept", letter_id=letter.letter_id, reason=DONE_MEANWHILE)
         return False
     letters.keep(letter)
     # Without its text, which may tell of people: that stands in the letter until it has come of age.
@@ -93,13 +100,17 @@ def read_letter(text: str, now: datetime) -> Letter:
 
 @task_failure.connect(weak=False)
 def give_up(sender: Any = None, exception: BaseException | None = None, **told: Any) -> None:  # noqa: ANN401 - Celery's
-    """Write a letter about a task that has failed for good, if it is one that needs it; never raise."""
-    if not isinstance(sender, DomainTask) or exception is None:
+    """Write a letter about a task that has failed for good, if it is one that needs it; never raise.
+
+    One whose row has answered for it has done its work: nobody need look.
+    """
+    if not isinstance(sender, DomainTask) or exception is None or was_answered(exception):
         return
-    kind = kind_of(sender.name, exception)
+    error = exception.__cause__ or exception if isinstance(exception, OutcomeUnknown) else exception
+    kind = kind_of(sender.name, error)
     if kind is None:
         return
-    letter = letter_about(sender, kind, exception, told.get("args") or (), told.get("kwargs") or {})
+    letter = letter_about(sender, kind, error, told.get("args") or (), told.get("kwargs") or {})
     DEAD_LETTERS.labels(task=sender.name, kind=kind.value).inc()
     log.error("dead_letter", letter_id=letter.letter_id, kind=kind.value, reason=letter.error, given_up=sender.name)
     put_away(letter, str(sender.app.conf.broker_url))

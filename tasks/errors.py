@@ -80,3 +80,30 @@ class SlotFailed(Exception):
 
     def __str__(self) -> str:
         return f"{self.entry}: {type(self.error).__name__}"
+
+
+#: What the caller of a task is advised to do of which nobody knows how it ended.
+ASK_AGAIN = "outcome unknown: ask again"
+ASK_AGAIN_UNDER_ID = "outcome unknown: ask again under the same operation_id"
+
+
+class OutcomeUnknown(Exception):
+    """Raised when nobody can say how a task ended: it was killed, lost, or given up before its row said so.
+
+    Its caller asks again, under the same `operation_id` where the task takes one: what was done is then told and not
+    done a second time.
+
+    Attributes:
+        operation_id: The caller's own id, where the task has one.
+        reason: `time_limit`, `workers_lost` or `given_up`.
+        advice: What to do, in one sentence.
+    """
+
+    def __init__(self, operation_id: str | None, reason: str, advice: str | None = None) -> None:
+        self.operation_id = operation_id
+        self.reason = reason
+        self.advice = advice or (ASK_AGAIN_UNDER_ID if operation_id else ASK_AGAIN)
+        super().__init__(operation_id, reason, self.advice)
+
+    def __str__(self) -> str:
+        return f"{self.advice} ({self.reason})"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from pymongo import ReturnDocument
+from pymongo import IndexModel, ReturnDocument
 from pymongo.database import Database
 from pymongo.read_preferences import ReadPreference
 
@@ -55,6 +55,12 @@ class Later:
 class LaterRows:
     """Reads and writes the rows."""
 
+    #: What is due, and what was revoked long enough ago to be forgotten.
+    INDEXES: Final = (
+        IndexModel("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due"),
+        IndexModel("forget_at", expireAfterSeconds=0, name="forgotten"),
+    )
+
     def __init__(self, database: Database[Document], now: Callable[[], datetime]) -> None:
         """Use a database whose writes are acknowledged by a majority; `now` is its clock."""
         self._rows = database.get_collection(COLLECTION, read_preference=ReadPreference.PRIMARY)
@@ -62,8 +68,7 @@ class LaterRows:
 
     def ensure_indexes(self) -> None:
         """Create the indexes that find what is due and forget what was revoked; harmless when they are there."""
-        self._rows.create_index("due_at", partialFilterExpression={"due_at": {"$type": "date"}}, name="due")
-        self._rows.create_index("forget_at", expireAfterSeconds=0, name="forgotten")
+        self._rows.create_indexes(list(self.INDEXES))
 
     def keep(self, later: Later) -> bool:
         """Keep a message; kept again, because its worker died over it, it is the same one.

@@ -1,18 +1,22 @@
 """Sweeps: level-triggered looks at MongoDB that enqueue whatever is due, so that a lost message costs only time."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import structlog
+from celery import current_app
 
 from payments.errors import SealsDiffer
 from payments.events import Context
+from payments.oversleepers import wake
 from payments.unexplained import ALERT as UNEXPLAINED
-from tasks.alert_tending import tell_of_the_breaker, tend
+from tasks.alert_tending import tell_of_indexes, tell_of_the_breaker, tend
 from tasks.arguments import Arguments, Decided
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
 from tasks.dead_letters import carry
+from tasks.results import store_owed
 from tasks.retaining import make_retention
 from tasks.sweeping import SWEEP_LIMIT, enqueued
 from tasks.timekeeping import seconds_left
@@ -36,6 +40,17 @@ def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[s
     return enqueued(
         world.send("payments.poll", operation_id=row.operation_id, correlation_id=row.correlation_id) for row in due
     )
+
+
+@domain_task("maintenance.wake_sleepers", Arguments)
+def wake_sleepers(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Wake what sleeps for longer than any wait that it can have been given: a clock that was ahead put it to sleep."""
+    del asked, context
+    parked = timedelta(seconds=world.settings.breaker_open_seconds)
+    woken = wake(world.db, world.ledger.now(), lease=world.ledger.lease, parked=parked)
+    if woken:
+        log.warning("sleepers_woken", **woken)
+    return {"woken": woken}
 
 
 @domain_task("maintenance.sweep_documents", Arguments)
@@ -69,6 +84,13 @@ def sweep_quarantine(world: World, asked: Arguments, context: Context) -> dict[s
     return {"carried": carry(world)}
 
 
+@domain_task("maintenance.store_results", Arguments)
+def store_results(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
+    """Store the results that the result store did not take when their tasks ended."""
+    del asked, context
+    return store_owed(world, current_app.backend)
+
+
 @domain_task("maintenance.seal_events", Arguments)
 def seal_events(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
     """Seal the events that are old enough; nothing is added to seals that differ from those outside the database."""
@@ -86,6 +108,7 @@ def tend_alerts(world: World, asked: Arguments, context: Context) -> dict[str, A
     """Close the alerts whose cause is gone, raise the one that nobody has raised, and forget those of long ago."""
     del asked, context
     tell_of_the_breaker(world)
+    tell_of_indexes(world)
     return {**tend(world), "forgotten": world.alerts.forget()}
 
 

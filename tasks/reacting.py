@@ -1,7 +1,7 @@
 """How reactions are put together: the outbox they are owed in, and who they reach."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -14,7 +14,7 @@ from observability.alerts import Alerts
 from observability.dead_letters import DeadLetters, Kind, Letter, letter_id
 from payments.cms_webhook import NotifyCms
 from payments.contracts import Contracts
-from payments.errors import NotDelivered
+from payments.database_clock import DatabaseClock
 from payments.handlers import EVENT_HANDLERS, HandlerParts, reactions
 from payments.mail import ConfirmToClient, MailServer
 from payments.outbox import Outbox, Owed
@@ -43,25 +43,28 @@ def make_outbox(db: Database[Document], send: SendTask, lease: timedelta) -> Out
 
 
 def make_reactor(
-    settings: Settings, store: PaymentStore, outbox: Outbox, missing: OwedDocuments, *, send: SendTask, clock: Clock
+    settings: Settings,
+    store: PaymentStore,
+    outbox: Outbox,
+    missing: OwedDocuments,
+    *,
+    invalidate: Callable[[Sequence[str], str], None],
+    clock: Clock,
 ) -> Reactor:
-    """Return who does reactions; a contract that is not there is noted as `missing`, and counted once it is.
+    """Return who does reactions; `invalidate` is told the tags of reads that are out of date.
+
+    A contract that is not there is noted as `missing`, and counted once it is.
 
     Raises:
         UnknownHandler: the table names a reaction that there is not.
     """
     db = outbox.rows.database
-
-    def invalidate(tags: Sequence[str], correlation_id: str) -> None:
-        if not send("aggregations.invalidate", correlation_id=correlation_id, tags=list(tags)):
-            raise NotDelivered("the broker did not take aggregations.invalidate")
-
     known = reactions(
         HandlerParts(
             contracts=Contracts(db, partial(missing.owe, Missing.CONTRACTS)),
             clock=clock,
             email_client=ConfirmToClient(db, mail_server(settings)),
-            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings), CardStore(db)),
+            notify_cms=NotifyCms(settings.cms_webhook_url, _secret(settings), CardStore(db), DatabaseClock(db)),
             invalidate=invalidate,
         )
     )

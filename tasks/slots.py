@@ -2,7 +2,7 @@
 
 A slot is one row, unique by entry and due time. It is under way while somebody holds its lease, and no two slots of an
 entry are at once: a unique index says so. Leases and waits are measured by the database's clock alone, so that a
-worker whose clock jumps takes nothing from anybody; which slot it is, is told by the worker's.
+worker whose clock jumps takes nothing from anybody; which slot it is, is told by it too.
 
 A slot whose runner was lost is not begun anew, since its work may have been done before the loss: it counts as missed.
 One whose work has failed is, since it was told that it was not done.
@@ -13,11 +13,12 @@ The row without a due time is the entry's own: when it last succeeded or failed.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import structlog
 from bson import ObjectId
+from pymongo import IndexModel
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
@@ -58,6 +59,13 @@ class Slots:
         policy: how long a slot that failed waits for its next attempt.
     """
 
+    #: Each slot is one row, one of an entry is under way, and rows are forgotten.
+    INDEXES: Final = (
+        IndexModel([("entry", 1), ("due", 1)], unique=True, name="slot"),
+        IndexModel("entry", unique=True, partialFilterExpression={"under_way": True}, name="one_at_a_time"),
+        IndexModel("kept_from", expireAfterSeconds=int(KEPT.total_seconds()), name="forgotten_after"),
+    )
+
     def __init__(
         self,
         database: Database[Document],
@@ -71,9 +79,7 @@ class Slots:
 
     def ensure_indexes(self) -> None:
         """Create the indexes that the promises lean on; harmless when they are there."""
-        self.rows.create_index([("entry", 1), ("due", 1)], unique=True, name="slot")
-        self.rows.create_index("entry", unique=True, partialFilterExpression={"under_way": True}, name="one_at_a_time")
-        self.rows.create_index("kept_from", expireAfterSeconds=int(KEPT.total_seconds()), name="forgotten_after")
+        self.rows.create_indexes(list(self.INDEXES))
 
     def claim(self, slot: Slot, owner: str) -> Claim | str:
         """Take a slot, or say why not: already, busy, lost or late.

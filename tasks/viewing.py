@@ -1,7 +1,6 @@
 """How views and their watcher are put together."""
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +15,7 @@ from aggregations.watching import Outside, Watcher
 from config.connections import NO_CACHE, redis_client
 from config.settings import Settings
 from observability.alerts import Alerts
+from payments.database_clock import DatabaseClock
 from payments.document_marks import DocumentMarks
 from payments.store import Clock
 from tasks.publishing import SendTask
@@ -47,7 +47,7 @@ def make_watcher(
     *,
     alerts: Alerts,
     send: SendTask,
-    clock: Clock = lambda: datetime.now(UTC),
+    clock: Clock | None = None,
 ) -> Watcher:
     """Return the watcher of the CMS's changes.
 
@@ -57,13 +57,13 @@ def make_watcher(
         streaming: the same, from a client whose operations have no time limit.
         alerts: where operators look.
         send: enqueues tasks.
-        clock: aware UTC time.
+        clock: aware UTC time, in place of the database's.
     """
     cache = redis_client(settings.cache_url or NO_CACHE, timeout_seconds=CACHE_SECONDS)
-    marks = DocumentMarks(db)
+    marks, now = DocumentMarks(db), clock or DatabaseClock(db)
 
     def ask_look() -> None:
-        if marks.ask(clock()):
+        if marks.ask(now()):
             send(LOOK, correlation_id=f"watcher-{uuid4()}")
 
     outside = Outside(
@@ -72,8 +72,8 @@ def make_watcher(
         outages=(redis.exceptions.RedisError,),
         ask_refresh=lambda name: send(REFRESH, correlation_id=f"watcher-{uuid4()}", name=name),
         alert=alerts.raise_alert,
-        note=lambda payments, contracts: marks.note(payments, contracts, clock()),
-        note_everything=lambda: marks.note_everything(clock()),
+        note=lambda payments, contracts: marks.note(payments, contracts, now()),
+        note_everything=lambda: marks.note_everything(now()),
         ask_look=ask_look,
     )
     return Watcher(

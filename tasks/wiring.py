@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.errors import OperationFailure
 from structlog.contextvars import bind_contextvars
 
 from aggregations.hot import HotReads
@@ -34,6 +36,7 @@ from payments.card_vault import CardVault
 from payments.cards import CardService
 from payments.cms import CmsReader
 from payments.contracts import Contracts
+from payments.database_clock import DatabaseClock
 from payments.document_marks import DocumentMarks
 from payments.documents import DocumentParts, Documents
 from payments.follow import FollowOperations
@@ -71,12 +74,17 @@ from tasks.gateway import breaker_name, callback_url, gated, gateway_url
 from tasks.gateway_watch import SettingsWatch
 from tasks.given_up import GivenUp
 from tasks.heating import make_hot
+from tasks.invalidating import InvalidateAtOnce
 from tasks.later_rows import LaterRows
+from tasks.owed_results import OwedResults
+from tasks.own_indexes import UNBUILDABLE
 from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
 from tasks.timekeeping import seconds_left
 from tasks.viewing import make_desk
+
+log = structlog.get_logger(__name__)
 
 #: What operators are told while no callback address is sent.
 CALLBACK_ALERT = "callback_left_out"
@@ -140,7 +148,7 @@ def utc_now() -> datetime:
 def build_world(
     settings: Settings,
     *,
-    clock: Clock = utc_now,
+    clock: Clock | None = None,
     database_clock: Clock | None = None,
     gateway: PayTabsClient | None = None,
     breaker: BreakerRules | None = None,
@@ -150,7 +158,7 @@ def build_world(
 
     Args:
         settings: with the addresses of servers that answer.
-        clock: aware UTC time.
+        clock: aware UTC time, in place of the database's: rows are shared, so no machine's own clock is written there.
         database_clock: the database's, in place of the one that it is asked for.
         gateway: makes the calls to PayTabs.
         breaker: when to stop making them.
@@ -158,6 +166,8 @@ def build_world(
     """
     client = mongo_client(settings, server_selector=only_the_chosen)
     db = database(client, settings)
+    by_database = database_clock or DatabaseClock(db)
+    clock = clock or by_database
     owner = this_process()
     lease = timedelta(seconds=settings.lease_seconds)
     alerts = Alerts(db, clock=clock)
@@ -167,7 +177,7 @@ def build_world(
         settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker,
         hears=watch,
     )  # fmt: skip
-    ledger = OperationsLedger(db, lease=lease, now=database_clock)
+    ledger = OperationsLedger(db, lease=lease, now=by_database)
     pages = PageDesk(ledger, page_times(settings))
     outbox = make_outbox(db, send, lease)
     stored, vault = CardStore(db), CardVault(settings.card_key_list)
@@ -243,6 +253,7 @@ def build_world(
             profile_id=settings.paytabs_profile, alert=alerts.raise_alert, resolve=alerts.resolve,
         )
     )  # fmt: skip
+    invalidator = make_invalidator(settings)
     replicas = Replicas(
         db, bound_seconds=settings.replica_lag_seconds, fallback_at_once=settings.replica_fallback_at_once
     )
@@ -253,9 +264,10 @@ def build_world(
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
         documents=documents, owed=OwedTries(owed, store, contracts, clock, alerts.raise_alert),
         cards=cards, card_sweep=card_sweep, trail=trail, invoices=invoices, notices=notices,
-        outbox=outbox, reactor=make_reactor(settings, store, outbox, owed, send=send, clock=clock),
+        outbox=outbox,
+        reactor=make_reactor(settings, store, outbox, owed, invalidate=InvalidateAtOnce(invalidator, db), clock=clock),
         replayer=Replayer(ReplayParts(db, ledger, clock)),
-        invalidator=make_invalidator(settings), sealer=make_sealer(settings, db, clock, alerts.raise_alert),
+        invalidator=invalidator, sealer=make_sealer(settings, db, clock, alerts.raise_alert),
         aggregations=make_runner(settings, db, send=send, clock=clock, hot=hot, replicas=replicas),
         views=make_desk(db, clock=clock, alerts=alerts, owner=owner), gateway=door,
         slots=Slots(db, clock=clock, lease=timedelta(seconds=settings.visibility_timeout_seconds)),
@@ -275,18 +287,19 @@ def page_times(settings: Settings) -> PageTimes:
 
 
 def ensure_indexes(built: World) -> None:
-    """Create the indexes that the promises lean on; harmless when they are there."""
-    built.store.ensure_indexes()
-    built.ledger.ensure_indexes()
-    built.inbox.ensure_indexes()
-    built.cards.store.ensure_indexes()
-    built.alerts.ensure_indexes()
-    built.outbox.ensure_indexes()
-    built.documents.ensure_indexes()
-    built.sealer.ensure_indexes()
-    built.slots.ensure_indexes()
-    built.views.ensure_indexes()
-    LaterRows(built.db, built.ledger.now).ensure_indexes()
+    """Create the indexes that the promises lean on; harmless when they are there, and when one cannot be built."""
+    for one in (
+        built.store, built.ledger, built.inbox, built.cards.store, built.alerts, built.outbox, built.documents,
+        built.sealer, built.slots, built.views, DeadLetters(built.db, clock=built.clock),
+        LaterRows(built.db, built.ledger.now), OwedResults(built.db),
+    ):  # fmt: skip
+        try:
+            one.ensure_indexes()
+        except OperationFailure as error:
+            # Operators are told which are missing; whatever leans on one of them says so itself.
+            if error.code not in UNBUILDABLE:
+                raise
+            log.warning("own_indexes_not_built", of=type(one).__name__, code=error.code)
 
 
 def tell_of_callback(built: World) -> None:
@@ -316,6 +329,11 @@ def world() -> World:
             raise
         _worlds[pid] = built
     return _worlds[pid]
+
+
+def world_here() -> World | None:
+    """Return this process's world if it has made one."""
+    return _worlds.get(os.getpid())
 
 
 def use_world(replacement: World | None) -> None:

@@ -47,7 +47,8 @@ def valkey(servers_directory: Path) -> Iterator[EmbeddedValkey]:
 def redis_url(valkey: EmbeddedValkey) -> str:
     """The address of an empty Valkey that runs, whatever an earlier test did to it."""
     valkey.resume()
-    valkey.start()
+    if not valkey.server.running:
+        valkey.start()
     valkey.flush()
     return valkey.url
 

@@ -1,6 +1,7 @@
 """The Celery application: options, tasks and schedule put together; import it before serving anything."""
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -9,19 +10,26 @@ from celery.signals import (
     beat_init,
     celeryd_init,
     setup_logging,
+    worker_init,
     worker_process_init,
     worker_process_shutdown,
     worker_ready,
     worker_shutdown,
+    worker_shutting_down,
 )
 
 from config.celeryconfig import celery_config
 from config.logs import configure_logs
 from config.queues import DEFAULT_QUEUE
 from config.settings import SettingsError, load_settings
+from tasks.broker_clock import SharedTimeApp
+from tasks.results import keep_results
 from tasks.wiring import use_world
 from workers import revoking
+from workers.clock_watch import ClockWatch
+from workers.farewell import Farewell
 from workers.lookout import Lookout
+from workers.presence import Presence
 from workers.schedule import beat_schedule
 
 #: Modules whose import registers the tasks.
@@ -50,8 +58,9 @@ def make_app() -> Celery:
         SettingsError: something is missing or wrong; all mistakes are in it.
     """
     settings = load_settings()
-    made = Celery("nestcms-workers", include=list(TASK_MODULES))
+    made = SharedTimeApp("nestcms-workers", include=list(TASK_MODULES), amqp="workers.lanes:LaneAMQP")
     made.conf.update(celery_config(settings), beat_schedule=beat_schedule(settings))
+    keep_results(made)
     return made
 
 
@@ -77,6 +86,29 @@ def _look_after_the_schedule(sender: Any, **_: Any) -> None:  # noqa: ANN401 - C
     if DEFAULT_QUEUE in sender.app.amqp.queues.consume_from:
         lookout = Lookout(load_settings()).start()
         worker_shutdown.connect(lambda **_: lookout.stop(), weak=False)
+
+
+@worker_init.connect
+def _say_that_we_are_there(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    settings = load_settings()
+    presence = Presence(settings).start()
+    if os.environ.get("REMAP_SIGTERM") == "SIGQUIT":  # else SIGTERM waits for running tasks, however long they take
+        Farewell(settings).start()
+    worker_shutting_down.connect(lambda **_: presence.leave(), weak=False)
+    worker_shutdown.connect(lambda **_: presence.join(), weak=False)
+
+
+@worker_init.connect
+def _look_at_the_clock(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    watch = ClockWatch(load_settings())
+    watch.look()  # before the first message is asked for
+    worker_ready.connect(lambda **_: watch.start(), weak=False)
+    worker_shutdown.connect(lambda **_: watch.stop(), weak=False)
+
+
+@beat_init.connect
+def _watch_beats_clock(**_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
+    ClockWatch(load_settings()).start()
 
 
 @beat_init.connect

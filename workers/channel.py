@@ -1,7 +1,8 @@
 """The worker's way to its broker: every message is looked at before Celery sees it.
 
 Decided here: a malformed message is put away in the very step that takes it from the queue, so it is neither delivered
-nor put back, and what comes behind it is not held up.
+nor put back, and what comes behind it is not held up. What lies at a door and belongs into a lane is put there and is
+not delivered.
 """
 
 from queue import Empty
@@ -10,10 +11,15 @@ from typing import Any
 import structlog
 from kombu.transport import redis as kombu_redis
 from kombu.utils.encoding import bytes_to_str
+from redis.exceptions import RedisError
 
 from config.queues import QUEUES
+from workers.clock_gate import GatedByClock
+from workers.hand_back import TimedQoS
+from workers.lanes import place_of
 from workers.messages import MAX_CONTROL_BYTES, Malformed, check_task_message, read_envelope, set_delivery
 from workers.quarantine import put_away, refused
+from workers.shares import ShareCycle
 
 log = structlog.get_logger(__name__)
 
@@ -21,8 +27,12 @@ log = structlog.get_logger(__name__)
 _Stock: Any = kombu_redis
 
 
-class Channel(_Stock.Channel):  # type: ignore[misc] # see above
-    """Kombu's channel over Redis, which delivers well-formed messages only."""
+class Channel(GatedByClock, _Stock.Channel):  # type: ignore[misc] # see above
+    """Kombu's channel over Redis, which delivers well-formed messages only, from each queue by its share."""
+
+    queue_order_strategy = ShareCycle
+
+    QoS = TimedQoS
 
     def _brpop_read(self, **options: Any) -> bool:  # noqa: ANN401 - kombu's
         """Take the answer to a BRPOP; kombu's own method without its parsing."""
@@ -53,6 +63,8 @@ class Channel(_Stock.Channel):  # type: ignore[misc] # see above
             if queue in QUEUES:
                 envelope = read_envelope(raw)
                 check_task_message(envelope)
+                if self._passed_on(raw, envelope, queue):
+                    return
                 set_delivery(envelope, queue)
             else:
                 envelope = read_envelope(raw, most_bytes=MAX_CONTROL_BYTES)
@@ -61,6 +73,20 @@ class Channel(_Stock.Channel):  # type: ignore[misc] # see above
                 put_away(refused(raw, queue, error), client)
         else:
             self.connection._deliver(envelope, queue)  # noqa: SLF001 - kombu's only way in
+
+    def _passed_on(self, raw: bytes, envelope: dict[str, Any], queue: str) -> bool:
+        """Put a message into its lane, if it lies at a door and has one; if that fails it is delivered where it is."""
+        lane = place_of(envelope, queue, self.active_queues)
+        if lane == queue:
+            return False
+        try:
+            with self.conn_or_acquire() as client:
+                client.lpush(lane, raw)
+        except (RedisError, OSError) as error:
+            log.warning("message_not_passed_on", queue=queue, lane=lane, reason=type(error).__name__)
+            return False
+        self._queue_cycle.passed_on(queue)
+        return True
 
     def _handle_message(self, client: Any, response: Any) -> Any:  # noqa: ANN401 - kombu's
         """Take a message that was published to all workers; one that cannot be read is nobody's work and is dropped."""

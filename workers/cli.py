@@ -15,7 +15,7 @@ from workers.cli_dead_letters import dead_letters
 from workers.cli_enqueue import answer, caller, forms_of, read_arguments, require_known, send, to_text
 from workers.cli_enqueue_acts import NO_REASON, acts, recorded, signed
 from workers.cli_events import events
-from workers.cli_explain import explain_payment, story
+from workers.cli_explain import explain_payment, explaining_settings, story
 from workers.cli_indexes import indexes
 from workers.cli_payment import check_id, payment_tables, read_payment, read_payment_at, wide
 from workers.cli_policy import policy
@@ -79,6 +79,8 @@ def demo() -> None:
 @click.option("--timeout", default=30.0, show_default=True, help="How many seconds to wait.", metavar="SECONDS",
               type=click.FloatRange(min=0, min_open=True))  # fmt: skip
 @click.option("--correlation-id", help="The id under which logs, events and requests to PayTabs are found.")
+@click.option("--class", "work_class", type=click.Choice(["payer", "staff", "bulk"]),
+              help="Who waits for it; its task says so unless this does.")  # fmt: skip
 @reason_option(default=NO_REASON)
 @by_option()
 def enqueue(
@@ -88,6 +90,7 @@ def enqueue(
     wait: bool,
     timeout: float,
     correlation_id: str | None,
+    work_class: str | None,
     reason: str,
     by: str,
 ) -> None:
@@ -109,7 +112,7 @@ def enqueue(
     asked = signed(task, given, by=by, reason=reason)
     settings = client_settings(["redis_url", "mongo_uri"] if acts(task) else ["redis_url"])
     with caller(settings) as app, recorded(settings, task, given, by=by, reason=reason) as action:
-        task_id = send(app, task, asked, correlation_id)
+        task_id = send(app, task, asked, correlation_id, work_class=work_class)
         action.outcome = f"enqueued as {task_id}"
         if not wait:
             click.echo(to_text({"task": task, "task_id": task_id}))
@@ -152,9 +155,10 @@ def explain(*, payment_id: str, as_json: bool) -> None:
     """Tell why the CMS's payment ID stands as it does.
 
     Each fact with who asked for it and how it was learnt: by which raw delivery, or by which of our questions; the one
-    that decided; what waits for a review; the operations with their carts; who was told; what operators did.
+    that decided; what waits for a review; the operations with their carts; what waits in the broker,
+    in which queue and since when; who was told; what operators did.
     """
-    view, told = explain_payment(client_settings(["mongo_uri"]), payment_id)
+    view, told = explain_payment(explaining_settings(), payment_id)
     if as_json:
         click.echo(to_text({"payment": view, **told}))
     else:

@@ -6,7 +6,7 @@ with a reason. A payment in review is closed by settling its case: closing the a
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import click
@@ -17,6 +17,7 @@ from rich.text import Text
 from config.settings import Settings
 from observability.alert_table import ALERTS
 from observability.alerts import Alerts
+from payments.database_clock import DatabaseClock
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_dead_letters import moment
 from workers.cli_enqueue import to_text
@@ -105,7 +106,7 @@ def opened_alerts(settings: Settings) -> Iterator[Alerts]:
         ServerSilent: the database does not answer.
     """
     with opened_database(settings) as found:
-        yield Alerts(found, clock=lambda: datetime.now(UTC))
+        yield Alerts(found, clock=DatabaseClock(found))
 
 
 def alerts_table(rows: Sequence[Row]) -> RenderableType:

@@ -18,11 +18,11 @@ from config.settings import Settings
 from observability.alerts import Alerts
 from payments.audit import Audit
 from payments.audit_entries import ACCEPT, AuditEntries
+from payments.database_clock import DatabaseClock
 from payments.errors import SealsDiffer
 from payments.seal_file import SealFile
 from payments.seal_store import OWN, SealStore
 from tasks.auditing import make_sealer, seal_file
-from tasks.wiring import utc_now
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_audit_tables import entries_table, seals_table, told
 from workers.cli_enqueue import to_text
@@ -86,7 +86,8 @@ def seal_now(*, as_json: bool) -> None:
     """
     settings = client_settings(["mongo_uri"])
     with trail(settings) as db:
-        sealer = make_sealer(settings, db, utc_now, Alerts(db, clock=utc_now).raise_alert)
+        clock = DatabaseClock(db)
+        sealer = make_sealer(settings, db, clock, Alerts(db, clock=clock).raise_alert)
         sealer.ensure_indexes()
         try:
             made = sealer.seal(SEALING_SECONDS)

@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -21,6 +20,7 @@ from config.connections import database, mongo_client
 from config.redaction import redact, redact_text
 from config.settings import Settings
 from payments.audit_entries import AuditEntries
+from payments.database_clock import DatabaseClock
 from payments.errors import StreamContended
 from workers.cli_errors import ServerSilent
 from workers.cli_world import whoever_types
@@ -123,7 +123,7 @@ def _trail(where: Settings | Database[Json]) -> Iterator[AuditEntries]:
 def _append(entries: AuditEntries, members: Json, where: Settings | Database[Json]) -> int:
     try:
         with pymongo.timeout(WRITE_SECONDS):
-            return entries.append(members, datetime.now(UTC))
+            return entries.append(members, DatabaseClock(entries.rows.database)())
     except (PyMongoError, StreamContended) as error:
         address = hosts(where.mongo_uri or "") if isinstance(where, Settings) else str(where.client.address)
         raise ServerSilent("MongoDB", address, type(error).__name__) from error

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from config.settings import Settings
 from observability.dead_letters import ID_LENGTH, DeadLetters, Kind
+from payments.database_clock import DatabaseClock
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import caller, known_tasks, send, to_text
 from workers.cli_errors import LetterUnusable, UnknownTask
@@ -192,7 +193,7 @@ def letters(settings: Settings) -> Iterator[DeadLetters]:
         ServerSilent: the database does not answer.
     """
     with opened_database(settings) as found:
-        yield DeadLetters(found, clock=lambda: datetime.now(UTC))
+        yield DeadLetters(found, clock=DatabaseClock(found))
 
 
 def letters_table(rows: Sequence[Row]) -> RenderableType:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -21,7 +22,7 @@ import tasks
 from config.addresses import hosts
 from config.celeryconfig import celery_config
 from config.connections import redis_client
-from config.queues import CORRELATION_HEADER
+from config.queues import CLASS_HEADER, CORRELATION_HEADER
 from config.settings import Settings
 from tasks.arguments import Arguments
 from workers.cli_errors import NoAnswer, ServerSilent, TaskFailed, UnknownTask
@@ -101,6 +102,7 @@ def arguments_of(task: str) -> type[Arguments]:
     return model
 
 
+@cache
 def all_tasks() -> dict[str, Any]:
     """Return all tasks of ours, by their public names."""
     for module in pkgutil.iter_modules(tasks.__path__):
@@ -146,14 +148,16 @@ def send(
     *,
     positional: Sequence[Any] = (),
     task_id: str | None = None,
+    work_class: str | None = None,
 ) -> str:
-    """Enqueue a task on its queue and return its id.
+    """Enqueue a task on its queue, that of its class, and return its id.
 
     Raises:
         UnknownTask: there is none of that name.
     """
     require_known(task)
     headers = {CORRELATION_HEADER: correlation_id} if correlation_id else {}
+    headers |= {CLASS_HEADER: work_class} if work_class else {}
     result = app.send_task(task, args=tuple(positional), kwargs=arguments, headers=headers, task_id=task_id)
     _release(result)
     return str(result.id)

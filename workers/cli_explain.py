@@ -3,17 +3,35 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from redis.exceptions import RedisError
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from config.connections import redis_client
 from config.settings import Settings
 from payments.audit_entries import AuditEntries
 from payments.explaining import Explainer, ExplainerParts
 from payments.inbox import COLLECTION
+from workers.cli_errors import NothingRuns
 from workers.cli_payment import reading
+from workers.cli_settings import client_settings
+from workers.waiting import waiting_about
 
 Json = Mapping[str, Any]
+
+
+def explaining_settings() -> Settings:
+    """Read the settings: the database is needed; what waits in the broker is told where that is known too.
+
+    Raises:
+        SettingsError: something is wrong.
+        StackError: nobody names the database.
+    """
+    try:
+        return client_settings(["mongo_uri", "redis_url"])
+    except NothingRuns:
+        return client_settings(["mongo_uri"])
 
 
 def explain_payment(settings: Settings, payment_id: str) -> tuple[Json, Json]:
@@ -36,7 +54,23 @@ def explain_payment(settings: Settings, payment_id: str) -> tuple[Json, Json]:
                 keys=[key.get_secret_value() for key in keys if key],
             )
         )
-        return world.service.get(payment_id).to_json(), explainer.explain(payment_id)
+        told = explainer.explain(payment_id)
+        return world.service.get(payment_id).to_json(), {**told, "waiting": _waiting(settings, told)}
+
+
+def _waiting(settings: Settings, told: Json) -> list[Json] | None:
+    """Return what waits in the broker about a payment; None when nobody can say."""
+    ids = {told["payment_id"], *(row["id"] for row in told["deliveries"])}
+    for row in told["operations"]:
+        ids |= {row["operation_id"], row["tran_ref"]} - {None}
+    ids |= {row["event_id"] for row in told["reactions"]}
+    if settings.redis_url is None:
+        return None
+    try:
+        with redis_client(settings.redis_url) as broker:
+            return [one.to_json() for one in waiting_about(broker, ids)]
+    except RedisError:
+        return None
 
 
 def story(view: Json, told: Json) -> RenderableType:
@@ -46,6 +80,7 @@ def story(view: Json, told: Json) -> RenderableType:
         "What happened": [_event(event) for event in told["events"]],
         "To be reviewed": [_review(case) for case in told["reviews"]],
         "Operations": [line for row in told["operations"] for line in _operation(row)],
+        "What waits": _waits(told["waiting"]),
         "Raw deliveries": [_delivery(row) for row in told["deliveries"]],
         "Who was told": [_reaction(row) for row in told["reactions"]],
         "What operators did": [_act(entry) for entry in told["acts"]],
@@ -91,6 +126,11 @@ def _operation(row: Json) -> Iterator[str]:
     for send in row["sends"]:
         given_up = f", given up {_time(send['retired_at'])}" if send["retired_at"] else ""
         yield f"  cart {send['cart_id']}, sent {_time(send['sent_at'])}{given_up}"
+
+
+def _waits(found: list[Json] | None) -> list[str]:
+    """Say what waits; a broker that nobody asked, or that does not answer, is said to be unknown."""
+    return ["not known: the broker does not answer"] if found is None else [row["words"] for row in found]
 
 
 def _delivery(row: Json) -> str:

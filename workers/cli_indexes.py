@@ -11,6 +11,7 @@ from tasks.indexing import SyncTerms
 from workers.cli_audit_entry import by_option, reason_option
 from workers.cli_enqueue import to_text
 from workers.cli_indexes_json import plan_json, usage_json
+from workers.cli_indexes_own import own_json, own_of, own_table
 from workers.cli_indexes_server import answering, build, nodes_of, plan_of
 from workers.cli_indexes_tables import plan_tables, usage_table
 from workers.cli_payment import wide
@@ -26,17 +27,17 @@ def indexes() -> None:
 @indexes.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def plan(*, as_json: bool) -> None:
-    """Compare the declared indexes with those on the CMS's collections; nothing is changed.
+    """Compare the declared indexes with those on the CMS's collections and on ours; nothing is changed.
 
-    Shows what is missing or differs, and of what else is there what nobody uses and what another does as well.
+    Shows what is missing or differs, and of what else the CMS's have what nobody uses and what another does as well.
     """
     settings = client_settings(["mongo_uri"])
     with answering(settings):
-        found = plan_of(settings, nodes_of(settings))
+        found, own = plan_of(settings, nodes_of(settings)), own_of(settings)
     if as_json:
-        click.echo(to_text(plan_json(found)))
+        click.echo(to_text(plan_json(found) | {"own": own_json(own)}))
     else:
-        wide(Console()).print(plan_tables(found))
+        wide(Console()).print(plan_tables(found), own_table(own))
 
 
 @indexes.command()
@@ -48,9 +49,9 @@ def plan(*, as_json: bool) -> None:
 def sync(*, drop_undeclared: bool, create_collections: bool, as_json: bool, reason: str, by: str) -> None:
     """Build the declared indexes that are missing, and wait for them.
 
-    Reads and writes go on meanwhile. Nothing of the CMS's is ever dropped. Ends with exit code 1 when one could not be
-    built. The database's user needs the right to build indexes (role readWrite). When interrupted, what the server has
-    begun it finishes; run it again for the rest.
+    Those of this system's own collections too. Reads and writes go on meanwhile. Nothing of the CMS's is ever dropped.
+    Ends with exit code 1 when one could not be built. The database's user needs the right to build indexes (role
+    readWrite). When interrupted, what the server has begun it finishes; run it again for the rest.
     """
     settings = client_settings(["mongo_uri"])
     terms = SyncTerms(drop_undeclared=drop_undeclared, create_collections=create_collections)

@@ -18,8 +18,8 @@ from config.redaction import redact
 from config.settings import Settings
 from payments.audit_entries import AuditEntries
 from payments.audit_trail import Trail
+from payments.database_clock import DatabaseClock
 from tasks.indexing import BUILD_SECONDS, SyncTerms, carry_out
-from tasks.wiring import utc_now
 from workers.cli_errors import ServerSilent
 from workers.cli_indexes_progress import BuildProgress
 from workers.cli_world import READ_SECONDS, acting
@@ -64,7 +64,7 @@ def build(
     """Build what a plan says is missing, with a bar for each build that takes long."""
     with mongo_client(settings, timeout_seconds=BUILD_SECONDS) as patient, BuildProgress(console) as shown:
         db = database(patient, settings)
-        trail = Trail(AuditEntries(db), utc_now, redact)
+        trail = Trail(AuditEntries(db), DatabaseClock(db), redact)
         return carry_out(IndexBuilder(db, on_progress=shown.show), found, terms, trail, acting(by), reason=reason)
 
 

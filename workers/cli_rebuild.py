@@ -18,13 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from config.addresses import hosts
 from config.connections import database, mongo_client
-from config.queues import CORRELATION_HEADER
+from payments.database_clock import DatabaseClock
 from payments.inbox import COLLECTION as INBOX
 from payments.inbox import SWEPT_SECONDS
 from payments.operations import ENQUEUED_FOR
 from payments.outbox import COLLECTION as OUTBOX
 from payments.outbox import ENQUEUED_FOR as REACTION_ENQUEUED_FOR
-from tasks.wiring import utc_now
+from tasks.publishing import enqueue as publish
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import caller, to_text
 from workers.cli_errors import ServerSilent
@@ -111,7 +111,8 @@ def rebuild_queues(*, reason: str, by: str, as_json: bool) -> None:
     try:
         acting = operator_action(settings, command="rebuild-queues", by=by, reason=reason, arguments={})
         with mongo_client(settings) as client, caller(settings) as app, acting as action, bar:
-            db, now = database(client, settings), utc_now()
+            db = database(client, settings)
+            now = DatabaseClock(db)()
             for source in sources(now):
                 rows = db[source.collection]
                 step = bar.add_task(source.name, total=rows.count_documents(source.open_rows))
@@ -159,10 +160,5 @@ def arguments(source: Source, row: Document) -> Document:
 
 
 def enqueue(app: Celery, source: Source, row: Document) -> None:
-    """Enqueue the task that looks at a row."""
-    app.send_task(
-        source.task,
-        kwargs=arguments(source, row),
-        headers={CORRELATION_HEADER: row["correlation_id"]},
-        ignore_result=True,
-    )
+    """Enqueue the task that looks at a row, whatever mark says that it is queued: its message may be lost."""
+    publish(app, source.task, arguments(source, row), row["correlation_id"], anew=True)

@@ -8,8 +8,8 @@ from datetime import datetime
 import click
 from celery import Celery
 
-from config.queues import CORRELATION_HEADER
 from payments.handlers import EVENT_HANDLERS
+from tasks.publishing import enqueue
 from tasks.reacting import HANDLE
 from tasks.wiring import World
 from workers.cli_audit_entry import by_option, operator_action, reason_option
@@ -66,5 +66,5 @@ def _again(world: World, app: Celery, handler: str, event: tuple[str, str]) -> b
     if not world.outbox.owe_again(event_id, handler, world.clock()):
         return False
     given = {"event_id": event_id, "handler": handler}
-    app.send_task(HANDLE, kwargs=given, headers={CORRELATION_HEADER: correlation_id}, ignore_result=True)
+    enqueue(app, HANDLE, given, correlation_id)
     return True

@@ -4,7 +4,6 @@ Read from MongoDB alone: it also tells what is overdue when no beat and no worke
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -47,7 +46,7 @@ def schedule(*, as_json: bool) -> None:
 def read(settings: Settings) -> list[Standing]:
     """Return how each entry stands now."""
     with opened_world(settings) as world:
-        return standings(world.slots, settings, datetime.now(UTC))
+        return standings(world.slots, settings, world.clock())
 
 
 def table_of(found: Sequence[Standing]) -> Table:

@@ -20,9 +20,9 @@ from workers.cli_world import opened_world
 def status(*, as_json: bool) -> None:
     """Show the system's health.
 
-    The database's members with their lag, the queues' depth, the cache, the breaker, the work that has been due for
-    longest, overdue entries of the schedule, the watcher and the views, and open alerts. Exit code 1 when any of it is
-    not well.
+    The database's members with their lag, this machine's clock against the servers', the queues' depth, the cache, the
+    breaker, the work that has been due for longest, overdue entries of the schedule, the watcher and the views, and
+    open alerts. Exit code 1 when any of it is not well.
     """
     with opened_world(client_settings(["mongo_uri", "redis_url"])) as world:
         found = {name: asked(world, part) for name, part in PARTS.items()}

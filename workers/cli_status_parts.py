@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -16,6 +15,9 @@ from tasks.standings import standings
 from tasks.wiring import World
 from workers.cli_dead_letters import moment
 from workers.cli_rebuild import sources
+from workers.clock_rules import judge
+from workers.clock_watch import read_clocks
+from workers.waiting import depth, oldest
 
 Row = dict[str, Any]
 Part = Callable[[World], list[Row]]
@@ -34,11 +36,25 @@ def members(world: World) -> list[Row]:
     return rows
 
 
+def clocks(world: World) -> list[Row]:
+    """Return how far this machine's clock is ahead of both servers'."""
+    seen = read_clocks(world.db, world.settings)
+    found = judge(seen)
+    ahead = {"mongodb": seen.mongo, "valkey": seen.valkey}
+    told = {f"ahead_of_{name}_seconds": None if by is None else round(by, 1) for name, by in ahead.items()}
+    return [{"clock": "this machine", **told, "ok": found.off == "" and found.disagree == ""}]
+
+
 def queues(world: World) -> list[Row]:
-    """Return how many messages wait in each queue of the broker."""
-    broker = redis_client(str(world.settings.redis_url))
-    waiting = [broker.llen(queue) for queue in QUEUES]
-    return [{"queue": queue, "waiting": count, "ok": True} for queue, count in zip(QUEUES, waiting, strict=True)]
+    """Return how many messages wait in each queue of the broker, which is the oldest, and since when that waits."""
+    with redis_client(str(world.settings.redis_url)) as broker:
+        return [_queue(broker, queue) for queue in QUEUES]
+
+
+def _queue(broker: redis.Redis, queue: str) -> Row:
+    first = oldest(broker, queue)
+    told = {"oldest": first.task if first else None, "since": first.since if first else None}
+    return {"queue": queue, "waiting": depth(broker, queue), **told, "ok": True}
 
 
 def cache(world: World) -> list[Row]:
@@ -68,7 +84,7 @@ def due_work(world: World) -> list[Row]:
 
 def schedule(world: World) -> list[Row]:
     """Return the entries of the schedule that are overdue."""
-    found = standings(world.slots, world.settings, datetime.now(UTC))
+    found = standings(world.slots, world.settings, world.clock())
     return [
         {"entry": one.entry.name, "overdue_since": moment(one.overdue_since), "ok": False}
         for one in found
@@ -114,6 +130,7 @@ def alerts(world: World) -> list[Row]:
 #: Every part, in the order in which it is shown.
 PARTS: dict[str, Part] = {
     "members": members,
+    "clocks": clocks,
     "queues": queues,
     "cache": cache,
     "breaker": breaker,

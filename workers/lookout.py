@@ -6,7 +6,7 @@ connections. Several such workers look at the same rows, and open the same alert
 
 import contextlib
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Self
 
 import structlog
@@ -14,6 +14,7 @@ import structlog
 from config.connections import database, mongo_client
 from config.settings import Settings
 from observability.alerts import Alerts
+from payments.database_clock import DatabaseClock
 from tasks.slots import Slots
 from tasks.standings import look
 
@@ -55,9 +56,6 @@ class Lookout:
     def _look(self) -> None:
         with contextlib.closing(mongo_client(self._settings)) as client:
             db = database(client, self._settings)
+            clock = DatabaseClock(db)
             lease = timedelta(seconds=self._settings.visibility_timeout_seconds)
-            look(Slots(db, clock=_now, lease=lease), Alerts(db, clock=_now), self._settings, _now)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+            look(Slots(db, clock=clock, lease=lease), Alerts(db, clock=clock), self._settings, clock)

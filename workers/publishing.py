@@ -9,7 +9,7 @@ from typing import Any
 
 from celery import Celery
 
-from config.queues import CORRELATION_HEADER
+from tasks.publishing import enqueue
 
 #: Seconds for which nothing is sent after a failure: a frozen broker would hold every thread for its timeout.
 PAUSE_SECONDS = 2.0
@@ -58,7 +58,7 @@ class Publisher:
         self._closed_until = float("-inf")
 
     def send(self, task: str, arguments: Mapping[str, Any], correlation_id: str) -> None:
-        """Send ``task`` once, to its queue.
+        """Send ``task`` once, to its queue; a repeated notice adds nothing while the first one's message waits.
 
         Raises:
             BrokerPaused: The broker failed a moment ago.
@@ -68,13 +68,7 @@ class Publisher:
             raise BrokerPaused
         try:
             # A result is not waited for: subscribing to it would talk to a second server on the request's time.
-            self._app.send_task(
-                task,
-                kwargs=dict(arguments),
-                headers={CORRELATION_HEADER: correlation_id},
-                ignore_result=True,
-                retry=False,
-            )
+            enqueue(self._app, task, arguments, correlation_id, retry=False)
         except Exception:
             self._closed_until = self._clock() + self._pause_seconds
             raise

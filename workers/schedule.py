@@ -4,9 +4,10 @@ Beat only ticks: whether there is anything to do is found out by the task, which
 ticked several times in each, so that neither a lost message nor ticks that drift over a slot's edge leave one out. A
 tick leaves no result, since nobody asks for it.
 
-Ticks pile up in the broker while no worker reads; those that have expired are thrown away as soon as one does. A tick
-expires after its entry's period, but not within a minute: its age is told by two clocks, beat's and the worker's, and
-one that is behind by more than the expiry would have every tick thrown away.
+While no worker reads, an entry's tick is not sent again before the last one has expired; those that have are thrown
+away as soon as one does. A tick expires after its entry's period, but not within five minutes: where beat or a worker
+is of the version before, its age is told by their own two clocks, and one that is behind by more than the expiry would
+have every tick thrown away.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ TICKS_IN_A_SLOT = 2
 LONGEST_WAIT_SECONDS = 600.0
 
 #: How long it may wait at least, in seconds: so far may beat's clock be behind a worker's.
-LEAST_WAIT_SECONDS = 60.0
+LEAST_WAIT_SECONDS = 300.0
 
 
 def beat_schedule(settings: Settings, entries: Sequence[Entry] = ENTRIES) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ from paytabs.resilience import spread
 from tasks.publishing import send_task
 from tasks.viewing import make_watcher
 from tasks.wiring import build_world
+from workers.clock_watch import ClockWatch
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +66,9 @@ def main() -> None:
     with contextlib.closing(build_world(settings, send=send_task)) as world, streaming_client(settings) as streaming:
         watcher = make_watcher(settings, world.db, database(streaming, settings), alerts=world.alerts, send=world.send)
         print("watcher ready", app.main, flush=True)  # noqa: T201 - the line that supervisors wait for
+        clock_watch = ClockWatch(settings).start()
         watch(watcher, stopping)
+        clock_watch.stop()
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from webhooks.notices import NOTICE_PATH
 from webhooks.receiver import PROCESS_TASK, VERIFY_TASK, Receiver
 from webhooks.returns import RETURN_PATH
 from webhooks.tls import TlsPolicy
+from workers.clock_watch import ClockWatch
 from workers.publishing import Publisher
 
 log = structlog.get_logger(__name__)
@@ -147,7 +148,9 @@ def answers(client: MongoClient[Document]) -> bool:
 def _default() -> Flask:
     from workers.app import app as celery_app  # noqa: PLC0415 - a process; tests build theirs without it
 
-    return build(load_settings(), celery_app)
+    settings = load_settings()
+    ClockWatch(settings).start()
+    return build(settings, celery_app)
 
 
 def __getattr__(name: str) -> Flask:

@@ -1,6 +1,8 @@
 -- The circuit breaker's rules, run inside Redis so that all processes see one state and one clock.
 -- paytabs/breaker_local.py holds the same rules for a process that cannot reach Redis; a test compares the two.
 --
+-- Under a clock that is given nothing expires: the server forgets by its own, which goes on meanwhile.
+--
 -- KEYS  1 the state (hash), 2 the calls of the rolling window (sorted set by time), 3 those of them that failed
 -- ARGV  1 admit, record or peek   2 the time in microseconds, empty for the server's own   3 the rules as JSON
 --       admit: 4 query or send, 5 this call's token
@@ -8,6 +10,7 @@
 local state_key, calls_key, failures_key = KEYS[1], KEYS[2], KEYS[3]
 local action, rules = ARGV[1], cjson.decode(ARGV[3])
 local now = tonumber(ARGV[2])
+local forgets = not now
 if not now then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
@@ -22,9 +25,13 @@ local before = held.state or 'closed'
 local function whole(number) return string.format('%.0f', number) end
 local function number(name) return tonumber(held[name] or '0') end
 
+local function forget_after(key, milliseconds)
+  if forgets then redis.call('PEXPIRE', key, milliseconds) end
+end
+
 local function put(...)
   redis.call('HSET', state_key, ...)
-  redis.call('PEXPIRE', state_key, rules.forget_ms)
+  forget_after(state_key, rules.forget_ms)
   local fields = {...}
   for i = 1, #fields, 2 do held[fields[i]] = fields[i + 1] end
 end
@@ -64,8 +71,8 @@ local function record_while_closed(outcome)
   if outcome == 'failed' then redis.call('ZADD', failures_key, whole(now), id) end
   put('in_a_row', outcome == 'failed' and number('in_a_row') + 1 or 0)
   local calls, failures = forget_old_calls()
-  redis.call('PEXPIRE', calls_key, rules.window_us / 1000)
-  redis.call('PEXPIRE', failures_key, rules.window_us / 1000)
+  forget_after(calls_key, rules.window_us / 1000)
+  forget_after(failures_key, rules.window_us / 1000)
   if number('in_a_row') >= rules.failures_in_a_row then
     open(number('in_a_row') .. ' failures in a row')
   elseif calls >= rules.least_calls and failures * 100 >= rules.failure_percent * calls then

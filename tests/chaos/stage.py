@@ -1,10 +1,11 @@
 """The stage of every act here: a whole system on servers of its own, of which any may be killed or frozen."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import requests
@@ -12,6 +13,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from config.connections import mongo_client
+from tests.support.clocks import MovedClock
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.notices import sign
 from tests.support.sandbox import Sandbox
@@ -92,9 +94,21 @@ def staged(
     workers: int = 1,
     times: Json = TIMES,
     processes: Sequence[str] = MONEY,
+    clocks: Mapping[str, MovedClock] = MappingProxyType({}),
     **changes: Any,
 ) -> Iterator[Stage]:
-    """Run a system of so many money workers, or of other processes, on a replica set of so many nodes."""
+    """Run a system of so many money workers, or of other processes, on a replica set of so many nodes.
+
+    Args:
+        directory: Where the servers keep their data.
+        sandbox: Who answers for PayTabs.
+        members: How many nodes.
+        workers: How many money workers.
+        times: The time chain.
+        processes: Which processes, by their names.
+        clocks: The clocks of those that are on machines of their own.
+        **changes: Settings by name.
+    """
     with (
         EmbeddedMongo(directory / "mongo", members=members) as mongo,
         EmbeddedValkey(directory / "valkey") as valkey,
@@ -103,7 +117,7 @@ def staged(
             mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url=sandbox.url, directory=directory, **times, **changes
         )
         with (
-            System(settings, processes, workers=workers) as system,
+            System(settings, processes, workers=workers, clocks=clocks) as system,
             mongo_client(settings, timeout_seconds=10) as client,
         ):
             yield Stage(system, mongo, valkey, sandbox, client)

@@ -6,6 +6,8 @@ from typing import Any
 
 import redis
 
+from config.queues import QUEUES
+
 
 class Broker:
     """What was enqueued, seen as Redis holds it."""
@@ -18,6 +20,17 @@ class Broker:
         with redis.Redis.from_url(self._url) as client:
             envelopes = [json.loads(raw) for raw in client.lrange(queue, 0, -1)]
         return [{**envelope["headers"], "kwargs": _arguments(envelope)} for envelope in envelopes]
+
+    def lose(self, queue: str) -> None:
+        """Lose the messages that wait in a queue, and nothing else."""
+        with redis.Redis.from_url(self._url) as client:
+            client.delete(queue)
+
+    def depths(self) -> dict[str, int]:
+        """Count the messages that wait in each queue that has any."""
+        with redis.Redis.from_url(self._url) as client:
+            found = {queue: int(client.llen(queue)) for queue in QUEUES}  # type: ignore[arg-type] # no coroutine
+        return {queue: count for queue, count in found.items() if count}
 
 
 def _arguments(envelope: dict[str, Any]) -> Any:

@@ -2,11 +2,11 @@
 
 import json
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from celery.states import READY_STATES
 from config.celeryconfig import celery_config
 from config.queues import CORRELATION_HEADER
 from config.settings import Settings
+from tests.support.clocks import MovedClock
 from tests.support.sandbox import PROFILE_ID, SERVER_KEY
 from tests.support.stored_cards import CARD_KEY
 from tests.support.waiting import eventually
@@ -118,6 +119,7 @@ class System:
         processes: Their names, as in `workers.processes.COMMANDS`.
         workers: How many money workers; the second is called `worker-money-2`.
         checkout: Another checkout of this project to run them from, an earlier version's for example.
+        clocks: The clocks of processes that are on machines of their own, by the processes' names.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class System:
         *,
         workers: int = 1,
         checkout: Path | None = None,
+        clocks: Mapping[str, MovedClock] = MappingProxyType({}),
     ) -> None:
         self.settings = settings
         self.receiver_url = f"http://127.0.0.1:{settings.receiver_port}"
@@ -134,6 +137,8 @@ class System:
         money = [spec for spec in specs if spec.name == "worker-money"]
         specs += [another_worker(spec, number) for spec in money for number in range(2, workers + 1)]
         specs = [replace(spec, cwd=checkout or spec.cwd) for spec in specs]
+        moved = {name: clock.environment for name, clock in clocks.items()}
+        specs = [replace(spec, env={**spec.env, **moved.get(spec.name, {})}) for spec in specs]
         self._names = [spec.name for spec in specs]
         self._supervisor = Supervisor(specs, log_directory=settings.local_dir / "logs", quiet=True)
         self.results = Celery("tests-results", set_as_current=False)

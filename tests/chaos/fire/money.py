@@ -3,13 +3,15 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tasks.wiring import build_world
 from tests.chaos.fire.books import Books, read_books
+from tests.chaos.fire.clocks import Jumping
 from tests.chaos.fire.counts import count
 from tests.chaos.fire.driver import Driver
 from tests.chaos.fire.people import People
@@ -19,6 +21,7 @@ from tests.chaos.fire.report import Findings, Line
 from tests.chaos.fire.stories import Story
 from tests.chaos.fire.times import FIRE_TIMES
 from tests.chaos.stage import staged
+from tests.support.clocks import MovedClock
 from tests.support.sandbox import Sandbox
 from tests.support.stored_cards import CARD_KEY
 from tests.support.waiting import eventually
@@ -54,6 +57,7 @@ class Size:
         window: How many payments live at once.
         workers: How many money workers there are.
         seconds: The time the payments have.
+        clock_seconds: How often the clock of the last worker's machine jumps; None leaves it right.
     """
 
     payments: int
@@ -63,6 +67,7 @@ class Size:
     window: int = 120
     workers: int = 2
     seconds: float = 900.0
+    clock_seconds: float | None = None
 
 
 def run_money(directory: Path, sandbox: Sandbox, size: Size) -> Findings:
@@ -73,14 +78,19 @@ def run_money(directory: Path, sandbox: Sandbox, size: Size) -> Findings:
         sandbox: A sandbox that has forgotten everything.
         size: How large the run is.
     """
-    with people_at(directory, sandbox, members=1, workers=size.workers) as people:
+    clock = MovedClock(directory / "clock")
+    clocks = {f"worker-money-{size.workers}": clock} if size.clock_seconds else {}
+    with people_at(directory, sandbox, members=1, workers=size.workers, clocks=clocks) as people:
         set_fire(sandbox, size)
+        jumping = Jumping(clock, people.world, every_seconds=size.clock_seconds or math.inf)
         stories = [Story(people, plan) for plan in draw_plans(size.payments, size.follow_ups, size.seed)]
         driver = Driver(people, window=size.window, deadline=time.monotonic() + size.seconds)
-        driver.live(stories, Story.whole)
+        with jumping.at_work() if size.clock_seconds else nullcontext():
+            driver.live(stories, Story.whole)
         inbox = last_notices(people)
         books = read_books(people.stage, stories)
         lines = [stories_ended(stories, driver), *judge(books, people.world), inbox]
+        lines += jumping.lines() if size.clock_seconds else []
         return Findings([*lines, burned(books, people, size)], count(books, people))
 
 
@@ -117,9 +127,18 @@ def set_fire(sandbox: Sandbox, size: Size) -> None:
 
 
 @contextmanager
-def people_at(directory: Path, sandbox: Sandbox, *, members: int, workers: int) -> Iterator[People]:
-    """Run a system for a run's people."""
-    for stage in staged(directory, sandbox, members, workers=workers, times=FIRE_TIMES, card_keys=CARD_KEY):
+def people_at(
+    directory: Path,
+    sandbox: Sandbox,
+    *,
+    members: int,
+    workers: int,
+    clocks: Mapping[str, MovedClock] = MappingProxyType({}),
+) -> Iterator[People]:
+    """Run a system for a run's people; `clocks` are those of workers on machines of their own."""
+    for stage in staged(
+        directory, sandbox, members, workers=workers, times=FIRE_TIMES, clocks=clocks, card_keys=CARD_KEY
+    ):
         world = build_world(stage.system.settings)
         try:
             yield People(stage, world)

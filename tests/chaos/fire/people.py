@@ -134,7 +134,7 @@ class Request:
             return
         if self._asked:
             failure = self._people.failure(self._asked)
-            if failure and not any(word in failure for word in ("WorkersLost", "StreamContended")):
+            if failure and not any(word in failure for word in ("OutcomeUnknown", "WorkersLost", "StreamContended")):
                 raise Surprise(f"{self._task} of {self._arguments} failed: {failure}")
             self._people.tally[f"asked again: {self._task}"] += 1
         self._asked = self._people.ask(self._task, **self._arguments)

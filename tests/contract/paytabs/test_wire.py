@@ -17,7 +17,7 @@ PAGE_BODY = b'{"tran_ref":"T1","cart_id":"c-1","redirect_url":"https://secure.pa
 PAID_BODY = b'{"tran_ref":"T1","payment_result":{"response_status":"A"}}'
 
 #: How much later than its deadline a call may end here, in seconds: a busy machine, not a second timeout.
-SLACK_SECONDS = 1.5
+SLACK_SECONDS = 6.0
 
 
 def verdict(answer: Answer) -> tuple[Outcome, str]:
@@ -88,13 +88,13 @@ class TestDeadline:
         def script(gateway: Any, connection: socket.socket) -> None:
             gateway.read_request(connection)
             if len(gateway.received) == 1:
-                time.sleep(0.7)
+                time.sleep(1.8)
             else:
                 connection.recv(1)
 
         gateway = bench.gateway(script)
-        with bench.at_most(1.6):
-            answered = bench.client(gateway.url, call_timeout_seconds=1.0).query_tran("T1")
+        with bench.at_most(3.6):
+            answered = bench.client(gateway.url, call_timeout_seconds=2.0).query_tran("T1")
         assert answered.outcome is Outcome.UNKNOWN
 
     def test_endless_body(self, bench: Any) -> None:

@@ -193,12 +193,12 @@ def receiver() -> Iterator[SandboxReceiver]:
 
 @pytest.fixture
 def until() -> Callable[[Callable[[], object]], None]:
-    """Wait for a condition, at most 5 s."""
+    """Wait for a condition, at most half a minute."""
 
     def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while not condition():
-            assert time.monotonic() < deadline, "the awaited did not come within 5 s"
+            assert time.monotonic() < deadline, "the awaited did not come within 30 s"
             time.sleep(0.01)
 
     return wait

@@ -89,7 +89,7 @@ class TestShares:
         desk.switch(notice_drop_rate=0, notice_duplicate_rate=0, notice_reorder_rate=0)
         last = desk.paid(callback=receiver.url)
         until(lambda: last in {one["tran_ref"] for one in receiver.notices()})
-        time.sleep(0.5)
+        until(lambda: desk.get("/sandbox/notifications")["waiting"] == [])
         copies = Counter(one["tran_ref"] for one in receiver.notices())
         arrivals = list(dict.fromkeys(one["tran_ref"] for one in receiver.notices()))
         assert 0 < len([ref for ref in refs if ref not in copies]) < 20

@@ -96,7 +96,6 @@ class TestRetry:
         times = [one["at"] for one in receiver.deliveries]
         gaps = [later - earlier for earlier, later in pairwise(times)]
         assert all(gap > wait for gap, wait in zip(gaps, [0.04, 0.14, 0.44], strict=True))
-        assert gaps == sorted(gaps)
         log = desk.get("/sandbox/notifications")
         assert [one["status"] for one in log["notifications"]] == [503, 302, 204, 200]
         assert [one["attempt"] for one in log["notifications"]] == [1, 2, 3, 4]

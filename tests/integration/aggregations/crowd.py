@@ -92,7 +92,7 @@ def main() -> None:
     pause = [0.0]
     shelf = Shelf(
         client[setup["database"]], setup["redis_url"], thing=setup["thing"], changes={"budget_ms": setup["budget_ms"]},
-        during=lambda: build(pause[0]),
+        during=lambda: build(pause[0]), ticks=True,
     )  # fmt: skip
     client.admin.command("ping")
     say("ready")

@@ -68,7 +68,8 @@ class Shelf:
         readers: the runner's, the primary unless given.
         watch: the runner's performance log.
         thing: the thing's id.
-        late: how far the runner's clock is ahead.
+        late: how far the runner's clock is ahead of where it stands.
+        ticks: whether it goes on by itself: where real processes, or a real secondary's age, are compared.
         builds: how many builds have begun.
         asked: the refreshes that were asked for.
     """
@@ -82,10 +83,12 @@ class Shelf:
     watch: PerformanceLog | None = None
     thing: str = field(default_factory=lambda: str(ObjectId()))
     late: timedelta = timedelta()
+    ticks: bool = False
     builds: int = 0
     asked: list[tuple[str, Json]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._stands_at = datetime.now(UTC)
         given = {"build": WORTH.build, **self.changes}
         build, counting = given["build"], threading.Lock()
 
@@ -102,7 +105,7 @@ class Shelf:
         self.invalidator = Invalidator(self.text)
         self.runner = AggregationRunner(
             self.database,
-            clock=lambda: datetime.now(UTC) + self.late,
+            clock=self._now,
             cache=self.cache,
             ask_refresh=lambda name, params: self.asked.append((name, params)),
             readers=self.readers,
@@ -110,6 +113,9 @@ class Shelf:
             limits=self.limits,
             catalogue={NAME: self.row},
         )
+
+    def _now(self) -> datetime:
+        return (datetime.now(UTC) if self.ticks else self._stands_at) + self.late
 
     @property
     def key(self) -> str:

@@ -39,7 +39,9 @@ def lagging(mongo_three: EmbeddedMongo, database_name: str, redis_url: str) -> I
         MongoClient[Json](mongo_three.member_uri(member), tz_aware=True) as node,
     ):
         primary, there = client[database_name], node[database_name]
-        chosen = Set(Shelf(primary, redis_url, changes={"budget_ms": 400}), DatabaseReader(there, "replica"), primary)
+        chosen = Set(
+            Shelf(primary, redis_url, changes={"budget_ms": 400}, ticks=True), DatabaseReader(there, "replica"), primary
+        )
         chosen.shelf.runner._reader_of = lambda _row: chosen.reader
         keep_up(client, member, 0)
         chosen.shelf.put(1)

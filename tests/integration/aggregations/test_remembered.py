@@ -21,6 +21,17 @@ def counted(result: str) -> float:
     return REGISTRY.get_sample_value("nestcms_aggregation_cache_total", {"name": NAME, "result": result}) or 0
 
 
+def server_ms(shelf: Shelf) -> int:
+    """Return the time of the cache's server in milliseconds."""
+    seconds, microseconds = shelf.text.time()
+    return int(seconds) * 1_000 + int(microseconds) // 1_000
+
+
+def forgotten_at(shelf: Shelf, key: str) -> int:
+    """Return when the server forgets a key, by its own clock in milliseconds."""
+    return int(shelf.text.pexpiretime(key))
+
+
 class TestAge:
     """An answer is remembered, refreshed elsewhere past its soft age, and not served past its hard one."""
 
@@ -68,6 +79,7 @@ class TestAge:
         assert shelf.told(9) == (2, "primary")
         assert shelf.told(9) == (2, "cache")
         shelf.put(3)
+        shelf.late = timedelta(seconds=10, milliseconds=1)
         assert shelf.told(0) == (3, "primary")
         shelf.late = timedelta(seconds=400)
         assert shelf.told(10_000) == (3, "primary")
@@ -84,8 +96,9 @@ class TestAge:
 
     def test_kept_no_longer(self, shelf: Shelf) -> None:
         """The server itself forgets an entry at its hard age."""
+        before = server_ms(shelf)
         shelf.ask()
-        assert 295_000 < int(shelf.text.pttl(shelf.key)) <= 300_000
+        assert before <= forgotten_at(shelf, shelf.key) - 300_000 <= server_ms(shelf)
 
 
 class TestOutOfDate:
@@ -161,8 +174,9 @@ class TestOneBuild:
         tags = [f"thing:{shelf.thing}"]
 
         def begin() -> Turn | None:
-            return shelf.cache.begin(shelf.key, tags, lease_seconds=5)
+            return shelf.cache.begin(shelf.key, tags, lease_seconds=600)
 
+        before = server_ms(shelf)
         (first,) = [turn for _, turn in together(20, begin) if turn is not None]
         shelf.cache.give_up(shelf.key, first)
         second = begin()
@@ -170,7 +184,7 @@ class TestOneBuild:
         assert int(second.fence) > int(first.fence)
         assert not shelf.cache.finish(shelf.key, first, b"{}", keep_seconds=5)
         assert begin() is None
-        assert 4_000 < shelf.text.pttl(f"{shelf.key}:lock") <= 5_000
+        assert before <= forgotten_at(shelf, f"{shelf.key}:lock") - 600_000 <= server_ms(shelf)
 
     def test_wait_for_it(self, make_shelf: MakeShelf) -> None:
         """All who ask meanwhile get the one build's answer."""
@@ -194,14 +208,15 @@ class TestOneBuild:
         def answer(found: list[dict[str, Any]]) -> object:
             if found[0]["worth"] == 1:
                 asleep.set()
-                awake.wait(10)
+                awake.wait(60)
             return found[0]["worth"]
 
-        shelf = make_shelf(changes={"answer": answer, "budget_ms": 200}, limits=Limits(margin_seconds=0.1))
+        shelf = make_shelf(changes={"answer": answer})
         before, slept = counted("fenced"), []
         sleeper = threading.Thread(target=lambda: slept.append(shelf.told()))
         sleeper.start()
-        assert asleep.wait(5)
+        assert asleep.wait(60)
+        shelf.text.delete(f"{shelf.key}:lock")  # as the server does when the lease ends
         shelf.put(2)
         assert shelf.told() == (2, "primary")
         awake.set()
@@ -221,10 +236,10 @@ class TestOneBuild:
     def test_patience(self, make_shelf: MakeShelf) -> None:
         """Nobody waits for ever for another's build."""
         release = threading.Event()
-        shelf = make_shelf(during=lambda: release.wait(10), limits=Limits(patience_seconds=0.3))
+        shelf = make_shelf(during=lambda: release.wait(60), limits=Limits(patience_seconds=0.3))
         builder = threading.Thread(target=shelf.ask)
         builder.start()
-        eventually(lambda: shelf.builds)
+        eventually(lambda: shelf.builds, within_seconds=60)
         with pytest.raises(ReadsBusy, match=r"^worth: not answered within 0\.3 s"):
             shelf.ask()
         release.set()
@@ -251,10 +266,9 @@ class TestSize:
         shelf.put("long " * 1_500)
         before = counted("too_large")
         assert shelf.told() == ("long " * 1_500, "primary")
-        shelf.during = lambda: time.sleep(0.1)
+        shelf.during = threading.Barrier(4, timeout=60).wait  # each waits until all of them are at it
         got = together(4, shelf.told)
         assert {source for _, (_, source) in got} == {"primary"}
-        assert max(seconds for seconds, _ in got) < 0.35
         assert counted("too_large") == before + 5
         raw = shelf.plain.get(shelf.key)
         assert isinstance(raw, bytes)

@@ -185,8 +185,9 @@ class Member:
         until, moments, refused = time.time() + seconds, [], 0
         while time.time() < until:
             try:
-                time.sleep(self._limiter.reserve())
-                moments.append(time.time())
+                wait = self._limiter.reserve()
+                moments.append(time.time() + wait)
+                time.sleep(wait)
             except LimitExceeded:
                 refused += 1
                 time.sleep(0.01)

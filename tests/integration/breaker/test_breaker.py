@@ -1,4 +1,3 @@
-import time
 from typing import Any
 
 import pybreaker
@@ -8,6 +7,7 @@ import structlog
 
 from paytabs.breaker import Breaker
 from paytabs.breaker_errors import BreakerOpen, Parked
+from paytabs.breaker_fallback import RETRY_SHARED_SECONDS
 from paytabs.breaker_rules import HALTED_REASON, BreakerRules
 from paytabs.responses import Answer, Outcome
 from tests.integration.breaker.conftest import OUTAGES
@@ -15,8 +15,9 @@ from tests.integration.breaker.crowd import quick_client
 from tests.support.waiting import eventually
 from workers.stack import EmbeddedValkey
 
-#: Short times, so that a test can wait them out.
-RULES = BreakerRules(open_seconds=0.2, jitter_seconds=4)
+#: An open time that no test outlives, however busy the machine is, and one that can be waited out.
+RULES = BreakerRules(open_seconds=1_000, jitter_seconds=4)
+BRIEF = BreakerRules(open_seconds=0.2, jitter_seconds=4)
 
 WORKED = Answer(Outcome.SUCCEEDED, "completed", http_status=200)
 BROKEN = Answer(Outcome.UNKNOWN, "http_5xx", http_status=503)
@@ -59,6 +60,12 @@ class Faulty(pybreaker.CircuitBreakerListener):
 def breaker(shared: redis.Redis, name: str) -> Breaker:
     """A breaker in Valkey."""
     return Breaker(shared, name, outages=OUTAGES, rules=RULES)
+
+
+@pytest.fixture
+def brief(shared: redis.Redis, name: str) -> Breaker:
+    """The same one as a process with a short open time sees it."""
+    return Breaker(shared, name, outages=OUTAGES, rules=BRIEF)
 
 
 def settle(breaker: Breaker, *answers: Answer) -> None:
@@ -117,20 +124,26 @@ class TestPermit:
         assert (seen.state, seen.reason, seen.calls) == ("open", HALTED_REASON, 0)
         assert [event[0] for event in heard.events] == ["before_call", "state_change"]
 
-    def test_key_still_refused(self, breaker: Breaker) -> None:
+    def test_key_still_refused(self, breaker: Breaker, brief: Breaker) -> None:
         """A probe whose key is refused opens it anew: one call in each open time finds out."""
-        settle(breaker, OWN_KEY)
-        time.sleep(0.2)
+        settle(brief, OWN_KEY)
+        until_half_open(brief)
         settle(breaker, OWN_KEY)
         assert (breaker.state(), breaker.snapshot().reason) == ("open", HALTED_REASON)
 
     def test_snapshot(self, breaker: Breaker) -> None:
-        """Operators see why it opened, for how long it stays so, and who probes."""
+        """Operators see why it opened, for how long it stays so."""
         settle(breaker, *[BROKEN] * 5)
         seen = breaker.snapshot()
         assert (seen.state, seen.reason, seen.shared) == ("open", "5 failures in a row", True)
-        assert 0 < seen.open_for_seconds <= 0.2
-        time.sleep(0.2)
+        assert 0 < seen.open_for_seconds <= 1_000
+
+    def test_prober(self, shared: redis.Redis, name: str) -> None:
+        """And who probes."""
+        rules = BreakerRules(open_seconds=0.2, probe_seconds=1_000)
+        breaker = Breaker(shared, name, outages=OUTAGES, rules=rules)
+        settle(breaker, *[BROKEN] * 5)
+        until_half_open(breaker)
         breaker.admit("query", "worker-7")
         assert (breaker.snapshot().state, breaker.snapshot().probe_owner) == ("half-open", "worker-7")
 
@@ -143,20 +156,21 @@ class TestNoHerd:
         settle(breaker, *[BROKEN] * 5)
         moments = []
         for _ in range(100):
+            left = breaker.snapshot().open_for_seconds
             with pytest.raises(BreakerOpen) as refused:
                 breaker.admit("send", "test")
-            moments.append(refused.value.retry_after_seconds)
-            if len(moments) % 25 == 0:
-                settle_open_again(breaker)
+            after = breaker.snapshot().open_for_seconds
+            wait = refused.value.retry_after_seconds
+            assert after <= wait <= left + 4
+            moments.append((wait - left, wait - after))
         assert len(set(moments)) == 100
-        assert 0 < min(moments) < 1.2
-        assert 3.2 < max(moments) <= 4 + 0.2
+        assert min(soonest for soonest, _ in moments) < 1
+        assert max(latest for _, latest in moments) > 3
 
 
-def settle_open_again(breaker: Breaker) -> None:
-    """Keep a breaker open past its short time: fail the probe."""
-    eventually(lambda: breaker.state() == "half-open", what="half-open")
-    settle(breaker, BROKEN)
+def until_half_open(breaker: Breaker) -> None:
+    """Wait for the end of the open time."""
+    eventually(lambda: breaker.state() == "half-open", within_seconds=60, what="half-open")
 
 
 class TestValkeyEmptied:
@@ -170,10 +184,11 @@ class TestValkeyEmptied:
         settle(breaker, *[BROKEN] * 5)
         assert breaker.state() == pybreaker.STATE_OPEN
 
-    def test_permits_from_before(self, breaker: Breaker, valkey: EmbeddedValkey) -> None:
+    def test_permits_from_before(self, brief: Breaker, valkey: EmbeddedValkey) -> None:
         """A probe from before it does not count after."""
+        breaker = brief
         settle(breaker, *[BROKEN] * 5)
-        time.sleep(0.2)
+        until_half_open(breaker)
         probe = breaker.admit("query", "test")
         valkey.flush()
         probe.record(ok=False)
@@ -217,11 +232,23 @@ class TestValkeyDown:
 
     def test_frozen(self, redis_url: str, name: str, valkey: EmbeddedValkey) -> None:
         """One that answers nobody costs its time limit once, not with every call."""
-        breaker = Breaker(quick_client(redis_url, 0.3), name, outages=OUTAGES, rules=RULES)
+        client, asked = quick_client(redis_url, 0.3), []
+        ask = client.eval
+
+        def noted(*arguments: Any) -> Any:
+            asked.append(arguments)
+            return ask(*arguments)
+
+        vars(client)["eval"] = noted
+        breaker = Breaker(client, name, outages=OUTAGES, rules=RULES)
         settle(breaker, WORKED)
+        passed = [0.0]
+        vars(breaker._homes)["_monotonic"] = lambda: passed[0]
         valkey.pause()
-        began = time.monotonic()
+        asked.clear()
         settle(breaker, *[WORKED] * 50)
-        took = time.monotonic() - began
+        assert len(asked) == 1
+        passed[0] = RETRY_SHARED_SECONDS
+        settle(breaker, WORKED)
         valkey.resume()
-        assert 0.3 <= took < 0.9
+        assert len(asked) == 2

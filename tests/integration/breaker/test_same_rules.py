@@ -114,3 +114,26 @@ class TestSameRules:
         assert played(SharedBreaker(shared, uuid4().hex, SHORT, now_us=there), there, history) == wanted
         reasons = {getattr(answer, "reason", None) for answer in wanted}
         assert reasons == {"", "3 failures in a row", "a probe failed", "2 of 4 calls failed"}
+
+    def test_nothing_expires(self, shared: redis.Redis) -> None:
+        """Under a clock that is given no key ends by the server's own, however slowly a history is played."""
+        clock = Clock()
+        in_redis = SharedBreaker(shared, uuid4().hex, SHORT, now_us=clock)
+        played(in_redis, clock, [("call", Recorded.FAILED, 2), ("call", Recorded.OK, 1)])
+        limiter = SharedLimiter(shared, uuid4().hex, LimiterRules(lease_seconds=1), now_us=clock)
+        visited(limiter, clock, [("reserve", 3), ("take", 1)])
+        given = {*shared.scan_iter("nestcms:*")}
+        assert len(given) == 5
+        assert {shared.pexpiretime(key) for key in given} == {-1}
+
+    def test_expires(self, shared: redis.Redis) -> None:
+        """By the server's clock each key ends by itself, so that nothing is left of what nobody uses."""
+        in_redis = SharedBreaker(shared, uuid4().hex, SHORT)
+        for _ in range(2):
+            in_redis.record(in_redis.admit("query", "me").epoch, "me", Recorded.FAILED)
+        limiter = SharedLimiter(shared, uuid4().hex, LimiterRules(calls_per_second=0.001, longest_wait_seconds=10_000))
+        limiter.reserve()
+        limiter.take("me")
+        given = {*shared.scan_iter("nestcms:*")}
+        assert len(given) == 5
+        assert all(shared.pexpiretime(key) > 0 for key in given)

@@ -5,19 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from pymongo.database import Database
 
 from config.settings import Settings
 from payments.audit_entries import AuditEntries
 from payments.events import Context, content_hash, stored_content
 from payments.service import PageTerms
+from tasks.publishing import enqueue
 from tasks.webhooks import apply
 from tasks.wiring import World, build_world, ensure_indexes
 from tests.integration.cli.conftest import Command
 from tests.support.broker import Broker
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.notices import sign
+from tests.support.raw_message import raw_message
 from tests.support.sandbox import Sandbox
+from tests.support.system import serving
 from workers.cli_audit_entry import operator_action
 from workers.cli_errors import TaskFailed
 
@@ -188,6 +192,32 @@ class TestExplain:
             assert expected in story
         assert "Huda" not in story
         assert "example.com" not in story
+
+    def test_waiting(
+        self, command: Command, servers: dict[str, str], paid: SeededPayment, settings: Settings, silent_port: int
+    ) -> None:
+        """What waits in the broker about it is told with its queue and since when, and so is what a worker has."""
+        operation = json.loads(command("payment", "explain", paid.payment_id, "--json", **servers).stdout)["operations"]
+        with serving(settings) as app:
+            app.send_task("payments.refund", kwargs={"payment_id": "f" * 24, "operation_id": "another"})
+            app.send_task("payments.refund", kwargs={"payment_id": paid.payment_id, "operation_id": "r-1"})
+            enqueue(app, "payments.poll", {"operation_id": operation[0]["operation_id"]}, "c")
+        in_hand = raw_message("payments.verify", {"tran_ref": operation[0]["tran_ref"]}, queue="payments")
+        with redis.Redis.from_url(servers["REDIS_URL"]) as broker:
+            broker.hset("unacked", "tag", json.dumps([in_hand, "", "payments"]))
+            broker.hset("unacked", "odd", "no message")
+            broker.lpush("payments", "no message either")
+        told = json.loads(command("payment", "explain", paid.payment_id, "--json", **servers).stdout)["waiting"]
+        assert [(one["task"], one["queue"], one["ahead"]) for one in told] == [
+            ("payments.refund", "payments.staff", 1),
+            ("payments.poll", "reconcile.polls", 0),
+            ("payments.verify", "payments", None),
+        ]
+        story = command("payment", "explain", paid.payment_id, **servers).stdout
+        assert f"payments.refund waits in payments.staff since {told[0]['since']}, 1 before it" in story
+        assert "payments.verify is with a worker; queued in payments since when its sender did not say" in story
+        away = {**servers, "REDIS_URL": f"redis://127.0.0.1:{silent_port}/0"}
+        assert "not known: the broker does not answer" in command("payment", "explain", paid.payment_id, **away).stdout
 
     def test_kept_no_more(
         self, command: Command, servers: dict[str, str], paid: SeededPayment, database: Documents

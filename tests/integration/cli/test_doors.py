@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from pymongo.database import Database
 
 from aggregations.index_sync import IndexBuilder
+from config.queues import QUEUES
 from config.settings import Settings
 from payments.accepting import InvoiceTerms
 from payments.audit_entries import AuditEntries, EntryChain
@@ -96,11 +97,10 @@ class Doors:
         typed = [f"{key}={value if isinstance(value, str) else str(value).lower()}" for key, value in arguments.items()]
         done = self.command("enqueue", name, *typed, *options, "--no-wait", **self.servers)
         assert done.exit_code == 0, done.output
-        queues = ("payments", "events", "aggregations", "maintenance")
-        waiting = [one for queue in queues for one in Broker(self.servers["REDIS_URL"]).messages(queue)]
+        waiting = [one for queue in QUEUES for one in Broker(self.servers["REDIS_URL"]).messages(queue)]
         (message,) = [one for one in waiting if one["task"] == name]
         with redis.Redis.from_url(self.servers["REDIS_URL"]) as broker:
-            broker.delete(*queues)
+            broker.delete(*QUEUES)
         self.task(message["task"], message["kwargs"])
         return [entry for entry in self.entries() if entry["command"] != "enqueue"]
 

@@ -56,28 +56,31 @@ class TestArguments:
             read_arguments(words)
 
 
+#: What every argument of every task may be; it is worked out once, since there are some hundred.
+FORMS = {task: forms_of(task) for task in known_tasks()}
+
 #: Every argument of every task that can be nothing but text.
-TEXTS = [(task, name) for task in known_tasks() for name, form in forms_of(task).items() if form is Form.TEXT]
+TEXTS = [(task, name) for task, forms in FORMS.items() for name, form in forms.items() if form is Form.TEXT]
 
 
 class TestAmounts:
     """What is typed reaches a task as it was typed, without quotes for a shell and quotes for JSON."""
 
-    @pytest.mark.parametrize(("task", "name"), TEXTS)
     @pytest.mark.parametrize("typed", ["7.00", "007", "1e5", "12345678901234567890.10", "true", '"7.00"', "-0"])
-    def test_text(self, task: str, name: str, typed: str) -> None:
+    def test_text(self, typed: str) -> None:
         """An argument that is text is the text that was typed, whatever else it looks like; quotes do no harm."""
-        assert read_arguments([f"{name}={typed}"], forms_of(task)) == {name: typed.strip('"')}
+        read = {(task, name): read_arguments([f"{name}={typed}"], FORMS[task]) for task, name in TEXTS}
+        assert read == {(task, name): {name: typed.strip('"')} for task, name in TEXTS}
 
-    @pytest.mark.parametrize(("task", "name"), TEXTS)
-    def test_nothing(self, task: str, name: str) -> None:
+    def test_nothing(self) -> None:
         """`null` still leaves it out."""
-        assert read_arguments([f"{name}=null"], forms_of(task)) == {name: None}
+        read = {(task, name): read_arguments([f"{name}=null"], FORMS[task]) for task, name in TEXTS}
+        assert read == {(task, name): {name: None} for task, name in TEXTS}
 
     def test_all_there(self) -> None:
         """Every amount, id, reference and reason is among them, and no number, list or object is."""
-        for task in known_tasks():
-            forms, fields = forms_of(task), arguments_of(task).model_fields
+        for task, forms in FORMS.items():
+            fields = arguments_of(task).model_fields
             told = {name for name in fields if name.endswith(("_id", "reason", "amount", "_ref", "token", "phone"))}
             assert told <= {name for name, form in forms.items() if form is Form.TEXT}, task
             others = {"tokenise", "methods", "payer_returned", "full", "dry_run", "range", "params", "max_age_seconds"}
@@ -88,7 +91,7 @@ class TestAmounts:
     def test_taken(self, task: str, typed: str) -> None:
         """An amount that is typed plainly is an amount to the task."""
         words = [f"payment_id={NOBODYS_ID}", "operation_id=1", f"amount={typed}"]
-        asked = check(arguments_of(task), (), read_arguments(words, forms_of(task)))
+        asked = check(arguments_of(task), (), read_arguments(words, FORMS[task]))
         assert asked.model_dump()["amount"] == typed.strip('"')
 
     @pytest.mark.parametrize("number", [7.00, 7, 1e5, True])

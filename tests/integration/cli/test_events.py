@@ -173,7 +173,7 @@ class TestRedeliver:
         assert done.stdout.splitlines()[-1] == "Enqueued 2."
         rows = list(database[DELIVERIES].find({"handler": "email_client"}).sort("_id", 1))
         assert [(row["status"], row["done_at"], row["attempts"]) for row in rows] == [("waiting", None, 0)] * 2
-        sent = Broker(str(settings.redis_url)).messages("events")
+        sent = Broker(str(settings.redis_url)).messages("events.reactions")
         assert sorted(one["kwargs"]["event_id"] for one in sent) == events
         assert {one["kwargs"]["handler"] for one in sent} == {"email_client"}
         assert list(database[DELIVERIES].find({"handler": {"$ne": "email_client"}})) == others

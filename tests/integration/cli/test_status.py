@@ -1,6 +1,6 @@
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,8 @@ from config.queues import QUEUES
 from config.settings import Settings
 from observability.alerts import Alerts
 from tests.integration.cli.conftest import Command
+from tests.support.raw_message import push, raw_message
+from tests.support.system import serving
 from tests.support.views import Views
 
 
@@ -43,6 +45,19 @@ class TestStatus:
         assert found["views"][0]["behind_seconds"] < 10
         assert [one["state"] for one in found["views"]] == ["follows", *["built"] * len(VIEWS)]
         assert "Members" in command("status", **servers).stdout
+
+    def test_waiting(self, command: Command, servers: dict[str, str], settings: Settings) -> None:
+        """Of each queue it is told how many wait, which is the oldest, and since when, if its sender said so."""
+        with serving(settings) as app:
+            for task in ("payments.refund", "payments.void"):
+                app.send_task(task, kwargs={"payment_id": "0" * 24, "operation_id": "op-1"})
+        push(servers["REDIS_URL"], raw_message("payments.get", {"payment_id": "0" * 24}, queue="payments"))
+        found = {one["queue"]: one for one in json.loads(command("status", "--json", **servers).stdout)["queues"]}
+        staff, payers = found["payments.staff"], found["payments"]
+        assert (staff["waiting"], staff["oldest"]) == (2, "payments.refund")
+        assert datetime.now(UTC) - datetime.fromisoformat(staff["since"]) < timedelta(minutes=5)
+        assert (payers["waiting"], payers["oldest"], payers["since"]) == (1, "payments.get", None)
+        assert staff["since"] in command("status", **servers).stdout
 
     def test_unwell(self, command: Command, servers: dict[str, str], database: Database[dict[str, Any]]) -> None:
         """Old work, an overdue entry and an open alert are shown, and the exit code is 1."""

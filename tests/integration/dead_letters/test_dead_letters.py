@@ -10,6 +10,7 @@ from pymongo.database import Database
 from config.queues import CORRELATION_HEADER
 from observability.dead_letters import DeadLetters, Kind, Letter
 from paytabs.resilience import TASK_RETRY
+from tasks.errors import ASK_AGAIN, OutcomeUnknown
 from tests.integration.dead_letters.conftest import Command, told
 from tests.support.cms import seed_payment
 from tests.support.notices import notice
@@ -160,12 +161,15 @@ class TestLostWorkers:
             begun = partial(system.lines, task_id=asked.id, event="task_started")
             eventually(partial(has, begun, lost), within_seconds=WITHIN_SECONDS)
             system.kill("worker-money")
-            assert broker.get(f"deliveries:{asked.id}:0") == str(lost)
-            # As if the visibility timeout had passed.
+            assert broker.hlen(f"runs:{asked.id}") == lost
+            # As if the visibility timeout had passed, and with it what the worker said of itself.
+            broker.delete(*broker.keys("worker:*"))
             tags: list[Any] = broker.zrange("unacked_index", 0, -1)
             broker.zadd("unacked_index", dict.fromkeys(tags, 0))
             system.restart("worker-money")
         eventually(lambda: asked.meta["status"] == "FAILURE", within_seconds=WITHIN_SECONDS, what="given up")
+        told = asked.meta["result"]
+        assert (type(told), told.args) == (OutcomeUnknown, (None, "workers_lost", ASK_AGAIN))
         system.restart("beat")
         row = letter(documents, correlation_id="deadly")
         assert (row["kind"], row["error"], row["attempts"]) == ("lost_workers", "WorkersLost", 3)
@@ -178,7 +182,7 @@ class TestLostWorkers:
         for payment_id in (PAYMENT_ID, "f" * 24):
             asked = system.enqueue("payments.get", payment_id=payment_id)
             eventually(partial(failed, asked))
-            assert broker.get(f"deliveries:{asked.id}:0") is None
+            assert not broker.exists(f"runs:{asked.id}")
 
 
 class TestReplayRefused:

@@ -162,7 +162,7 @@ class TestBrokerLost:
 
     def idle(self, documents: Documents, broker: redis.Redis) -> int:
         """Wait until nothing is queued or in hand, and count all facts."""
-        eventually(lambda: not (broker.llen("reconcile") or broker.hlen("unacked")), within_seconds=20)
+        eventually(lambda: not (broker.llen("reconcile.polls") or broker.hlen("unacked")), within_seconds=20)
         return documents["payment_events"].count_documents({})
 
     def once(self, documents: Documents, sandbox: Sandbox, open_work: Open) -> None:
@@ -187,7 +187,7 @@ class TestReactions:
         ]
         documents["event_deliveries"].insert_many([*owed, row | {"_id": "done", "handler": "done", "due_at": None}])
         assert told(command("rebuild-queues", *WHY, "--json"))["enqueued"]["reactions"] == 2
-        envelopes = [json.loads(raw) for raw in broker.lrange("events", 0, -1)]
+        envelopes = [json.loads(raw) for raw in broker.lrange("events.reactions", 0, -1)]
         bodies = [json.loads(base64.b64decode(one["body"]))[1] for one in envelopes]
         sent = [one["handler"] for one in bodies if one.get("event_id") == row["event_id"]]
         assert sorted(sent) == ["email_client", "notify_cms"]

@@ -7,6 +7,8 @@ from typing import Any
 import requests
 from pymongo.database import Database
 
+from aggregations.tokens import PREFIX
+from config.connections import redis_client
 from config.settings import Settings
 from payments.allowance import Action
 from payments.events import Context, broken_link
@@ -195,6 +197,16 @@ class Stage:
         history = self.world.store.load(seeded.payment_id)
         assert broken_link(history) is None
         return [event.type for event in history]
+
+    def tags(self) -> set[str]:
+        """List the tags that were made out of date in the cache."""
+        with redis_client(str(self.settings.cache_url)) as cache:
+            return {str(key).removeprefix(PREFIX) for key in cache.keys(f"{PREFIX}*")}
+
+    def forget_tags(self) -> None:
+        """Empty the cache."""
+        with redis_client(str(self.settings.cache_url)) as cache:
+            cache.flushdb()
 
     def alerts(self) -> dict[str, str]:
         """Return what operators were told: detail by name."""

@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any
 
 import pytest
-from celery.exceptions import WorkerLostError
 from pymongo.database import Database
 
+from tasks.errors import OutcomeUnknown
 from tests.support.cms import seed_payment
 from tests.support.raw_message import push, raw_message
 from tests.support.sandbox import Sandbox
@@ -15,7 +15,7 @@ from tests.support.system import System, report
 from tests.support.waiting import eventually
 
 #: From the payer's Pay to `paid` in the CMS's document, with nothing in the way.
-PAID_WITHIN_SECONDS = 2.0
+PAID_WITHIN_SECONDS = 10.0
 
 
 class TestWholeFlow:
@@ -135,18 +135,18 @@ class TestRawMessage:
 class TestLostChild:
     """A child of the pool that is killed over a task takes only so many others with it."""
 
-    def test_three_more_tries(self, system: System, documents: Database[dict[str, Any]], sandbox: Sandbox) -> None:
-        """The task is run four times in all, under its own correlation id each time, then fails; the worker lives."""
+    def test_three_tries(self, system: System, documents: Database[dict[str, Any]], sandbox: Sandbox) -> None:
+        """The task is run three times, under its own correlation id each time, then no more; the worker lives."""
         payment = seed_payment(documents)
         tran_ref = system.run("payments.create_page", payment_id=payment.payment_id)["tran_ref"]
         sandbox.fault("/payment/query", "slow", times=0, seconds=30, before=True, match={"tran_ref": tran_ref})
         asked = system.enqueue("payments.verify", payment_id=payment.payment_id, correlation_id="killed-often")
-        for run in range(4):
+        for run in range(3):
             look = partial(system.lines, task_id=asked.id, event="task_started", retries=run)
             os.kill(eventually(look, what=f"run {run}")[0]["pid"], signal.SIGKILL)
-        with pytest.raises(WorkerLostError):
+        with pytest.raises(OutcomeUnknown, match="outcome unknown: ask again"):
             asked.get()
         runs = system.lines(task_id=asked.id, event="task_started")
-        assert [(one["retries"], one["correlation_id"]) for one in runs] == [(n, "killed-often") for n in range(4)]
+        assert [(one["retries"], one["correlation_id"]) for one in runs] == [(n, "killed-often") for n in range(3)]
         sandbox.clear_faults()
         assert system.run("payments.verify", payment_id=payment.payment_id)["state"] == "AWAITING_PAYER"

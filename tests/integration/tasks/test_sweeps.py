@@ -17,7 +17,7 @@ from payments.retention import CHUNK
 from payments.service import PageTerms
 from payments.unexplained import ALERT as UNEXPLAINED
 from paytabs.resilience import PARKED_WORK
-from tasks import maintenance, webhooks
+from tasks import maintenance, once, webhooks
 from tasks.wiring import World, build_world, ensure_indexes, use_world
 from tests.support.broker import Broker
 from tests.support.cms import seed_payment
@@ -84,15 +84,20 @@ def run(task: Any, **arguments: Any) -> Any:
 class TestSweepInbox:
     """Whatever is recorded and not applied is enqueued again, once in a while and not at every look."""
 
-    def test_lost_message(self, world: World, broker: Broker, clock: Clock) -> None:
+    def test_lost_message(self, world: World, broker: Broker, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
         """A delivery nobody took is enqueued after ten seconds, and again only when that was lost as well."""
+        monkeypatch.setattr(once, "SENDING_SECONDS", 0.0)
         recorded = world.inbox.record(notice(), {}, correlation_id="delivery-1")
         enqueued = []
         for seconds in (0, 10, 1, 10, 9.5):
             clock.forward(seconds)
             enqueued.append(run(maintenance.sweep_inbox)["enqueued"])
         assert enqueued == [0, 1, 0, 0, 1]
-        (first, _) = broker.messages("webhooks")
+        (first,) = broker.messages("webhooks")
+        broker.lose("webhooks")
+        clock.forward(20)
+        assert run(maintenance.sweep_inbox)["enqueued"] == 1
+        assert len(broker.messages("webhooks")) == 1
         assert first["kwargs"] == {"delivery_id": recorded.delivery_id}
         assert (first["task"], first[CORRELATION_HEADER]) == ("webhooks.process", "sweep-1")
 
@@ -131,7 +136,7 @@ class TestSweepOperations:
             clock.forward(seconds)
             enqueued.append(run(maintenance.sweep_operations)["enqueued"])
         assert enqueued == [0, 0, 1, 0]
-        (message,) = broker.messages("reconcile")
+        (message,) = broker.messages("reconcile.polls")
         assert message["kwargs"] == {"operation_id": operation_id}
         assert (message["task"], message[CORRELATION_HEADER]) == ("payments.poll", "order-1")
 

@@ -136,13 +136,13 @@ class TestSlices:
     def test_kept(self, settled: Views, monkeypatch: pytest.MonkeyPatch) -> None:
         """However long a group takes to read, nobody takes the view over meanwhile; the lease is given back then."""
         view, read, tried = VIEWS["mv_contract_balances"], GroupReader.read, []
-        monkeypatch.setattr(view_turn, "LEASE_SECONDS", 0.4)
+        monkeypatch.setattr(view_turn, "LEASE_SECONDS", 1.2)
         settled.db["payments"].update_many({}, {"$set": {"amount": "11"}})
         settled.follow()
 
         def slowly(*arguments: Any) -> Any:
             for _ in range(5):
-                time.sleep(0.2)
+                time.sleep(0.4)
                 tried.append(settled.desk.state.take(view.name, 10.0))
             return read(*arguments)
 

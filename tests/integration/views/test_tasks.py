@@ -142,7 +142,7 @@ class TestRefresh:
         """A view that there is not is refused by its field, with those that there are; the tasks have their queues."""
         with pytest.raises(InvalidArguments, match="name: expected one of mv_payments_monthly"):
             check(RefreshViews, (), {"name": "mv_gossip"})
-        assert queue_of("views.refresh") == "aggregations"
+        assert queue_of("views.refresh") == "aggregations.refreshes"
         assert queue_of("maintenance.rebuild_views") == "maintenance"
 
 

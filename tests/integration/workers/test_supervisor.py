@@ -221,7 +221,7 @@ class TestSupervisor:
         with Supervisor([spec], log_directory=tmp_path, quiet=True) as supervisor:
             supervisor.start()
             began = time.monotonic()
-        assert 0.3 < time.monotonic() - began < 5
+        assert 0.3 < time.monotonic() - began < 60
 
 
 class TestForeground:

@@ -80,14 +80,17 @@ class TestRoutes:
         ("task", "queue"),
         [
             ("payments.create_page", "payments"),
-            ("payments.poll", "reconcile"),
+            ("payments.poll", "reconcile.polls"),
+            ("payments.refund", "payments.staff"),
             ("maintenance.sweep_operations", "reconcile"),
             ("webhooks.process", "webhooks"),
             ("maintenance.sweep_inbox", "reconcile"),
-            ("tokens.query", "payments"),
+            ("tokens.query", "payments.staff"),
             ("events.dispatch", "events"),
+            ("events.handle", "events.reactions"),
+            ("aggregations.invalidate", "aggregations.first"),
             ("aggregations.contract_employees", "aggregations"),
-            ("views.refresh", "aggregations"),
+            ("views.refresh", "aggregations.refreshes"),
             ("maintenance.indexes", "maintenance"),
             ("unheard.of", "maintenance"),
         ],
@@ -105,9 +108,9 @@ class TestRoutes:
     def test_time_limits(self, make_app: Callable[[Settings], Celery], settings: Settings) -> None:
         """A task that calls PayTabs or holds a lease is killed within that, others within the visibility timeout."""
         app = make_app(settings)
-        money, reads = (app.task(name=name)(_nothing) for name in ("payments.x", "aggregations.x"))
+        money, staff, reads = (app.task(name=name)(_nothing) for name in ("payments.x", "tokens.x", "aggregations.x"))
         app.finalize()
-        assert (money.soft_time_limit, money.time_limit) == (20, 25)
+        assert {(one.soft_time_limit, one.time_limit) for one in (money, staff)} == {(20, 25)}
         assert (reads.soft_time_limit, reads.time_limit) == (45, 50)
         for leased in LEASED_TASKS:
             assert time_limits(settings, leased)["time_limit"] < settings.lease_seconds
@@ -123,4 +126,4 @@ class TestBrokerGone:
         began = time.monotonic()
         with pytest.raises(OperationalError):
             app.send_task("payments.verify", kwargs={}, ignore_result=True)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5

@@ -47,6 +47,9 @@ CONSTANT = {
     "time.sleep(self._turn())": "a turn of its own",
     "self._sleep(self.limiter.reserve())": "a turn of its own",
     "self._stopped.wait(self._every_seconds)": "a period",
+    "self._left.wait(self._holds_seconds / TIMES)": "a period",
+    "time.sleep(self._seconds)": "the time that one worker has to end",
+    "self._stopped.wait(LOOK_SECONDS)": "a period",
     "stopping.wait(STANDBY_SECONDS)": "a period of a watcher that stands by",
 }
 

@@ -46,3 +46,10 @@ class TestRetryAfter:
         soon = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
         assert retry_after_seconds(soon) == pytest.approx(60, abs=2)
         assert retry_after_seconds("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
+
+    def test_of_the_same_clock(self) -> None:
+        """A date is counted from the answer's own, whatever this machine's clock says; nonsense there is no date."""
+        later, then = "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:26:30 GMT"
+        assert retry_after_seconds(later, then) == 90.0
+        assert retry_after_seconds(then, later) == 0.0
+        assert retry_after_seconds(later, "yesterday") == 0.0
