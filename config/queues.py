@@ -55,6 +55,7 @@ SCHEDULE_HEADER = "x-schedule-entry"
 
 #: The message header in which a worker says why it refuses a message whose task then fails with these words.
 REFUSED_HEADER = "x-refused"
+
 #: The message header in which a caller names the class of its work.
 CLASS_HEADER = "x-class"
 

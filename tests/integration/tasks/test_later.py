@@ -105,7 +105,8 @@ class TestKept:
 
     def test_runs_when_due(self, waiting: Waiting) -> None:
         """It is put back when it is due, under its own id with all that it had; delivered twice, it waits once."""
-        message = waiting.message(eta=3_600, retries=0)
+        long_ago = "2020-01-01T00:00:00+00:00"
+        message = waiting.message(eta=3_600, retries=0, **{"x-queued-at": long_ago})
         own = dict(message.headers)
         assert waiting.takes(message)["task"] == "later.keep"
         again: Any = waiting.message(eta=3_600)
@@ -118,7 +119,9 @@ class TestKept:
         waiting.clock.advance(1)
         later.sweep()
         later.sweep()
-        assert waiting.sent() == [own | {"eta": None, "kwargs": {"payment_id": PAYMENT_ID}}]
+        (sent,) = waiting.sent()
+        assert sent.pop("x-queued-at") > long_ago == own.pop("x-queued-at")
+        assert sent == own | {"eta": None, "kwargs": {"payment_id": PAYMENT_ID}}
         assert waiting.row(message) is None
 
     def test_broker_keeps_it(self, waiting: Waiting) -> None:
