@@ -7,6 +7,16 @@ from observability.alert_kinds import AlertKind
 
 PAYMENTS: Final = (
     AlertKind(
+        name="ledger_behind",
+        means="a copy outside knows of sends that this database does not: it was restored to an earlier state. Nothing "
+        "is sent until somebody says so; callers hear `queued`",
+        key="ledger: replica set, database and profile",
+        closes="with `nestcms-workers restored`, and in no other way",
+        to_do="see docs/restore.md: put everything back that belongs together, then `nestcms-workers restored --reason "
+        "…`. Where nobody has restored anything, find out first who writes into the database, or into its copies",
+        by_hand=False,
+    ),
+    AlertKind(
         name="payment_review",
         means="a payment has cases for a human",
         key="payment with an open case",

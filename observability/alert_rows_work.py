@@ -41,8 +41,9 @@ AUDIT: Final = (
         "was restored to an earlier state. Nothing is sealed until that is settled",
         key="one",
         closes="only a person closes it: whether it was a restore or an intruder nobody else knows",
-        to_do="`audit verify` names what differs. After a restore that was intended, move the file aside and keep it: "
-        "the next run begins a new one from the database; then close the alert",
+        to_do="`audit verify` names what differs. After a restore that was intended, `nestcms-workers restored` "
+        "moves the file aside, the next run begins a new one from the database, and the alert closes; where "
+        "it cannot tell that the file is this database's, move it aside and keep it, then close the alert",
     ),
     AlertKind(
         name="late_event",

@@ -5,6 +5,7 @@ beside it. An operation id that is used again means the operation it was first u
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -12,11 +13,13 @@ from typing import Any, Literal
 from payments import facts
 from payments.card_rules import CardRules
 from payments.card_terms import CardTerms
+from payments.carts import cart_of
 from payments.cms import CmsPayment, CmsReader
 from payments.cms_refusals import new_charge_refused
-from payments.errors import InvalidArgument, PaymentBusy, Refusal
+from payments.errors import InvalidArgument, NotYet, PaymentBusy, Refusal
 from payments.events import Context, timestamp
-from payments.operations import Operation, OperationsLedger, Status, check_same, new_cart_id
+from payments.forgotten_known import told_of
+from payments.operations import ENQUEUED_FOR, Operation, OperationsLedger, Status, check_same
 from payments.page_ends import PageDesk, PageLook, PageState
 from payments.payment import PAYABLE, State
 from payments.requesting import build_request
@@ -120,7 +123,10 @@ _SOME_TOKEN = "token"  # noqa: S105 - no token
 
 @dataclass(frozen=True)
 class Acceptor:
-    """Accepts requests for pages and charges; the URLs are the system's own addresses, and where the gateway is."""
+    """Accepts requests for pages and charges; the URLs are the system's own addresses, and where the gateway is.
+
+    `epoch` tells which epoch of the ledger it is.
+    """
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -131,6 +137,7 @@ class Acceptor:
     return_url: str | None
     pages: PageDesk
     gateway_url: str = ""
+    epoch: Callable[[], int] = int
 
     def accept(self, cms: CmsPayment, terms: Terms, operation_id: str | None, context: Context) -> Operation:
         """Commit an operation, or return the one that stands.
@@ -139,6 +146,7 @@ class Acceptor:
             InvalidArgument: the payment cannot be paid as asked.
             OperationConflict: the operation id stands for something else.
             PaymentBusy: another operation of the payment is in hand.
+            NotYet: another operation of the payment waits to be sent.
         """
         accepted = self.store.change(
             cms.payment_id, context, lambda change: self._accept(change, cms, terms, operation_id, context)
@@ -161,17 +169,30 @@ class Acceptor:
             leads = same.open and isinstance(terms, PageTerms | InvoiceTerms)
             # Who asks again for a page is not led to one that nobody should pay.
             return (new_charge_refused(change) if leads else None) or same
+        if operation_id and self._was_forgotten(change, operation_id):
+            return self._accepted(change, cms, terms, operation_id, context)
         if refused := new_charge_refused(change):
             return refused
         standing = self.ledger.open_of(cms.payment_id, change.session)
         if standing and isinstance(terms, PageTerms) and standing.kind in _PAGES:
             return _same_transaction(standing, terms, self.pages.look(standing, change.payment, change.before))
         if standing:
-            refuse_beside(standing, self.pages.look(standing, change.payment, change.before))
+            refuse_beside(standing, change.now, self.pages.look(standing, change.payment, change.before))
         if late := self._late_page(change):
             return _late(*late, terms)
         if change.before.state not in PAYABLE and not change.before.page_has_ended:
             raise InvalidArgument("payment_id", f"a payment that can be paid; this one is {change.before.state}")
+        return self._accepted(change, cms, terms, operation_id, context)
+
+    def _was_forgotten(self, change: Change, operation_id: str) -> bool:
+        """Tell whether PayTabs has told of a send of the operation that a restore has made us forget."""
+        if self.ledger.open_of(change.payment_id, change.session):
+            return False
+        return told_of(change.payment, self.profile_id, change.payment_id, operation_id, self.epoch()) is not None
+
+    def _accepted(
+        self, change: Change, cms: CmsPayment, terms: Terms, operation_id: str | None, context: Context
+    ) -> Operation:
         self.cards.require_key(terms.to_document())
         record_terms(change, cms, self.profile_id)
         name = operation_id or self._free_id(change)
@@ -235,7 +256,8 @@ class Acceptor:
         own = row.params["asked"].get("return_url")
         led = replace(row, params=row.params | ({"return_url": own} if own else {}))
         try:
-            build_request(led, new_cart_id(), self.cms, change.payment.snapshot, token)
+            cart_id = cart_of(self.profile_id, row.payment_id, row.operation_id, epoch=0, number=1)
+            build_request(led, cart_id, self.cms, change.payment.snapshot, token)
         except InvalidRequest as error:
             field = _FIELD_NAMES.get(error.field, error.field.replace("token_info.", "agreement.", 1))
             raise InvalidArgument(field, error.expected) from error
@@ -262,17 +284,22 @@ def same_operation(known: Operation, kind: str, payment_id: str, asked: dict[str
     return known
 
 
-def refuse_beside(standing: Operation, page: PageLook | None = None) -> None:
+def refuse_beside(standing: Operation, now: datetime, page: PageLook | None = None) -> None:
     """Refuse to begin anything beside an open operation of the same payment.
 
     Args:
         standing: the operation.
+        now: aware UTC.
         page: what is told of its page, where it has one that may end by itself.
 
     Raises:
         PaymentBusy: it is in hand at this moment.
+        NotYet: it waits to be sent.
         InvalidArgument: its end is PayTabs', the payer's or a human's to say, and may take long.
     """
+    wait = standing.due_at - now if standing.due_at else SWEPT_AFTER
+    if standing.status is Status.NEW and wait > ENQUEUED_FOR:
+        raise NotYet(standing.payment_id, wait.total_seconds(), f"{standing.operation_id} waits to be sent")
     if standing.status in (Status.NEW, Status.SENDING):
         raise PaymentBusy(standing.payment_id, standing.operation_id)
     stands = f"{standing.kind} {standing.operation_id} is {standing.status}"

@@ -5,7 +5,7 @@ it is looked at anew, so that ordinary traffic is never taken for a difference. 
 they lean on, in one change that sees the payment as it was judged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from payments.events import Context, Event
 from payments.facts import TransactionObserved
 from payments.ladder import SETTLING
 from payments.ledgers import OurLedger, TheirLedger, ledger_questions, their_ledger
-from payments.operations import OperationsLedger
+from payments.operations import Operation, OperationsLedger
 from payments.patience import Patience
 from payments.payment import fold
 from payments.questions import Question
@@ -40,7 +40,12 @@ GIVEN_UP = "given_up"
 
 @dataclass(frozen=True)
 class LedgerComparer:
-    """Compares payments, one at a time; `lease` is how long a send may still be under way."""
+    """Compares payments, one at a time; `lease` is how long a send may still be under way.
+
+    Attributes:
+        possible: Tells under which carts PayTabs may have something of a payment that its rows do not tell of.
+        claim: Takes the forgotten send over that a cart names; tells whether it was one.
+    """
 
     store: PaymentStore
     ledger: OperationsLedger
@@ -48,6 +53,8 @@ class LedgerComparer:
     clock: Clock
     lease: timedelta
     patience: Patience
+    possible: Callable[[str, Sequence[Operation]], Iterable[str]] = lambda _, __: ()
+    claim: Callable[[str, Context], bool] = lambda _, __: False
 
     def compare(self, payment_id: str, context: Context, *, apply: bool) -> tuple[Judged, ...]:
         """Compare a payment with what PayTabs shows of it.
@@ -68,6 +75,8 @@ class LedgerComparer:
             results = tuple(judge(ours, theirs))
             if not any(one.finding.kind in DIFFERENCES for one in results):
                 return results
+            if apply and self._claimed(ours, theirs, context):
+                continue
             if apply:
                 corrected = self._correct(history, ours, theirs, context)
                 if corrected is not None:
@@ -82,7 +91,14 @@ class LedgerComparer:
         lately = (event.fact for event in history if event.recorded_at > since)
         recent = frozenset(fact for fact in lately if isinstance(fact, TransactionObserved))
         payment = fold(event.fact for event in history)
-        return OurLedger(payment, tuple(self.ledger.of_payment(payment_id)), recent)
+        rows = tuple(self.ledger.of_payment(payment_id))
+        return OurLedger(payment, rows, recent, frozenset(self.possible(payment_id, rows)))
+
+    def _claimed(self, ours: OurLedger, theirs: TheirLedger, context: Context) -> bool:
+        """Take over what PayTabs has under carts of forgotten sends; tells whether there was any."""
+        said = {seen.cart_id for seen in theirs.said if seen.tran_ref not in ours.entries and seen.cart_id}
+        claimed = [cart_id for cart_id in sorted(said & ours.possible) if self.claim(cart_id, context)]
+        return bool(claimed)
 
     def _theirs(self, ours: OurLedger, context: Context) -> TheirLedger:
         answers: dict[Question, Answer] = {}

@@ -5,7 +5,7 @@ its counts come at the end, however the run ends.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -52,9 +52,11 @@ class ComparisonRun:
     """
 
     def __init__(
-        self, database: Database[Document], comparer: LedgerComparer, terms: RunTerms, *, clock: Clock
-    ) -> None:
-        """Prepare a run; nothing is asked yet."""
+        self, database: Database[Document], comparer: LedgerComparer, terms: RunTerms, *, clock: Clock,
+        besides: Callable[[datetime, datetime], Iterable[str]] = lambda _, __: (),
+    ) -> None:  # fmt: skip
+        """Prepare a run; nothing is asked yet. `besides` names payments of which others know more than our events."""
+        self._besides = besides
         self.run_id = f"rec-{uuid4().hex[:16]}"
         self.terms = terms
         self.total = 0
@@ -72,7 +74,8 @@ class ComparisonRun:
         self._database[COLLECTION].insert_one(record | self._outcome())
         self._open.callback(self._keep)
         try:
-            listing = payments_within(self._database, self.terms.since, self.terms.until)
+            span = (self.terms.since, self.terms.until)
+            listing = payments_within(self._database, *span, self._besides(*span))
         except BaseException:
             self._open.close()
             raise

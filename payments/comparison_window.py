@@ -39,14 +39,25 @@ def pipeline(since: datetime, until: datetime) -> list[Document]:
     ]
 
 
-def payments_within(database: Database[Document], since: datetime, until: datetime) -> "Listing":
-    """List the payments to which something happened from `since` on and before `until`."""
+def payments_within(
+    database: Database[Document], since: datetime, until: datetime, besides: Iterable[str] = ()
+) -> "Listing":
+    """List the payments to which something happened from `since` on and before `until`, then some others."""
+    others = {ObjectId(one) for one in besides}
     events = database.get_collection("payment_events", read_preference=ReadPreference.PRIMARY)
     with (
         pymongo.timeout(LISTING_SECONDS),
         events.aggregate(pipeline(since, until), allowDiskUse=True, comment="reconcile: payments") as found,
     ):
-        return Listing(row["_id"] for row in found)
+        return Listing(_with(found, others))
+
+
+def _with(found: Iterable[Document], others: set[ObjectId]) -> Iterator[ObjectId]:
+    """Give the payments that were found, then those of the others that were not."""
+    for row in found:
+        others.discard(row["_id"])
+        yield row["_id"]
+    yield from sorted(others)
 
 
 class Listing:

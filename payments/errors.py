@@ -129,6 +129,10 @@ class NotYet(PaymentsError):
         return f"payment {self.payment_id}: {self.reason}, again in {self.delay_seconds:g} s"
 
 
+class LedgerBehind(PaymentsError):
+    """Raised when a copy outside knows of sends that the database does not: nothing is sent until somebody says so."""
+
+
 class StreamContended(PaymentsError):
     """Raised when other writers won every race for a payment's next event; trying again later helps.
 

@@ -88,8 +88,9 @@ class PaymentAmended(Fact):
 class AttemptStarted(Fact):
     """A page, a charge or an invoice is about to be asked for under a fresh cart.
 
-    Written by `sending`, in the transaction that marks the operation `sending`. Carries the `operation_id`, the
-    `cart_id` of this send, the kind of `transaction` (sale, auth, register), its `amount` and `currency`.
+    Written by `starting`, in the transaction that marks the operation as being sent, or that takes over a send which a
+    restore of the database had made us forget. Carries the `operation_id`, the `cart_id` of this send,
+    the kind of `transaction` (sale, auth, register), its `amount` and `currency`.
     """
 
     operation_id: str
@@ -103,8 +104,9 @@ class AttemptStarted(Fact):
 class FollowUpStarted(Fact):
     """A capture, void, release or refund is about to be sent under a fresh cart.
 
-    Written by `sending`, in the transaction that marks the operation `sending`. Carries the `operation_id`, the
-    `cart_id` of this send, the `action`, the `tran_ref` that it acts upon, its `amount` and `currency`.
+    Written by `starting`, in the transaction that marks the operation as being sent, or that takes over a send which a
+    restore of the database had made us forget. Carries the `operation_id`, the `cart_id` of this send,
+    the `action`, the `tran_ref` that it acts upon, its `amount` and `currency`.
     """
 
     operation_id: str
@@ -119,7 +121,8 @@ class FollowUpStarted(Fact):
 class PageOpened(Fact):
     """PayTabs answered with a hosted page; nothing is charged yet.
 
-    Written by `booking`. Carries the `operation_id`, the `cart_id` and the page's `tran_ref`.
+    Written by `booking`, and by `forgotten_facts` of a page that is taken over. Carries the `operation_id`, the
+    `cart_id` and the page's `tran_ref`.
     """
 
     operation_id: str
@@ -172,7 +175,8 @@ class AttemptRefused(Fact):
 class OutcomeUnknown(Fact):
     """Whether PayTabs executed the request is not known; it is reconciled by query.
 
-    Written by `booking` when the answer does not say, and by `reconcile` when a worker was lost over the call. Carries
+    Written by `booking` when the answer does not say, by `reconcile` when a worker was lost over the call, and by
+    `forgotten_facts` when a restore of the database has made us forget it. Carries
     the `operation_id`, the `cart_id`, why in a machine word (`detail`), the error `code` that came with it, known to us
     or not, and its `message` and `trace` as in `AttemptRefused`.
     """

@@ -28,11 +28,13 @@ class OurLedger:
         payment: The fold of its events.
         rows: Its operations.
         recent: What was heard so lately that PayTabs' queries may lag behind it.
+        possible: Carts that sends of ours may have had of which our rows do not tell.
     """
 
     payment: Payment
     rows: tuple[Operation, ...] = ()
     recent: frozenset[TransactionObserved] = frozenset()
+    possible: frozenset[str] = frozenset()
 
     @cached_property
     def said(self) -> frozenset[TransactionObserved]:
@@ -57,7 +59,7 @@ class OurLedger:
         """Return the carts that nobody but this payment's operations ever used."""
         sends = {send.cart_id for row in self.rows for send in row.sends}
         ours: tuple[Attempt | FollowUp, ...] = (*self.payment.attempts, *self.payment.follow_ups)
-        return frozenset(sends | {one.cart_id for one in ours if one.cart_id})
+        return frozenset(sends | {one.cart_id for one in ours if one.cart_id} | self.possible)
 
     def would_change(self, facts: Iterable[Fact]) -> bool:
         """Tell whether recording facts would change what the payment comes to."""

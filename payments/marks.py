@@ -50,12 +50,13 @@ def mark_of(document: Mapping[str, Any]) -> Mark | None:
 
 
 class Span:
-    """The events of one span of time, taken in by time, payment and version."""
+    """The events of one span of time, taken in by time, payment and version; `sent` are the operations sent in it."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self.count = 0
         self.heads: dict[str, Mark] = {}
+        self.sent: set[str] = set()
         self._digest = hashlib.sha256()
 
     def add(self, mark: Mark) -> None:

@@ -132,6 +132,8 @@ class Notices:
             return found
         if notice.cart_id and (row := self._parts.ledger.by_cart(notice.cart_id)):
             return row.payment_id
+        if found := self._parts.service.of_forgotten_cart(notice.cart_id, context):
+            return found
         if notice.previous_tran_ref and (found := store.find_by_tran_ref(notice.previous_tran_ref)):
             return found
         adopted = (self._parts.service.adopt_by_tran_ref(ref, context) for ref in refs)

@@ -5,7 +5,6 @@ its own, at most one send per cart, and that cart is the fence at every later wr
 nothing. `due_at` is when somebody has to look at the row again; the sweep finds rows by it.
 """
 
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -52,6 +51,9 @@ PAGE_ENDED = "page_ended"
 #: Rows of which nobody knows whether PayTabs executed them.
 DOUBTFUL = [Status.UNKNOWN, Status.REVIEW]
 
+#: What leads a payer to a page, whose link nobody here may know any more.
+_LEADING = frozenset({"create_page", "create_invoice"})
+
 #: Rows that only a human ends; while one is open its payment takes no other operation.
 IN_REVIEW = {"status": Status.REVIEW, "open": True}
 
@@ -74,7 +76,9 @@ class Operation:
 
     `page_expires_at` and `page_ended_at` are the database's: when the page that the row led to is over, as far as that
     is known, and when it was found to have ended. So is `page_unknown_since`: when PayTabs had not heard of the page
-    that the CMS's old code names. `updated_at` is when its end, or its state, was last written.
+    that the CMS's old code names. `updated_at` is when its end, or its state, was last written. `recalled` is the
+    ledger's epoch up to which PayTabs was asked for sends that were forgotten, `nothing` the carts under which it has
+    nothing; `forgotten` tells that its last send was found so, and taken over.
     """
 
     operation_id: str
@@ -99,11 +103,15 @@ class Operation:
     page_ended_at: datetime | None = None
     page_unknown_since: datetime | None = None
     updated_at: datetime | None = None
+    recalled: int = 0
+    nothing: frozenset[str] = frozenset()
+    forgotten: bool = False
 
     @property
     def is_page(self) -> bool:
         """Return whether a payer may hold its link: it was answered with one, or the CMS's old code was."""
-        return self.open and self.status is Status.PENDING and (self.redirect_url is not None or self.kind == "adopt")
+        held = self.redirect_url is not None or self.kind == "adopt" or (self.forgotten and self.kind in _LEADING)
+        return self.open and self.status is Status.PENDING and held
 
     @property
     def has_ended(self) -> bool:
@@ -126,11 +134,6 @@ class Operation:
     def retired_carts(self) -> tuple[str, ...]:
         """Return the carts that were given up and are only watched."""
         return tuple(send.cart_id for send in self.sends if send.retired_at)
-
-
-def new_cart_id() -> str:
-    """Return a cart nobody has used: the handle by which a send is found again."""
-    return f"nw-{uuid.uuid4().hex}"
 
 
 class OperationsLedger:
@@ -263,6 +266,28 @@ class OperationsLedger:
             },
             session=session,
         )  # fmt: skip
+        return result.modified_count == 1
+
+    def note_nothing(self, row: Operation, cart_id: str) -> None:
+        """Note that PayTabs has nothing under a cart that a forgotten send may have had."""
+        self.rows.update_one({"_id": row.operation_id}, {"$addToSet": {"recall.nothing": cart_id}})
+
+    def note_recalled(self, row: Operation, epoch: int) -> None:
+        """Note that no send of a row is forgotten that was made before an epoch of the ledger."""
+        done = {"$set": {"recall.epoch": epoch}, "$unset": {"recall.nothing": True}}
+        self.rows.update_one({"_id": row.operation_id}, done)
+
+    def take_over(self, row: Operation, carts: Sequence[Send], changes: Document, session: ClientSession) -> bool:
+        """Add sends that were forgotten to a row that was not sent since it was read; False when it was."""
+        result = self.rows.update_one(
+            {"_id": row.operation_id, "status": row.status, "sends": {"$size": len(row.sends)}},
+            {
+                "$push": {"sends": {"$each": [send.__dict__ for send in carts]}},
+                "$set": {**changes, "recall.forgotten": True, "lease": None},
+                "$unset": {"params.secret": "", "recall.nothing": ""},
+            },
+            session=session,
+        )
         return result.modified_count == 1
 
     def settle(self, row: Operation, cart_id: str, now: datetime, changes: Document, session: ClientSession) -> bool:
@@ -421,4 +446,7 @@ def _read(found: Document) -> Operation:
         page_ended_at=(found.get("page") or {}).get("ended_at"),
         page_unknown_since=(found.get("page") or {}).get("unknown_since"),
         updated_at=found["updated_at"],
+        recalled=found.get("recall", {}).get("epoch", 0),
+        nothing=frozenset(found.get("recall", {}).get("nothing", ())),
+        forgotten=found.get("recall", {}).get("forgotten", False),
     )

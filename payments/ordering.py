@@ -4,15 +4,18 @@ At most one operation of a payment is open, so what is decided here still holds 
 more just before, because staff may have acted in PayTabs' dashboard meanwhile.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any
 
 from payments.accepting import new_row, refuse_beside, same_operation
-from payments.allowance import Action, order
+from payments.allowance import Action, Order, order
 from payments.assessment import Assessment
 from payments.cms_refusals import settled_outside
 from payments.errors import InvalidArgument
 from payments.events import Context
+from payments.forgotten_known import told_of
 from payments.operations import Operation, OperationsLedger
 from payments.payment import LIVE, State
 from payments.store import Change, PaymentStore
@@ -37,11 +40,13 @@ class FollowUpTerms:
 
 @dataclass(frozen=True)
 class FollowUpAcceptor:
-    """Accepts follow-ups; `callback_url` is where PayTabs tells about them."""
+    """Accepts follow-ups; `callback_url` is where PayTabs tells about them, `epoch` the ledger's."""
 
     store: PaymentStore
     ledger: OperationsLedger
     callback_url: str | None
+    profile_id: int
+    epoch: Callable[[], int] = int
 
     def accept(self, payment_id: str, terms: FollowUpTerms, operation_id: str, context: Context) -> Operation:
         """Commit a follow-up, or return the one that stands under this id.
@@ -63,8 +68,10 @@ class FollowUpAcceptor:
             raise InvalidArgument("payment_id", "a payment that was begun here; nothing is known of this one")
         standing = self.ledger.open_of(change.payment_id, change.session)
         if standing and change.before.base_state is not State.ON_HOLD:
-            refuse_beside(standing)
-        asked = order(terms.action, change.payment, change.before, amount=terms.amount, tran_ref=terms.tran_ref)
+            refuse_beside(standing, change.now)
+        asked = self._forgotten(change, terms, operation_id) or order(
+            terms.action, change.payment, change.before, amount=terms.amount, tran_ref=terms.tran_ref
+        )
         params = {
             "transaction": asked.action, "on": asked.tran_ref, "amount": f"{asked.amount:f}",
             "currency": asked.currency, "title": terms.reason, "callback_url": self.callback_url,
@@ -74,6 +81,16 @@ class FollowUpAcceptor:
         row = new_row(operation_id, payment_id, kind=terms.action, params=params, context=context, now=change.now)
         self.ledger.accept(row, change.session)
         return row
+
+    def _forgotten(self, change: Change, terms: FollowUpTerms, operation_id: str) -> Order | None:
+        """Return what was sent under the operation's id before a restore, where PayTabs has told of it."""
+        seen = told_of(change.payment, self.profile_id, change.payment_id, operation_id, self.epoch())
+        if seen is None or seen.previous_tran_ref is None or not (seen.amount and seen.currency):
+            return None
+        # What the caller names stands: where it is not what was sent, that is a case.
+        return Order(
+            terms.action, terms.tran_ref or seen.previous_tran_ref, Decimal(terms.amount or seen.amount), seen.currency
+        )
 
 
 def _settled_by_a_person(verdict: Assessment, action: Action) -> bool:

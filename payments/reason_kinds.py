@@ -84,6 +84,15 @@ _ROWS = (
         "compare the sums with what was intended; refund or release what is too much; settle",
     ),
     ReasonKind(
+        _C.FORGOTTEN_DIFFERS,
+        ("operation_id", "what"),
+        "{subject}: PayTabs has it under {operation_id}, which asks for something else now: another {what}",
+        "before the database was restored the same `operation_id` was sent with other terms, and PayTabs carried that "
+        "out; nothing was sent again",
+        "compare the transaction with what was intended; refund what is too much; settle, then ask for what is still "
+        "wanted under a new `operation_id`",
+    ),
+    ReasonKind(
         _C.PAID_TWICE,
         ("tran_refs…",),
         "paid twice: {tran_refs} both stand",

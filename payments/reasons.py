@@ -43,6 +43,8 @@ class ReasonCode(StrEnum):
     ACTS_ON_ANOTHER = "acts_on_another_transaction"
     GIVEN_UP_HAPPENED = "given_up_and_happened"
     NOTHING_FOUND = "nothing_found"
+    # What our ledger has forgotten is not what is asked for now.
+    FORGOTTEN_DIFFERS = "forgotten_send_differs"
     # A signed notice that contradicts the payment, or that nothing confirms.
     NOTICE_PROFILE = "notice_from_another_profile"
     NOTICE_CURRENCY = "notice_in_another_currency"

@@ -2,7 +2,8 @@
 
 A stream only ever grows, version by version, and the unique index lets one writer have each version: who appends
 version n + 1 has thereby proved that the n events it knew were all there are. So what is remembered may be decided
-upon as long as something is appended; where nothing is, or anything is refused, the stream is read after all.
+upon as long as something is appended; where nothing is, or anything is refused, the stream is read after all. Only a
+database that was restored to an earlier state has made a stream shorter: so the last event is looked for all the same.
 """
 
 import threading

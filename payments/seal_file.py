@@ -43,6 +43,14 @@ class OpenSealFile:
             raise SealsDiffer(f"{self._path} holds lines and no seal")
         return None
 
+    def find(self, number: int) -> Seal | None:
+        """Return the seal of a number, looked for from the end; None when there is none."""
+        for line in self._lines_from_the_end():
+            seal = read_line(line)
+            if seal is not None and seal.n <= number:
+                return seal if seal.n == number else None
+        return None
+
     def append(self, seals: Iterable[Seal]) -> None:
         """Write seals to the end and to the disk; what a writer that died has left of a line stays before them."""
         end = self._file.seek(0, os.SEEK_END)

@@ -14,13 +14,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import MongoClient
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 
 from payments.audit_entries import AuditEntries
 from payments.errors import NotDelivered, SealsDiffer
 from payments.events import timestamp
-from payments.marks import SHA256, Mark
+from payments.marks import SHA256, Mark, Span
 from payments.projections import RaiseAlert
+from payments.seal_copy import LEDGER, SENT
 from payments.seal_file import OpenSealFile, SealFile
 from payments.seal_post import SealPost
 from payments.seal_store import SealStore
@@ -45,7 +47,7 @@ AUDIT_TRAIL, SEAL_FILE = "audit_trail", "AUDIT_SEAL_FILE"
 
 @dataclass(frozen=True)
 class SealerParts:
-    """What sealing needs; without a file or a post there is none."""
+    """What sealing needs; without a file or a post there is none. `position` tells how far the ledger has come."""
 
     client: MongoClient[Document]
     events: Collection[Document]
@@ -55,6 +57,7 @@ class SealerParts:
     alert: RaiseAlert
     file: SealFile | None
     post: SealPost | None
+    position: Callable[[ClientSession], Document] = lambda _: {}
 
 
 class Sealer:
@@ -63,6 +66,11 @@ class Sealer:
     def __init__(self, parts: SealerParts) -> None:
         """Keep what sealing needs."""
         self._parts = parts
+
+    @property
+    def store(self) -> SealStore:
+        """Return the seals in the database."""
+        return self._parts.seals
 
     def ensure_indexes(self) -> None:
         """Create the indexes that sealing leans on; harmless when they are there."""
@@ -135,8 +143,14 @@ class Sealer:
                 raise SealsDiffer(f"audit entry {entry[0]} was changed after it was written")
             return make_seal(
                 previous, span, horizon=timestamp(horizon), sealed_at=timestamp(self._parts.clock()),
-                late=self._late(previous, spans), entries=entry,
+                late=self._late(previous, spans), entries=entry, more=self._more(span, session),
             )  # fmt: skip
+
+    def _more(self, span: Span, session: ClientSession) -> Document:
+        """Return what tells after a restore that sends were forgotten, and of which operations they were."""
+        sent = {SENT: sorted(span.sent)} if span.sent else {}
+        position = self._parts.position(session)
+        return sent | ({LEDGER: position} if position else {})
 
     def _late(self, previous: Seal | None, spans: SpanReader) -> Iterator[Mark]:
         """Give the events that the seals before should have covered and did not."""

@@ -5,7 +5,7 @@ each of them, its heads name the newest of each payment: whatever is changed, dr
 under a seal no longer gives the digest, and the heads tell where. What the operators did is sealed with it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -105,6 +105,7 @@ def make_seal(
     sealed_at: str,
     late: Iterable[Mark] = (),
     entries: tuple[int, str] = (0, GENESIS_HASH),
+    more: Mapping[str, Any] | None = None,
 ) -> Seal:
     """Return the seal that follows another.
 
@@ -115,9 +116,11 @@ def make_seal(
         sealed_at: When this seal is made.
         late: Events that a seal before should have covered.
         entries: The number and the hash of the newest audit entry.
+        more: Further members, which programs of before keep as they are.
     """
     tardy = sorted(map(str, late))
     content = {
+        **(more or {}),
         "n": previous.n + 1 if previous else 1,
         "since": previous.horizon if previous else None,
         "horizon": horizon,

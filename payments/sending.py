@@ -14,22 +14,26 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from payments import facts
 from payments.allowance import order
 from payments.booking import KEY_IN_DOUBT, Booking, book, closed, refused
 from payments.card_keeping import told, with_cards
 from payments.card_rules import CardRules
+from payments.carts import cart_of, payment_in
 from payments.cms import CmsReader
 from payments.cms_refusals import new_charge_refused
-from payments.errors import InvalidArgument, NotYet, Refusal
+from payments.epochs import Epochs
+from payments.errors import InvalidArgument, LedgerBehind, NotYet, Refusal
 from payments.events import Context
+from payments.forgotten import Forgotten
 from payments.gateway import Gateway, Permit
 from payments.key_doubt import Fault, KeyDoubt, never
-from payments.operations import Operation, OperationsLedger, Status, new_cart_id, page_member
+from payments.movements import FOLLOW_UPS
+from payments.operations import Operation, OperationsLedger, Status, page_member
 from payments.page_times import end_of
 from payments.payment import CONFIRMED, OPEN
 from payments.quoting import quoted
 from payments.requesting import FOLLOW_UP_KINDS, Request, build_request
+from payments.starting import started
 from payments.store import Change, Clock, PaymentStore
 from payments.unexplained import Unexplained
 from paytabs.breaker_errors import Parked
@@ -43,6 +47,13 @@ from paytabs.responses import Answer, Outcome
 
 #: How long a row waits at least for a process that has the key of its card, and why it does.
 KEY_WAIT = timedelta(seconds=60)
+
+#: How long a row waits at least while a copy of the ledger outside is ahead of it: a person has to say what happened.
+BEHIND_WAIT = timedelta(seconds=60)
+
+#: Why it does.
+BEHIND = "parked: the database was restored"
+
 _MAY_COME = frozenset({Refusal.CARD_KEY_MISSING, Refusal.CARD_UNREADABLE, Refusal.CARD_WAITING})
 
 
@@ -65,6 +76,8 @@ class Senders:
     """What sending needs.
 
     Attributes:
+        epochs: Counts every send, and tells when the database has forgotten some.
+        forgotten: Asks PayTabs for sends that it has forgotten.
         fence_seconds: How long after `sending` was committed a write may still begin.
         give_up: Tells operators of an operation that has ended unsent, and why.
         call_seconds: How long a call takes at most.
@@ -75,6 +88,8 @@ class Senders:
 
     store: PaymentStore
     ledger: OperationsLedger
+    epochs: Epochs
+    forgotten: Forgotten
     gateway: Gateway
     cms: CmsReader
     cards: CardRules
@@ -114,7 +129,9 @@ class Sender:
         # Whoever sends it, it is the request of whoever began it that PayTabs receives.
         context = replace(context, correlation_id=row.correlation_id)
         self._require_guard(row)
-        cart_id = new_cart_id()
+        row, cart_id = self._cart(row, context)
+        if row.status is not Status.NEW:
+            return row
         try:
             token = self._token(row)
             request = build_request(row, cart_id, parts.cms, parts.store.payment(row.payment_id).snapshot, token)
@@ -133,8 +150,33 @@ class Sender:
         """Raise NotYet while the index is missing without which two operations of a payment could be under way."""
         if not self._parts.ledger.keeps_one_open():
             wait = spread(GUARD_WAIT.total_seconds())
-            self._parts.ledger.reschedule(row, self._parts.clock() + timedelta(seconds=wait))
-            raise NotYet(row.payment_id, wait, "index_missing: one_open")
+            raise self._put_off(row, NotYet(row.payment_id, wait, "index_missing: one_open"))
+
+    def _cart(self, row: Operation, context: Context) -> tuple[Operation, str]:
+        """Return the cart of a row's next send, which no send that was forgotten can have had, and the row.
+
+        The row is not `new` any more when a forgotten send of it was found.
+
+        Raises:
+            NotYet: the database was restored: nothing is sent, or it is too early, or PayTabs does not say.
+        """
+        parts = self._parts
+        try:
+            epoch = parts.epochs.admit()
+        except LedgerBehind:
+            raise self._put_off(row, NotYet(row.payment_id, spread(BEHIND_WAIT.total_seconds()), BEHIND)) from None
+        try:
+            row = parts.forgotten.recall(row, epoch, context)
+        except NotYet as error:
+            raise self._put_off(row, error) from error
+        number = len(row.sends) + 1
+        profile_id = parts.forgotten.profile_id
+        return row, cart_of(profile_id, row.payment_id, row.operation_id, epoch=epoch.number, number=number)
+
+    def _put_off(self, row: Operation, error: NotYet) -> NotYet:
+        """Have a row looked at again when it may be sent."""
+        self._parts.ledger.reschedule(row, self._parts.clock() + timedelta(seconds=error.delay_seconds))
+        return error
 
     def _token(self, row: Operation) -> str | None:
         """Return the token of the stored card that a row charges, if it charges one.
@@ -241,7 +283,7 @@ class Sender:
             return False
         if not self._parts.ledger.start(row, cart_id, self._parts.owner, change.now, change.session):
             return False
-        change.record(_started(row, cart_id))
+        change.record(started(row, cart_id))
         return True
 
     def _book(self, change: Change, row: Operation, cart_id: str, answer: Answer) -> None:
@@ -265,7 +307,7 @@ def _obstacle(change: Change, row: Operation) -> str | None:
         if refused := new_charge_refused(change):
             return str(refused)
         # An earlier attempt succeeded late, after this one was accepted: asking again could charge twice.
-        return f"the payment is {state}" if state in CONFIRMED else _other_page(change, row)
+        return f"the payment is {state}" if state in CONFIRMED else _other_page(change, row) or _forgotten_money(change)
     params = row.params
     try:
         order(params["transaction"], change.payment, change.before, amount=params["amount"], tran_ref=params["on"])
@@ -274,15 +316,21 @@ def _obstacle(change: Change, row: Operation) -> str | None:
     return None
 
 
+def _forgotten_money(change: Change) -> str | None:
+    """Return which money stands under a cart of ours though no send that is known had it; a restore has forgotten it.
+
+    One that names another payment's transaction, as the charge of a token does, counts for nobody's attempt until then.
+    """
+    payment = change.payment
+    known = {one.cart_id for one in payment.attempts} | {one.cart_id for one in payment.follow_ups}
+    for one in change.before.movements:
+        ours = any(payment_in(cart) == change.payment_id for cart in one.carts)
+        if ours and one.kind not in FOLLOW_UPS and one.status in ("A", "H") and not one.carts & known:
+            return f"{one.tran_ref} was taken under an operation_id that is forgotten"
+    return None
+
+
 def _other_page(change: Change, row: Operation) -> str | None:
     """Return which other attempt may still be paid; one beside it could take the money twice."""
     others = [leg for leg in change.before.legs if leg.operation_id != row.operation_id and leg.state in OPEN]
     return f"{others[0].tran_ref} may still be paid" if others else None
-
-
-def _started(row: Operation, cart_id: str) -> facts.Fact:
-    params, name = row.params, {"operation_id": row.operation_id, "cart_id": cart_id}
-    money = {"amount": params["amount"], "currency": params["currency"]}
-    if row.kind in FOLLOW_UP_KINDS:
-        return facts.FollowUpStarted(**name, **money, action=params["transaction"], tran_ref=params["on"])
-    return facts.AttemptStarted(**name, **money, transaction=params["transaction"])

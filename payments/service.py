@@ -3,14 +3,17 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from payments.accepting import Acceptor, PageTerms
+from payments.accepting import Acceptor, PageTerms, record_terms
 from payments.adoption import ASK_AGAIN_SECONDS, Adopter
 from payments.assessment import assess
 from payments.card_rules import CardRules
-from payments.cms import CmsReader
+from payments.carts import payment_in
+from payments.cms import CmsPayment, CmsReader
 from payments.cms_refusals import settled_outside
+from payments.epochs import Epochs
 from payments.errors import GatewaySilent, InvalidArgument, NotYet
 from payments.events import Context
+from payments.forgotten import Forgotten
 from payments.ladder import next_step
 from payments.operations import Operation, OperationsLedger, Status
 from payments.page_ends import PageDesk, PageState
@@ -25,6 +28,9 @@ __all__ = ["PageTerms", "PaymentService", "ServiceParts"]
 
 #: How long who finds work in other hands that is due already waits at least, in seconds.
 SHORTEST_WAIT_SECONDS = 0.1
+
+#: So many pages of one payment that were forgotten by a restore are passed over at once; whoever asks again gets on.
+FORGOTTEN_PAGES = 5
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,8 @@ class ServiceParts:
     callback_url: str | None
     return_url: str | None
     pages: PageDesk
+    epochs: Epochs
+    forgotten: Forgotten
     gateway_url: str = ""
 
 
@@ -54,7 +62,7 @@ class PaymentService:
         self._adopter = Adopter(parts.store, parts.ledger, parts.cms, parts.reconciler, parts.profile_id)
         self._acceptor = Acceptor(
             parts.store, parts.ledger, parts.cms, parts.cards, parts.profile_id, parts.callback_url, parts.return_url,
-            parts.pages, parts.gateway_url,
+            parts.pages, parts.gateway_url, lambda: parts.epochs.current().number,
         )  # fmt: skip
 
     def create_page(
@@ -78,13 +86,23 @@ class PaymentService:
         """
         cms = self._parts.cms.payment(payment_id)
         self._adopter.take_over(payment_id, cms, context)
-        self.end_page(payment_id, operation_id, context)
+        row = self._page(cms, terms, context, operation_id)
+        for _ in range(FORGOTTEN_PAGES):
+            if operation_id or not (row.forgotten and row.status in (Status.REFUSED, Status.FAILED)):
+                break
+            # It stands for a page that was forgotten, and that nobody can pay any more: the next one is asked for.
+            row = self._page(cms, terms, context, operation_id)
+        self.require_answered(row)
+        return self._view(payment_id, row)
+
+    def _page(self, cms: CmsPayment, terms: PageTerms, context: Context, operation_id: str | None) -> Operation:
+        """Return the operation of the page that is open or asked for, sent if it was not."""
+        self.end_page(cms.payment_id, operation_id, context)
         row = self._acceptor.accept(cms, terms, operation_id, context)
         self.require_unparked(row)
         if row.status is Status.NEW:
             row = self._parts.sender.send(row.operation_id, replace(context, operation_id=row.operation_id))
-        self.require_answered(row)
-        return self._view(payment_id, row)
+        return row
 
     def end_page(self, payment_id: str, operation_id: str | None, context: Context) -> None:
         """Ask PayTabs whether the page that is in the way of another attempt has ended, once it may have.
@@ -195,6 +213,37 @@ class PaymentService:
         """
         return self._adopter.by_tran_ref(tran_ref, context)
 
+    def of_forgotten_cart(self, cart_id: str | None, context: Context) -> str | None:
+        """Find the payment of a send that a restore has made us forget, by the cart that we had derived.
+
+        The send is taken over where its operation is known; else what PayTabs says of it is nobody's attempt, a case.
+        """
+        payment_id, epoch = payment_in(cart_id), self._parts.epochs.current()
+        if payment_id is None or cart_id is None or not (epoch.restores or epoch.parked):
+            return None
+        if not self._parts.store.load(payment_id) and not self._begin_again(payment_id, context):
+            return None
+        self._parts.forgotten.claim(payment_id, cart_id, epoch, context)
+        return payment_id
+
+    def claim_forgotten(self, cart_id: str, context: Context) -> bool:
+        """Take the send over that a cart names, if a restore has made us forget it and its operation is known."""
+        payment_id, epoch = payment_in(cart_id), self._parts.epochs.current()
+        if payment_id is None or not (epoch.restores or epoch.parked):
+            return False
+        known = bool(self._parts.store.load(payment_id)) or self._begin_again(payment_id, context)
+        return known and self._parts.forgotten.claim(payment_id, cart_id, epoch, context)
+
+    def _begin_again(self, payment_id: str, context: Context) -> bool:
+        """Record the terms of a payment whose whole history was forgotten; False when the CMS does not know it."""
+        try:
+            cms = self._parts.cms.payment(payment_id)
+        except InvalidArgument:
+            return False
+        profile_id = self._parts.profile_id
+        self._parts.store.change(payment_id, context, lambda change: record_terms(change, cms, profile_id))
+        return True
+
     def _by_its_cart(self, tran_ref: str, context: Context) -> str | None:
         """Find a transaction that somebody has seen in PayTabs' dashboard: a send of ours whose answer was lost."""
         answer = self._parts.reconciler.ask_ref(tran_ref, context)
@@ -202,7 +251,7 @@ class PaymentService:
             raise GatewaySilent(answer.detail)
         cart_id = answer.transaction.cart_id if answer.transaction else None
         row = self._parts.ledger.by_cart(cart_id) if cart_id else None
-        return row.payment_id if row else None
+        return row.payment_id if row else self.of_forgotten_cart(cart_id, context)
 
     def _asked_about(self, payment_id: str) -> list[Operation]:
         """Return the operations worth a question: the last attempt, and whatever is open or looked at."""
@@ -234,12 +283,22 @@ class PaymentService:
             raise NotYet(row.payment_id, wait, f"parked: {row.error}")
 
     def require_answered(self, row: Operation) -> None:
-        """Raise NotYet while what became of the request is not known."""
+        """Raise NotYet while what became of the request is not known, or nobody knows its page's link any more."""
         if row.status is Status.SENDING:
             raise NotYet(row.payment_id, 1.0, "in_flight")
         if row.status in (Status.NEW, Status.UNKNOWN):
             wait = (row.due_at - self._parts.clock()).total_seconds() if row.due_at else 1.0
             raise NotYet(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, f"{row.status}: {row.error}")
+        if row.forgotten and row.is_page and row.redirect_url is None:
+            self._require_another(row)
+
+    def _require_another(self, row: Operation) -> None:
+        """Raise NotYet until another page may be had in the place of one whose link a restore has forgotten."""
+        payment = self._parts.store.payment(row.payment_id)
+        look, now = self._parts.pages.look(row, payment, assess(payment)), self._parts.ledger.now()
+        if look.state is not None and look.new_page_at is not None:
+            wait = (look.new_page_at - now).total_seconds()
+            raise NotYet(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, "forgotten_page")
 
 
 def _require_conclusive(payment_id: str, answers: list[Answer]) -> None:

@@ -17,6 +17,10 @@ Document = dict[str, Any]
 ORDER = [("recorded_at", 1), ("payment_id", 1), ("version", 1)]
 MEMBERS = {"recorded_at": True, "payment_id": True, "version": True, "hash": True}
 
+#: The same, with what tells which operation was sent.
+_SENDS = {**MEMBERS, "type": True, "data.operation_id": True}
+_SENT = frozenset({"AttemptStarted", "FollowUpStarted"})
+
 #: How many payments one seal names, so that it stays a document of a few megabytes, and how many events it covers; a
 #: backlog becomes several seals.
 MOST_HEADS, MOST_EVENTS = 20_000, 100_000
@@ -42,11 +46,12 @@ class SpanReader:
         """Return the events after a seal and up to a horizon, or to where the next seal is full, and up to when."""
         span, moment = Span(), horizon
         since = datetime.fromisoformat(previous.horizon) if previous else None
-        for mark, recorded_at in self._between(since, horizon):
+        for mark, recorded_at, sent in self._between(since, horizon):
             full = len(span.heads) >= MOST_HEADS or span.count >= MOST_EVENTS
             if full and recorded_at != moment:
                 return span, moment
             span.add(mark)
+            span.sent.update(sent)
             moment = recorded_at
         return span, horizon
 
@@ -61,14 +66,20 @@ class SpanReader:
         """
         covering = [(seal, seal.head_marks) for seal in seals]
         known = {event_id for seal in seals for event_id in seal.late_marks}
-        for mark, recorded_at in self._between(begin, datetime.fromisoformat(seals[0].horizon)):
+        for mark, recorded_at, _ in self._between(begin, datetime.fromisoformat(seals[0].horizon)):
             heads = next((heads for seal, heads in covering if seal.covers(timestamp(recorded_at))), {})
             head = heads.get(mark.payment_id)
             if (head is None or mark.version > head.version) and mark.event_id not in known:
                 yield mark
 
-    def _between(self, since: datetime | None, upto: datetime) -> Iterator[tuple[Mark, datetime]]:
-        found = self._events.find(recorded(since, upto), MEMBERS, session=self.session)
+    def _between(self, since: datetime | None, upto: datetime) -> Iterator[tuple[Mark, datetime, list[str]]]:
+        found = self._events.find(recorded(since, upto), _SENDS, session=self.session)
         for document in found.sort(ORDER):
             if (mark := mark_of(document)) is not None:
-                yield mark, document["recorded_at"]
+                yield mark, document["recorded_at"], _sent(mark, document)
+
+
+def _sent(mark: Mark, document: Document) -> list[str]:
+    """Return the operation of whose send an event tells, as seals have it."""
+    told = document.get("data", {}).get("operation_id") if document.get("type") in _SENT else None
+    return [f"{mark.payment_id} {told}"] if told else []

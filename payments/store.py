@@ -217,7 +217,9 @@ class PaymentStore:
     def _transaction(self, payment_id: str, context: Context, work: Callable[[Change], T], reading: Reading) -> T:
         def body(session: ClientSession) -> tuple[T, Change]:
             unread, reading.due = not reading.due, True
-            if not unread:
+            if unread:
+                self._require_there(payment_id, reading.known, session)
+            else:
                 reading.known = self._caught_up(payment_id, reading.known, session)
             change = Change(payment_id, reading.known, self._clock(), session)
             change.watched_by([one for one in self._companions if isinstance(one, Preparing)])
@@ -240,6 +242,17 @@ class PaymentStore:
         for tell in committed.after_commit:
             tell()
         return result
+
+    def _require_there(self, payment_id: str, known: Known, session: ClientSession) -> None:
+        """Read the last event that is remembered: in a database that was restored meanwhile it is gone.
+
+        Raises:
+            NothingToProve: it is.
+        """
+        last = known.history[-1] if known.history else None
+        wanted = {"payment_id": ObjectId(payment_id), "version": last.version if last else 1}
+        if last and not self.events.find_one({**wanted, "hash": last.hash}, {"_id": True}, session=session):
+            raise NothingToProve
 
     def _caught_up(self, payment_id: str, known: Known, session: ClientSession) -> Known:
         """Read what has been added to what is known.

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from pymongo.client_session import ClientSession
 from pymongo.database import Database
 
 from config.settings import Settings
 from payments.audit_entries import AuditEntries
+from payments.epochs import epoch_of
+from payments.fingerprint import fingerprint
 from payments.projections import RaiseAlert
 from payments.seal_file import SealFile
 from payments.seal_post import SealPost
@@ -31,6 +34,7 @@ def make_sealer(settings: Settings, db: Database[Document], clock: Clock, alert:
             alert=alert,
             file=seal_file(settings),
             post=SealPost(settings.audit_seal_url) if settings.audit_seal_url else None,
+            position=lambda session: _position(settings, db, session),
         )
     )
 
@@ -38,3 +42,10 @@ def make_sealer(settings: Settings, db: Database[Document], clock: Clock, alert:
 def seal_file(settings: Settings) -> SealFile | None:
     """Return the seals' file; None when they are only posted."""
     return SealFile(settings.seal_file) if settings.seal_file else None
+
+
+def _position(settings: Settings, db: Database[Document], session: ClientSession) -> Document:
+    """Return which ledger is sealed and how far it has come."""
+    position = epoch_of(db, session).position
+    name = fingerprint(db, settings.paytabs_profile)
+    return {"name": name, "epoch": position.epoch, "sends": position.sends}

@@ -33,8 +33,12 @@ REDACT_SECONDS = 20.0
 
 @domain_task("maintenance.sweep_operations", Arguments)
 def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[str, Any]:
-    """Enqueue a poll for every operation that is due, and close what operators were told of those that have ended."""
+    """Enqueue a poll for every operation that is due, and close what operators were told of those that have ended.
+
+    Copies of the ledger's position outside the database are looked at as well: all sends wait while one is ahead.
+    """
     del asked, context
+    world.epochs.look()
     world.unexplained.take_back(world.alerts.open_keys(UNEXPLAINED))
     due = world.ledger.claim_due(world.clock(), SWEEP_LIMIT)
     return enqueued(

@@ -35,6 +35,8 @@ from payments.owed import COLLECTION as OWED
 from payments.owed import OwedDocuments
 from payments.seal_store import COLLECTION as SEALS
 from payments.seal_store import SealStore
+from payments.sent_elsewhere import COLLECTION as FORGOTTEN
+from payments.sent_elsewhere import SentElsewhere
 from payments.store import PaymentStore
 from payments.stored_cards import COLLECTION as CARDS
 from payments.stored_cards import CardStore
@@ -65,6 +67,7 @@ OWN: Final[Mapping[str, tuple[IndexModel, ...]]] = {
     LETTERS: DeadLetters.INDEXES,
     OWED: OwedDocuments.INDEXES,
     LATER: LaterRows.INDEXES,
+    FORGOTTEN: SentElsewhere.INDEXES,
     RESULTS: OwedResults.INDEXES,
     "mv_dirty": Marks.INDEXES,
     "mv_members": Members.INDEXES,

@@ -39,7 +39,9 @@ from payments.contracts import Contracts
 from payments.database_clock import DatabaseClock
 from payments.document_marks import DocumentMarks
 from payments.documents import DocumentParts, Documents
+from payments.epochs import Epochs
 from payments.follow import FollowOperations
+from payments.forgotten import Forgotten
 from payments.inbox import Inbox
 from payments.invoicing import InvoiceParts, InvoiceService
 from payments.money import MoneyParts, MoneyService
@@ -59,6 +61,7 @@ from payments.replaying import Replayer
 from payments.review import ReviewDesk
 from payments.sealing import Sealer
 from payments.sending import Sender, Senders
+from payments.sent_elsewhere import SentElsewhere
 from payments.service import PaymentService, ServiceParts
 from payments.settling import WordDesk
 from payments.store import PaymentStore
@@ -76,6 +79,7 @@ from tasks.given_up import GivenUp
 from tasks.heating import make_hot
 from tasks.invalidating import InvalidateAtOnce
 from tasks.later_rows import LaterRows
+from tasks.outside import make_epochs
 from tasks.owed_results import OwedResults
 from tasks.own_indexes import UNBUILDABLE
 from tasks.publishing import SendTask, send_task
@@ -103,6 +107,8 @@ class World:
     clock: Clock
     store: PaymentStore
     ledger: OperationsLedger
+    epochs: Epochs
+    sent_elsewhere: SentElsewhere
     inbox: Inbox
     alerts: Alerts
     sender: Sender
@@ -192,10 +198,15 @@ def build_world(
     store = PaymentStore(client, db, clock=clock, companions=companions)
     cms = CmsReader(db)
     unexplained = Unexplained(ledger, alerts.raise_alert, alerts.resolve)
+    epochs, elsewhere = make_epochs(settings, db, ledger.now, alerts), SentElsewhere(db)
+    forgotten = Forgotten(
+        store, ledger, door, settings.paytabs_profile, pages.times, elsewhere.of, seconds_left,
+        settings.call_timeout_seconds,
+    )  # fmt: skip
     sender = Sender(
         Senders(
-            store=store, ledger=ledger, gateway=door, cms=cms, cards=card_rules, clock=clock, owner=owner,
-            unexplained=unexplained,
+            store=store, ledger=ledger, epochs=epochs, forgotten=forgotten, gateway=door, cms=cms,
+            cards=card_rules, clock=clock, owner=owner, unexplained=unexplained,
             give_up=GivenUp(alerts, DeadLetters(db, clock=clock), clock),
             fence_seconds=settings.send_fence_seconds, call_seconds=settings.call_timeout_seconds,
             seconds_left=seconds_left, key_refused_since=watch.refused_since,
@@ -206,18 +217,23 @@ def build_world(
         ServiceParts(
             store=store, ledger=ledger, cms=cms, sender=sender, reconciler=reconciler, cards=card_rules, clock=clock,
             profile_id=settings.paytabs_profile, callback_url=callback_url(settings),
-            return_url=settings.paytabs_return_url, pages=pages, gateway_url=gateway_url(settings),
+            return_url=settings.paytabs_return_url, pages=pages, epochs=epochs, forgotten=forgotten,
+            gateway_url=gateway_url(settings),
         )
     )  # fmt: skip
     callback, back = callback_url(settings), settings.paytabs_return_url
     attempts = Acceptor(
-        store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, pages, gateway_url(settings)
-    )
+        store, ledger, cms, card_rules, settings.paytabs_profile, callback, back, pages, gateway_url(settings),
+        lambda: epochs.current().number,
+    )  # fmt: skip
     money = MoneyService(
         MoneyParts(
             store=store, ledger=ledger, cms=cms, sender=sender, service=service,
             charges=attempts,
-            follow_ups=FollowUpAcceptor(store, ledger, callback), trail=trail,
+            follow_ups=FollowUpAcceptor(
+                store, ledger, callback, settings.paytabs_profile, lambda: epochs.current().number
+            ),
+            trail=trail,
         )
     )  # fmt: skip
     invoices = InvoiceService(
@@ -259,6 +275,7 @@ def build_world(
     )
     return World(
         settings=settings, client=client, db=db, clock=clock, store=store, ledger=ledger,
+        epochs=epochs, sent_elsewhere=elsewhere,
         inbox=inbox,
         alerts=alerts, sender=sender, unexplained=unexplained, reconciler=reconciler, service=service, money=money,
         review=ReviewDesk(store, ledger, lease), word=WordDesk(store, cms, settings.paytabs_profile),
@@ -291,7 +308,7 @@ def ensure_indexes(built: World) -> None:
     for one in (
         built.store, built.ledger, built.inbox, built.cards.store, built.alerts, built.outbox, built.documents,
         built.sealer, built.slots, built.views, DeadLetters(built.db, clock=built.clock),
-        LaterRows(built.db, built.ledger.now), OwedResults(built.db),
+        LaterRows(built.db, built.ledger.now), OwedResults(built.db), built.sent_elsewhere,
     ):  # fmt: skip
         try:
             one.ensure_indexes()
@@ -324,6 +341,7 @@ def world() -> World:
         try:
             ensure_indexes(built)
             tell_of_callback(built)
+            built.epochs.look()
         except BaseException:
             built.close()
             raise

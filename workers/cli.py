@@ -21,6 +21,7 @@ from workers.cli_payment import check_id, payment_tables, read_payment, read_pay
 from workers.cli_policy import policy
 from workers.cli_rebuild import rebuild_queues
 from workers.cli_reconcile import reconcile
+from workers.cli_restored import restored
 from workers.cli_retention import retention
 from workers.cli_review import review
 from workers.cli_schedule import schedule
@@ -176,6 +177,7 @@ cli.add_command(policy)
 cli.add_command(rebuild_queues)
 cli.add_command(review)
 cli.add_command(reconcile)
+cli.add_command(restored)
 cli.add_command(retention)
 cli.add_command(seed)
 cli.add_command(schedule)

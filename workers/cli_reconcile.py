@@ -1,6 +1,7 @@
 """`nestcms-workers reconcile`: our ledger and PayTabs' compared entry by entry, and ours corrected where wanted."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 
@@ -8,7 +9,9 @@ import click
 
 from payments.comparing import LedgerComparer
 from payments.comparison_run import ComparisonRun, RunTerms
+from payments.known_elsewhere import KnownElsewhere
 from payments.patience import Patience
+from tasks.restoring import known_elsewhere, standing_apart
 from tasks.wiring import World
 from workers.cli_audit_entry import operator_action
 from workers.cli_dead_letters import moment
@@ -40,7 +43,8 @@ def reconcile(
 
     PayTabs is asked about each of their transactions and carts. Printed is what only we have, what only PayTabs has,
     what differs and what was not answered; that the comparison ran is kept in `reconciliations`. Ends with 0 when
-    everything agrees, with 1 when something differs or needs a human, with 2 when not everything could be asked.
+    everything agrees, with 1 when something differs or needs a human, or the seals in the database are not those
+    outside of it, with 2 when not everything could be asked.
     """
     if apply and not (by and note):
         raise click.UsageError("--apply changes our ledger: expected --by NAME and --note TEXT, which are kept with it")
@@ -50,13 +54,18 @@ def reconcile(
         if since >= end:
             raise click.UsageError(f"--since: expected a time before {moment(end)}, got {moment(since)}")
         terms = RunTerms(since, end, by or whoever_types(), note, apply)
+        apart = standing_apart(world)
+        known = known_elsewhere(world, is_behind=bool(apart))
+        comparer = _comparer(world, patience, known)
         with (
             _written_down(world, terms),
-            ComparisonRun(world.db, _comparer(world, patience), terms, clock=world.clock) as run,
+            ComparisonRun(world.db, comparer, terms, clock=world.clock, besides=known.payments) as run,
         ):
             (print_json if as_json else print_lines)(run)
         click.echo(ending(run) if as_json else summary(run))
-    ctx.exit(_exit_code(run))
+        for sentence in apart:
+            click.echo(sentence, err=as_json)
+    ctx.exit(_exit_code(run, apart))
 
 
 def _written_down(world: World, terms: RunTerms) -> AbstractContextManager[object]:
@@ -69,16 +78,16 @@ def _written_down(world: World, terms: RunTerms) -> AbstractContextManager[objec
     )
 
 
-def _comparer(world: World, patience_seconds: float) -> LedgerComparer:
+def _comparer(world: World, patience_seconds: float, known: KnownElsewhere) -> LedgerComparer:
     return LedgerComparer(
         world.store, world.ledger, world.reconciler, world.clock, timedelta(seconds=world.settings.lease_seconds),
-        Patience(patience_seconds),
+        Patience(patience_seconds), known.carts, world.service.claim_forgotten,
     )  # fmt: skip
 
 
-def _exit_code(run: ComparisonRun) -> int:
+def _exit_code(run: ComparisonRun, apart: Sequence[str]) -> int:
     if not run.complete:
         return UNUSABLE
-    if run.differs:
+    if run.differs or apart:
         return FAILED
     return UNUSABLE if run.unanswered else 0

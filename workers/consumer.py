@@ -6,7 +6,6 @@ goes on as it is.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from celery.worker import state
@@ -30,7 +29,7 @@ class QuarantineConsumer(Consumer):
 
         def on_task_received(message: Message) -> None:
             try:
-                prepare(message, whole.app, state.revoked, datetime.now(UTC))
+                prepare(message, whole.app, state.revoked, whole.app.now())
                 handle(message)
             except troubles:
                 raise

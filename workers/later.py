@@ -39,7 +39,7 @@ def prepare(message: Message, app: Celery, revoked: Container[str], now: datetim
         message: As it came, held to the table of headers.
         app: The worker's application.
         revoked: Ids of tasks that this worker knows to be revoked: those are Celery's to discard.
-        now: The worker's time, aware.
+        now: The broker's time, aware.
     """
     whole: Any = message  # the stubs take its headers for texts
     given: Headers = whole.headers or {}

@@ -29,7 +29,7 @@ class Broker:
     def depths(self) -> dict[str, int]:
         """Count the messages that wait in each queue that has any."""
         with redis.Redis.from_url(self._url) as client:
-            found = {queue: int(client.llen(queue)) for queue in QUEUES}  # type: ignore[arg-type] # no coroutine
+            found = {queue: int(client.llen(queue)) for queue in QUEUES}
         return {queue: count for queue, count in found.items() if count}
 
 

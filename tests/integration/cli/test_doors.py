@@ -65,7 +65,7 @@ COMMANDS = {
     "review override-page": "the command's", "reconcile": "the command's", "seed": "the command's",
     "review import-settled": "the command's", "review document-gone": "the command's",
     "dead-letters close": "the command's",
-    "cards reencrypt": "the command's", "cards forget": "the act's",
+    "cards reencrypt": "the command's", "cards forget": "the act's", "restored": "the command's",
 }  # fmt: skip
 
 LINES = {"line_items": [{"description": "Instalment", "quantity": "1", "unit_cost": "115.00", "total": "115.00"}]}

@@ -47,6 +47,7 @@ ELSEWHERE: Final = {
     "change_unreadable": ("integration/views/test_tasks.py", "test_cured"),
     "gateway_refusal_unexplained": ("integration/payments/test_refusals.py", "test_alert_closes"),
     "card_key_missing": ("integration/payments/test_stored_cards.py", "test_page_of_before"),
+    "ledger_behind": ("integration/payments/test_restore.py", "test_by_redis"),
     "callback_left_out": ("integration/payments/test_sent_details.py", "test_ours"),
 }
 

@@ -30,7 +30,7 @@ class Worker:
     def __init__(self, url: str, queues: list[str]) -> None:
         self.connection = Connection(url, transport=Transport)
         self.taken: list[tuple[str, str]] = []
-        channel = self.connection.channel()
+        channel: Any = self.connection.channel()
         channel.basic_qos(prefetch_size=0, prefetch_count=1, apply_global=False)
         self.consumer = Consumer(
             channel, [Queue(name, routing_key=name) for name in queues], on_message=self._note, accept=["json"]
@@ -172,7 +172,8 @@ class TestCommandsOfBefore:
             app = Celery("today", set_as_current=False, amqp="workers.lanes:LaneAMQP")
             app.conf.update(celery_config(settings))
             started: Any = SimpleNamespace(app=app)
-            WorkController.setup_queues(started, ",".join(include) or None, ",".join(exclude) or None)
+            setup: Any = WorkController.setup_queues
+            setup(started, ",".join(include) or None, ",".join(exclude) or None)
             assert sorted(app.amqp.queues.consume_from) == sorted(expected), include
             app.close()
 

@@ -105,6 +105,7 @@ NAMED = {
     "integration/webhooks/test_notices.py::TestBrokerGone.test_stopped": HANGS,
     "integration/webhooks/test_notices.py::TestBrokerGone.test_frozen": HANGS,
     "integration/webhooks/test_notices.py::TestBrokerGone.test_comes_back": AT_LEAST,
+    "integration/webhooks/test_returns.py::TestKnownPage.test_database_silent": HANGS,
     "integration/workers/test_supervisor.py::TestSupervisor.test_stubborn_process": HANGS,
     "support/freshness.py::Shop.pay": PATIENT,
     "support/sandbox.py::Sandbox.start": PATIENT,
