@@ -66,8 +66,7 @@ def put_back(app: Celery, message: Json) -> None:
     Raises:
         kombu.exceptions.OperationalError: the broker did not take it.
     """
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    headers = {**message["headers"], "eta": None, SINCE_HEADER: since}
+    headers = {**message["headers"], "eta": None, SINCE_HEADER: app.now().isoformat(timespec="seconds")}
     with app.producer_or_acquire() as producer:
         producer.publish(
             message["body"], exchange="", routing_key=message["queue"], serializer="json", headers=headers,
