@@ -1,6 +1,6 @@
 """What is fanned out per change is queued at most once until it begins, whatever became of its message."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -111,7 +111,7 @@ class TestAtMostOnce:
     def test_broker_lost(self, broker: Broker, raw: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
         """The mark ends with its message: the broker emptied, the queue alone lost, the mark run out."""
         monkeypatch.setattr(once, "SENDING_SECONDS", 0.0)
-        losses = {
+        losses: dict[str, Callable[[], object]] = {
             "broker": raw.flushall,
             "queue": lambda: broker.lose("events.reactions"),
             "both in part": lambda: raw.rpop("events.reactions"),
@@ -214,7 +214,7 @@ class TestTicks:
         ]
         for beat in beats:
             for entry in beat.schedule.values():
-                if not entry.task.startswith("celery."):
+                if not str(entry.task).startswith("celery."):
                     for _ in range(3):
                         beat.apply_entry(entry, producer=beat.producer)
         waiting = [one for queue in QUEUES for one in broker.messages(queue)]

@@ -178,7 +178,12 @@ class TestKept:
             assert valkey.server.process is not None
             psutil.Process(valkey.server.process.pid).kill()
             said: list[str] = []
-            eventually(lambda: said.extend(kept()) or len(said) > 1, what="the server again")
+
+            def enough() -> bool:
+                said.extend(kept())
+                return len(said) > 1
+
+            eventually(enough, what="the server again")
             assert said == [
                 "valkey-server has ended; it is started again in 0.1 s (restart 1)",
                 "valkey-server is started again",
