@@ -33,6 +33,7 @@ LANES: tuple[Lane, ...] = (
     Lane("payments.staff", 4, "staff wait: captures, voids, releases, refunds, invoices, tokens"),
     Lane("payments.bulk", 2, "callers' work that says `x-class: bulk`"),
     Lane("reconcile", 4, "looks for open operations, deliveries and changed documents: one of each"),
+    Lane("reconcile.later", 4, "what else falls due: later times, owed results, sleepers"),
     Lane("reconcile.polls", 2, "questions about open operations, one of each"),
     Lane("events", 4, "looks for reactions that are owed, replays"),
     Lane("events.reactions", 4, "reactions to events, one of each"),
@@ -55,6 +56,7 @@ SCHEDULE_HEADER = "x-schedule-entry"
 
 #: The message header in which a worker says why it refuses a message whose task then fails with these words.
 REFUSED_HEADER = "x-refused"
+
 #: The message header in which a caller names the class of its work.
 CLASS_HEADER = "x-class"
 
@@ -65,15 +67,16 @@ SINCE_HEADER = "x-queued-at"
 DEFAULT_QUEUE = "maintenance"
 
 #: Task name or pattern to queue, an exact name before the first pattern that fits. What a sweep does is ask PayTabs
-#: again, so it shares a door with reconciling and leaves `payments` to callers who wait.
+#: again, so it shares a door with reconciling and leaves `payments` to callers who wait. A task that the version before
+#: does not have goes into a lane, which that version's workers do not read: they would refuse it.
 ROUTES: dict[str, str] = {
     "payments.poll": "reconcile.polls",
     "maintenance.sweep_operations": "reconcile",
     "maintenance.sweep_inbox": "reconcile",
-    "maintenance.wake_sleepers": "reconcile",
+    "maintenance.wake_sleepers": "reconcile.later",
     "maintenance.sweep_documents": "reconcile",
-    "maintenance.store_results": "reconcile",
-    "later.*": "reconcile",
+    "maintenance.store_results": "reconcile.later",
+    "later.*": "reconcile.later",
     "payments.capture": "payments.staff",
     "payments.void": "payments.staff",
     "payments.release": "payments.staff",

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,12 +14,13 @@ from tests.support.clocks import MovedClock
 from tests.support.cms import seed_payment
 from tests.support.sandbox import Sandbox
 from tests.support.waiting import eventually
+from workers.waiting import oldest
 
 #: For how long a ladder's first steps wait, and a page lives, at most; an hour is far beyond both.
 LADDER, PAGE = timedelta(minutes=6), timedelta(minutes=21)
 
-#: How many ticks of beat pile up before a worker is taken not to read.
-UNREAD = 3
+#: For how long a tick of beat lies there, in seconds, before a worker is taken not to read: some of its ticks' time.
+UNREAD_SECONDS = 4
 
 
 @pytest.fixture
@@ -52,8 +54,7 @@ class TestClockOff:
             asked = machine.system.enqueue("payments.create_page", payment_id=seed_payment(machine.database).payment_id)
             body = machine.pay(tran_ref)
             assert machine.deliver(body).status_code == 200
-            before = broker.llen("reconcile")
-            eventually(lambda: broker.llen("reconcile") >= before + UNREAD, within_seconds=60, what="unread ticks")
+            eventually(lambda: unread_for(broker) >= UNREAD_SECONDS, within_seconds=60, what="unread ticks")
             assert (broker.llen("payments"), asked.meta["status"]) == (1, "PENDING")
         assert late(machine) == []
         assert not machine.is_paid(payment)
@@ -70,6 +71,12 @@ def off(stage: Stage) -> str:
     """Return what the open alert says of the machine; empty when there is none."""
     found = stage.database["alerts"].find_one({"name": "clock_off", "closed_at": None})
     return str(found["detail"]) if found else ""
+
+
+def unread_for(broker: redis.Redis) -> float:
+    """Return for how long the oldest tick of the money sweeps has waited, in seconds; beat's clock is right."""
+    first = oldest(broker, "reconcile")
+    return time.time() - datetime.fromisoformat(first.since).timestamp() if first and first.since else 0.0
 
 
 def asks(broker: redis.Redis) -> bool:

@@ -147,11 +147,11 @@ class TestShares:
             for number in range(100):
                 push(broker, queue, tasks.get(queue, "payments.get"), f"{queue}-{number}")
         with reading(settings, queues) as worker:
-            order = [worker.take() for _ in range(78)]
+            order = [worker.take() for _ in range(90)]
         served = {queue: sum(1 for one in order if one and one[1] == queue) for queue in queues}
         assert served == {
             "payments": 24, "webhooks": 18, "payments.staff": 12, "payments.bulk": 6, "reconcile": 12,
-            "reconcile.polls": 6,
+            "reconcile.later": 12, "reconcile.polls": 6,
         }  # fmt: skip
 
 

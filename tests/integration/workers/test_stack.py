@@ -179,11 +179,11 @@ class TestKept:
             psutil.Process(valkey.server.process.pid).kill()
             said: list[str] = []
 
-            def both_said() -> bool:
+            def enough() -> bool:
                 said.extend(kept())
                 return len(said) > 1
 
-            eventually(both_said, what="the server again")
+            eventually(enough, what="the server again")
             assert said == [
                 "valkey-server has ended; it is started again in 0.1 s (restart 1)",
                 "valkey-server is started again",

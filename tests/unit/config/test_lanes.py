@@ -16,6 +16,23 @@ ROOT = Path(__file__).parents[3]
 #: The commands of every version before there were lanes.
 COMMANDS_BEFORE = (["payments", "webhooks", "reconcile"], ["events"], ["aggregations", "maintenance"])
 
+#: The tasks of the version before there were lanes, whose workers read the doors.
+TASKS_BEFORE = {
+    "aggregations.client_payments", "aggregations.contract_balance", "aggregations.contract_employees",
+    "aggregations.earnings_compound", "aggregations.gateway_performance", "aggregations.invalidate",
+    "aggregations.org_earnings", "aggregations.payments_summary", "aggregations.project_designs",
+    "aggregations.project_notes", "aggregations.project_overview", "aggregations.project_steps",
+    "aggregations.receivables_ageing", "aggregations.refresh", "aggregations.refresh_hot", "aggregations.run",
+    "aggregations.user_permissions", "aggregations.user_projects", "cards.forget", "cards.list", "events.dispatch",
+    "events.handle", "events.replay", "indexes.sync", "invoices.cancel", "invoices.create", "invoices.mark_paid",
+    "invoices.send_sms", "invoices.status", "maintenance.rebuild_views", "maintenance.redact",
+    "maintenance.seal_events", "maintenance.sweep_documents", "maintenance.sweep_inbox",
+    "maintenance.sweep_operations", "maintenance.sweep_quarantine", "maintenance.tend_alerts", "payments.capture",
+    "payments.charge_card", "payments.charge_token", "payments.create_page", "payments.get", "payments.history",
+    "payments.managed_form", "payments.poll", "payments.refund", "payments.release", "payments.verify",
+    "payments.void", "tokens.delete", "tokens.query", "views.refresh", "webhooks.process",
+}  # fmt: skip
+
 #: The lanes of what is fanned out by ourselves.
 FANNED_OUT = ("reconcile.polls", "events.reactions", "aggregations.refreshes")
 
@@ -68,6 +85,11 @@ class TestDoors:
         assert sorted(queue for names in read for queue in names) == sorted(QUEUES)
         assert with_lanes(["payments.bulk"]) == ["payments.bulk"]
         assert with_lanes([]) == []
+
+    def test_workers_before(self) -> None:
+        """No task that they do not have is sent where workers of the version before look: they would refuse it."""
+        at_doors = {task for task in known_tasks() if queue_of(task) == door_of(queue_of(task))}
+        assert at_doors <= TASKS_BEFORE
 
     @given(task=st.sampled_from([*known_tasks(), "unheard.of"]), told=ANYTHING, queue=st.sampled_from(QUEUES))
     def test_put_once(self, task: str, told: Any, queue: str) -> None:
