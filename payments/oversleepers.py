@@ -16,6 +16,8 @@ from payments.inbox import COLLECTION as INBOX
 from payments.ladder import LADDERS, POLLING, Ladder
 from payments.operations import Status
 from payments.outbox import COLLECTION as OUTBOX
+from payments.owed import COLLECTION as OWED
+from payments.owed import LADDER_SECONDS
 from payments.stored_cards import COLLECTION as CARDS
 from paytabs.resilience import LONGEST_SPREAD_SECONDS, PARKED_WORK
 
@@ -83,6 +85,7 @@ def waits(lease: timedelta) -> tuple[Wait, ...]:
         Wait(OUTBOX, "due_at", {"status": "working"}, lease),
         Wait(OUTBOX, "lease_until", {"status": "working", **open_rows}, lease, is_lease=True),
         Wait(CHANGES, "due_at", {}, FAILED_FOR),
+        Wait(OWED, "due_at", {}, timedelta(seconds=LADDER_SECONDS[-1])),
         Wait(CARDS, "ask_at", {}, CARD_PAUSE),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 from pydantic import TypeAdapter, ValidationError
 
-from config.queues import REFUSED_HEADER
+from config.queues import REFUSED_HEADER, SINCE_HEADER
 from payments.card_vault import CardVault
 
 Json = dict[str, Any]
@@ -61,10 +61,12 @@ def refused(message: Json, why: str) -> Json:
 def put_back(app: Celery, message: Json) -> None:
     """Put a message into its queue, to be run now, under its own task's id and everything else that it had.
 
+    It waits for its turn from now on, whatever it said before.
+
     Raises:
         kombu.exceptions.OperationalError: the broker did not take it.
     """
-    headers = {**message["headers"], "eta": None}
+    headers = {**message["headers"], "eta": None, SINCE_HEADER: app.now().isoformat(timespec="seconds")}
     with app.producer_or_acquire() as producer:
         producer.publish(
             message["body"], exchange="", routing_key=message["queue"], serializer="json", headers=headers,

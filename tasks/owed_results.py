@@ -6,11 +6,13 @@ it any more. Its payload is compressed: an answer of the largest size that Mongo
 
 import zlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from pymongo import IndexModel
 from pymongo.database import Database
+
+from payments.database_clock import DatabaseClock
 
 Document = dict[str, Any]
 
@@ -41,7 +43,7 @@ class OwedResults:
             payload: what is to be stored.
             expires_seconds: how long callers find a result.
         """
-        now = datetime.now(UTC)
+        now = DatabaseClock(self.rows.database)()
         packed = zlib.compress(payload.encode() if isinstance(payload, str) else payload)
         row = {"state": state, "payload": packed, "at": now, "expires_at": now + timedelta(seconds=expires_seconds)}
         self.ensure_indexes()

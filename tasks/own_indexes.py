@@ -5,7 +5,7 @@ minute; `indexes sync` makes it again.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pymongo import IndexModel
@@ -75,6 +75,10 @@ OWN: Final[Mapping[str, tuple[IndexModel, ...]]] = {
 }
 
 
+#: One of these is there as soon as a process of ours has run in a database; an operator's command alone makes none.
+LIVED_IN: Final = frozenset({"payment_events", "payment_operations", INBOX, "schedule_slots"})
+
+
 @dataclass(frozen=True)
 class OwnIndex:
     """One index of a collection of ours, and how it stands.
@@ -98,7 +102,13 @@ class OwnIndex:
 
 
 def standing_of(db: Database[Document], collections: Iterable[str] = tuple(OWN)) -> list[OwnIndex]:
-    """Return how the indexes of some collections of ours stand at the primary."""
+    """Return how the indexes of some collections of ours stand at the primary.
+
+    In a database in which no process of ours has ever run, a new one or the wrong one, nothing is missing yet.
+    """
+    if LIVED_IN.isdisjoint(db.list_collection_names()):
+        waiting = [_standing(name, model, []) for name in collections for model in OWN[name]]
+        return [replace(one, state=State.NO_COLLECTION) for one in waiting]
     found = []
     for name in collections:
         there = [from_description(name, one) for one in db[name].list_indexes()]
@@ -108,7 +118,7 @@ def standing_of(db: Database[Document], collections: Iterable[str] = tuple(OWN))
 
 def missing(db: Database[Document], collections: Iterable[str] = tuple(OWN)) -> list[OwnIndex]:
     """Return the indexes of our collections that are not there as they should be."""
-    return [one for one in standing_of(db, collections) if one.state is not State.PRESENT]
+    return [one for one in standing_of(db, collections) if one.state not in (State.PRESENT, State.NO_COLLECTION)]
 
 
 def make(db: Database[Document], wanted: Iterable[OwnIndex]) -> dict[str, str]:

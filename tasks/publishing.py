@@ -4,7 +4,7 @@ What is sent once per change is not sent while its message waits; see `once`. Ev
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Protocol
 
 import structlog
@@ -107,4 +107,4 @@ def enqueue(
 def say_since(headers: dict[str, Any] | None = None, **_: Any) -> None:  # noqa: ANN401 - Celery's signal arguments
     """Write into a message since when it waits; sent again, it waits anew."""
     if isinstance(headers, dict):
-        headers[SINCE_HEADER] = datetime.now(UTC).isoformat(timespec="seconds")
+        headers[SINCE_HEADER] = current_app.now().astimezone(UTC).isoformat(timespec="seconds")

@@ -31,6 +31,8 @@ def own_json(own: Sequence[OwnIndex]) -> list[dict[str, Any]]:
 
 def own_table(own: Sequence[OwnIndex]) -> RenderableType:
     """Lay out those that are not as they should be."""
+    if all(one.state is State.NO_COLLECTION for one in own):
+        return Text("None of this system's own collections is there: they are made when a worker starts.")
     lacking = [one for one in own if one.state is not State.PRESENT]
     if not lacking:
         return Text(f"All {len(own)} indexes of this system's own collections are there.")

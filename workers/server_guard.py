@@ -7,7 +7,6 @@ then: what it sends is in MongoDB too, or somebody waits for it.
 import contextlib
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
@@ -19,6 +18,7 @@ from config.connections import database, greet_with, mongo_client
 from config.fingerprints import ASK_SECONDS, Fingerprint, ForeignServer, claim, known, look, ours
 from config.settings import Settings
 from observability.alerts import Alerts
+from payments.database_clock import DatabaseClock
 
 log = structlog.get_logger(__name__)
 
@@ -115,9 +115,8 @@ class ServerGuard:
             pymongo.timeout(ASK_SECONDS),
             mongo_client(self._settings) as client,
         ):
-            Alerts(database(client, self._settings), clock=lambda: datetime.now(UTC)).raise_alert(
-                ALERT, error.part, str(error)
-            )
+            db = database(client, self._settings)
+            Alerts(db, clock=DatabaseClock(db)).raise_alert(ALERT, error.part, str(error))
 
 
 def look_at_cache(url: str, own: Fingerprint) -> None:

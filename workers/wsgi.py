@@ -5,7 +5,7 @@ threads and fails the first requests.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from ipaddress import ip_network
 from urllib.parse import urlsplit, urlunsplit
@@ -20,6 +20,7 @@ from pymongo.errors import PyMongoError
 
 from config.connections import Document, database, mongo_client
 from config.settings import Settings, load_settings, require
+from payments.database_clock import DatabaseClock
 from payments.errors import PaymentsError
 from payments.inbox import COLLECTION, Inbox
 from payments.operations import OperationsLedger
@@ -82,7 +83,7 @@ def returned_from(
 ) -> Callable[[str, str | None], Returned | None]:
     """Return who finds the page that a payer comes back from; a payer waits a second for it, and goes on without."""
     ledger = OperationsLedger(db, lease=timedelta(0))
-    pages = Returns(ledger, PaymentStore(client, db, clock=lambda: datetime.now(UTC)))
+    pages = Returns(ledger, PaymentStore(client, db, clock=DatabaseClock(db)))
 
     def find(tran_ref: str, cart_id: str | None) -> Returned | None:
         try:

@@ -53,7 +53,8 @@ IN_THE_EVENTS = {
 #: What asks PayTabs, or does what the system owes anyway: nobody decides anything.
 NOBODYS = {
     "payments.verify", "payments.poll", "webhooks.process", "events.handle", "maintenance.rebuild_views",
-    "maintenance.tend_alerts", "later.keep", "later.sweep", "later.revoke",
+    "maintenance.tend_alerts", "later.keep", "later.sweep", "later.revoke", "maintenance.store_results",
+    "maintenance.wake_sleepers",
 }  # fmt: skip
 
 #: Commands that change something, and by which module's hands they are written down: the act's own, or the command's

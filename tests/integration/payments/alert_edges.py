@@ -4,6 +4,7 @@ Each is raised by what raises it at work, or, where that takes a whole other sys
 cause away closes nothing by itself here: whoever should have done so is taken to have died.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Final
@@ -24,7 +25,10 @@ from payments.reasons import Reason, ReasonCode
 from payments.sealing import AUDIT_TRAIL
 from paytabs.breaker_rules import BreakerRules
 from tasks import maintenance, webhooks
+from tasks.alert_tending import tell_of_indexes
+from tasks.broker_clock import time_of
 from tasks.dead_letters import keep
+from tasks.wiring import ensure_indexes
 from tests.integration.payments.stage import PAID, Stage
 from tests.integration.payments.test_key_doubt import AGREED, WRONG_KEY
 from tests.integration.payments.test_parked import break_gateway
@@ -32,6 +36,8 @@ from tests.integration.payments.trail import paid
 from tests.support.cms import SeededPayment
 from tests.support.notices import notice
 from workers.cli_audit_entry import operator_action
+from workers.clock_gate import Gate
+from workers.clock_watch import ClockWatch
 
 Edge = Callable[[Stage, SeededPayment, pytest.MonkeyPatch], Iterator[None]]
 
@@ -56,7 +62,8 @@ def quiet(stage: Stage, name: str) -> None:
     """Let the time pass after which an alert closes without another occurrence."""
     after = ALERTS[name].quiet
     assert after is not None
-    stage.clock.advance(after.total_seconds())
+    # What looks by the servers' clocks has seen it a little later than the stage's clock stands at.
+    stage.clock.advance(after.total_seconds() + 60)
 
 
 def reopened(stage: Stage, name: str) -> None:
@@ -326,12 +333,39 @@ def close_letters(stage: Stage) -> None:
 
 
 #: Both edges of each alert that this folder tests.
+def clock_off(stage: Stage, _: SeededPayment, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock is off, and that is gone for good."""
+    true = time.time
+    monkeypatch.setattr("workers.clock_watch.time.time", lambda: true() + 40)
+    ClockWatch(stage.settings, gate=Gate(), machine="a-machine").look()
+    monkeypatch.undo()
+    yield
+    quiet(stage, "clock_off")
+
+
+def clocks_disagree(stage: Stage, _: SeededPayment, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Servers whose clocks are apart, and at which nobody looks any more."""
+    monkeypatch.setattr("workers.clock_watch.time_of", lambda client: time_of(client) + 40)
+    ClockWatch(stage.settings, gate=Gate(), machine="a-machine").look()
+    monkeypatch.undo()
+    yield
+    quiet(stage, "clocks_disagree")
+
+
+def own_index_missing(stage: Stage, _: SeededPayment, __: pytest.MonkeyPatch) -> Iterator[None]:
+    """An index that is dropped, and made again by a process that starts."""
+    stage.database["payment_operations"].drop_index("one_open")
+    tell_of_indexes(stage.world)
+    yield
+    ensure_indexes(stage.world)
+
+
 EDGES: Final[dict[str, Edge]] = {
     edge.__name__: edge
     for edge in (
         payment_review, page_left_open, projection_missing, projection_newer, cms_changed_gateway, cms_document_fails,
         operation_given_up, operation_unanswered, gateway_configuration, gateway_not_called, unknown_payment,
         delivery_fails, dead_letter, reaction_given_up, seals_differ, late_event, seal_not_written, seal_not_posted,
-        view_group_unreadable, view_list_cut, views_history_lost,
+        view_group_unreadable, view_list_cut, views_history_lost, clock_off, clocks_disagree, own_index_missing,
     )
 }  # fmt: skip

@@ -11,6 +11,8 @@ from payments.inbox import SWEPT_SECONDS, UNCLAIMED_SECONDS
 from payments.ladder import LADDERS, POLLING, Ladder, next_step, next_try
 from payments.operations import ENQUEUED_FOR, Status
 from payments.oversleepers import sleepers, waits, wake
+from payments.owed import COLLECTION as OWED
+from payments.owed import LADDER_SECONDS
 from payments.stored_cards import pause_after
 from paytabs.resilience import PARKED_WORK, spread
 from paytabs.responses import Answer, Outcome
@@ -169,6 +171,8 @@ def rows(stage: Stage) -> Iterator[tuple[str, Document]]:
     yield "reaction", reaction | {"due_at": now + timedelta(seconds=20)}
     yield "reaction-parked", reaction | {"attempts": 9, "due_at": parked}
     yield "reaction-held", reaction | {"status": "working", "due_at": now + LEASE, "lease_until": now + LEASE}
+    for seconds in sorted({*LADDER_SECONDS}):
+        yield f"owed-{seconds}", {"collection": OWED, "due_at": now + timedelta(seconds=seconds)}
     yield "change", {"collection": "cms_changes", "due_at": now + timedelta(seconds=60)}
     for asked in range(len(PAUSES) + 1):
         yield f"card-{asked}", {"collection": "payment_cards", "ask_at": now + pause_after(asked, PAUSES)}

@@ -1,10 +1,12 @@
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import redis
 from celery import Celery
+from celery.exceptions import WorkerShutdown
 from kombu import Connection
 
 from config.settings import Settings
@@ -82,3 +84,16 @@ class TestSecondLine:
             with pytest.raises(redis.ConnectionError):
                 receive(app, connection, redis.ConnectionError("gone"))
             assert (broker.hlen("unacked"), broker.llen("quarantine")) == (1, 0)
+
+
+class TestStrangeErrors:
+    """A worker that lives and takes nothing is worse than one that is started anew."""
+
+    def test_ended(self) -> None:
+        """An error that is not the broker's ends the worker when it comes with five connections in a row."""
+        consumer = object.__new__(QuarantineConsumer)
+        vars(consumer).update(_failures=0, _strange=0, _began=time.monotonic())
+        for error in (*[ValueError()] * 4, redis.OutOfMemoryError("full"), *[ValueError()] * 4):
+            consumer._pause(error)
+        with pytest.raises(WorkerShutdown):
+            consumer._pause(ValueError())

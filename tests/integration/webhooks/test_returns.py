@@ -185,8 +185,10 @@ def add_page(db: Any, own: str | None) -> tuple[str, str, str]:
         context=Context(correlation_id="order-4711", source="tests"),
     )  # fmt: skip
     row = replace(row, sends=(Send(cart_id, now),), tran_ref=tran_ref)
+    ledger = OperationsLedger(db, lease=timedelta(30))
+    ledger.ensure_indexes()
     with db.client.start_session() as session:
-        OperationsLedger(db, lease=timedelta(30)).accept(row, session)
+        ledger.accept(row, session)
     db["payment_events"].insert_one({"payment_id": payment, "version": 1, "data": {"tran_ref": tran_ref}})
     return str(payment), cart_id, tran_ref
 

@@ -9,8 +9,10 @@ from pymongo import MongoClient
 
 from config.settings import Settings
 from tests.support.processes import alive, descendants
+from tests.support.waiting import eventually
 from workers.errors import ServerUnreachable
-from workers.stack import EmbeddedMongo, EmbeddedValkey, local_servers
+from workers.stack import EmbeddedMongo, EmbeddedValkey, LocalServers, local_servers
+from workers.stack_restarts import KeptServers
 
 
 class TestEmbeddedValkey:
@@ -160,3 +162,35 @@ class TestLocalServers:
         with pytest.raises(ServerUnreachable, match=r"MONGO_URI names 127\.0\.0\.1:") as caught, local_servers(wrong):
             pass
         assert "secret-word" not in str(caught.value)
+
+
+class TestKept:
+    """A run's own servers are started again when they end by themselves, as their containers would be."""
+
+    def test_started_again(self, tmp_path: Path) -> None:
+        """A Valkey that was killed from outside is back with its data on its port, and each step is said."""
+        with EmbeddedValkey(tmp_path) as valkey:
+            kept = KeptServers(LocalServers("", valkey.url, None, valkey))
+            assert list(kept()) == []
+            with redis.Redis.from_url(valkey.url) as client:
+                client.set("any", "thing")
+                client.execute_command("WAITAOF", 1, 0, 2000)
+            assert valkey.server.process is not None
+            psutil.Process(valkey.server.process.pid).kill()
+            said: list[str] = []
+
+            def enough() -> bool:
+                said.extend(kept())
+                return len(said) > 1
+
+            eventually(enough, what="the server again")
+            assert said == [
+                "valkey-server has ended; it is started again in 0.1 s (restart 1)",
+                "valkey-server is started again",
+            ]
+            with redis.Redis.from_url(valkey.url) as client:
+                assert client.get("any") == b"thing"
+
+    def test_others(self) -> None:
+        """Servers of the settings are their operator's."""
+        assert list(KeptServers(LocalServers("mongodb://h", "redis://h/0", None, None))()) == []

@@ -16,6 +16,10 @@ PAST = "a moment that is over already, whatever the machine does"
 AGO = "a clock that is as far off as the test says; hours, days and half a minute that no test lasts"
 
 NAMED = {
+    "chaos/brokers.py::Ordeal.run": PACE,
+    "chaos/brokers.py::Ordeal.wait": PACE,
+    "chaos/brokers.py::suffer": PACE,
+    "chaos/brokers.py::what_stays": PATIENT,
     "chaos/failover.py::kill_primary": REPORTED,
     "chaos/failover.py::_until_shown": PATIENT,
     "chaos/fire/driver.py::Driver.live": PACE,
