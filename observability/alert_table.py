@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from observability.alert_kinds import AlertKind
+from observability.alert_rows_database import DATABASE
 from observability.alert_rows_payments import GATEWAY, PAYMENTS
 from observability.alert_rows_reads import READS
 from observability.alert_rows_work import AUDIT, WORK
 
 #: The table, in the order in which docs/operations.md has it.
 ALERTS: Mapping[str, AlertKind] = MappingProxyType(
-    {kind.name: kind for kind in (*PAYMENTS, *GATEWAY, *WORK, *AUDIT, *READS)}
+    {kind.name: kind for kind in (*PAYMENTS, *GATEWAY, *DATABASE, *WORK, *AUDIT, *READS)}
 )

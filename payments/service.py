@@ -9,7 +9,7 @@ from payments.assessment import assess
 from payments.card_rules import CardRules
 from payments.cms import CmsReader
 from payments.cms_refusals import settled_outside
-from payments.errors import GatewaySilent, InvalidArgument, NotYet
+from payments.errors import GatewaySilent, InvalidArgument, NotYet, RowWaits
 from payments.events import Context
 from payments.ladder import next_step
 from payments.operations import Operation, OperationsLedger, Status
@@ -228,18 +228,18 @@ class PaymentService:
         )
 
     def require_unparked(self, row: Operation) -> None:
-        """Raise NotYet while a row that was sent before waits for its next turn."""
+        """Raise RowWaits while a row that was sent before waits for its next turn."""
         wait = (row.due_at - self._parts.clock()).total_seconds() if row.due_at else 0.0
         if row.status is Status.NEW and row.sends and wait > 0:
-            raise NotYet(row.payment_id, wait, f"parked: {row.error}")
+            raise RowWaits(row.payment_id, wait, f"parked: {row.error}")
 
     def require_answered(self, row: Operation) -> None:
-        """Raise NotYet while what became of the request is not known."""
+        """Raise RowWaits while what became of the request is not known."""
         if row.status is Status.SENDING:
-            raise NotYet(row.payment_id, 1.0, "in_flight")
+            raise RowWaits(row.payment_id, 1.0, "in_flight")
         if row.status in (Status.NEW, Status.UNKNOWN):
             wait = (row.due_at - self._parts.clock()).total_seconds() if row.due_at else 1.0
-            raise NotYet(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, f"{row.status}: {row.error}")
+            raise RowWaits(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, f"{row.status}: {row.error}")
 
 
 def _require_conclusive(payment_id: str, answers: list[Answer]) -> None:

@@ -1,10 +1,12 @@
 """Sweeps: level-triggered looks at MongoDB that enqueue whatever is due, so that a lost message costs only time."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import current_app
+from redis.exceptions import RedisError
 
 from payments.errors import SealsDiffer
 from payments.events import Context
@@ -13,6 +15,7 @@ from tasks.alert_tending import tell_of_the_breaker, tend
 from tasks.arguments import Arguments, Decided
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
+from tasks.database_alerts import carry as carry_refusals
 from tasks.dead_letters import carry
 from tasks.results import store_owed
 from tasks.retaining import make_retention
@@ -35,6 +38,8 @@ def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[s
     del asked, context
     world.unexplained.take_back(world.alerts.open_keys(UNEXPLAINED))
     due = world.ledger.claim_due(world.clock(), SWEEP_LIMIT)
+    if not due:
+        world.gateway.gate.recover()  # callers do not wait for probes, and no poll makes them now
     return enqueued(
         world.send("payments.poll", operation_id=row.operation_id, correlation_id=row.correlation_id) for row in due
     )
@@ -95,6 +100,8 @@ def tend_alerts(world: World, asked: Arguments, context: Context) -> dict[str, A
     """Close the alerts whose cause is gone, raise the one that nobody has raised, and forget those of long ago."""
     del asked, context
     tell_of_the_breaker(world)
+    with suppress(RedisError, OSError):
+        carry_refusals(world.alerts, str(world.settings.redis_url))
     return {**tend(world), "forgotten": world.alerts.forget()}
 
 

@@ -33,6 +33,7 @@ class Receiver:
         allowed_urls: Where a payer may be sent; the first is the default.
         trusted_proxies: Whose word about addresses and TLS is taken; nobody's by default.
         tls: What is asked of a connection.
+        not_stored: Told of an error for which a delivery could not be stored.
     """
 
     inbox: Inbox
@@ -45,6 +46,7 @@ class Receiver:
     allowed_urls: Sequence[str] = ()
     trusted_proxies: Sequence[Network] = ()
     tls: TlsPolicy = field(default_factory=TlsPolicy)
+    not_stored: Callable[[Exception], None] = lambda _error: None
 
 
 def new_correlation_id() -> str:

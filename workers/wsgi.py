@@ -16,9 +16,11 @@ from pymongo.errors import PyMongoError
 
 from config.connections import Document, database, mongo_client
 from config.settings import Settings, load_settings, require
-from payments.inbox import COLLECTION, Inbox
+from observability.alerts import Alerts
+from payments.inbox import COLLECTION, Inbox, utc_now
 from paytabs.errors import MalformedBody
 from paytabs.responses import parse_notification
+from tasks.database_alerts import tell_if_refused
 from webhooks.app import create_app
 from webhooks.budget import FailureBudget
 from webhooks.notices import NOTICE_PATH
@@ -42,6 +44,7 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
     publisher = Publisher(celery_app, connections=settings.receiver_threads)
     touch(celery_app)
     budget = failure_budget(settings)
+    alerts = Alerts(database(client, settings), clock=utc_now)
     app = create_app(
         Receiver(
             inbox=Inbox(database(client, settings)[COLLECTION], lease_seconds=settings.lease_seconds),
@@ -58,6 +61,7 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
             allowed_urls=settings.return_allowed_urls,
             trusted_proxies=tuple(ip_network(network) for network in settings.trusted_proxies),
             tls=TlsPolicy(required=settings.require_tls, public_url=public_url(settings)),
+            not_stored=lambda error: tell_if_refused(error, str(settings.redis_url), alerts),
         )
     )
     # For whoever stops the receiver without ending its process.
