@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from pymongo.errors import BulkWriteError, OperationFailure
+from pymongo.errors import BulkWriteError, OperationFailure, ServerSelectionTimeoutError
 
 #: The alert; its key is the refusal's.
 ALERT: Final = "database_refuses"
@@ -26,12 +26,14 @@ class DatabaseRefusal:
         codes: The server's codes for it.
         reason: What it means, in words that follow "the database refuses us".
         to_do: What an operator does.
+        shuts_out: Whether it lets us do nothing at all: then it takes no alert, and no row can be read.
     """
 
     key: str
     codes: frozenset[int]
     reason: str
     to_do: str
+    shuts_out: bool = False
 
 
 _ROWS: Final = (
@@ -39,7 +41,7 @@ _ROWS: Final = (
     # ReauthenticationRequired, LDAPRoleAcquisitionError
     DatabaseRefusal(
         "credentials", frozenset({11, 18, 214, 334, 391, 404}), "user or password is wrong, or was changed",
-        "set the right user and password in MONGO_URI, and restart",
+        "set the right user and password in MONGO_URI, and restart", shuts_out=True,
     ),
     # Unauthorized
     DatabaseRefusal(
@@ -79,7 +81,7 @@ _ROWS: Final = (
     # AtlasError
     DatabaseRefusal(
         "service", frozenset({8000}), "the service that hosts it does not let us",
-        "read why in the service's console: its user, its list of addresses, or a quota",
+        "read why in the service's console: its user, its list of addresses, or a quota", shuts_out=True,
     ),
 )  # fmt: skip
 
@@ -93,9 +95,13 @@ _NOT_AUTHORISED = re.compile(r'not authorized on ([\w-]+) to execute command \{ 
 _INDEX = re.compile(r"\bname: \\?\"?([\w.$-]+)")
 
 
+#: How the driver quotes a code of the server's.
+_QUOTED_CODE = re.compile(r"'code': (\d+)")
+
+
 def refusal_in(error: BaseException | None) -> DatabaseRefusal | None:
     """Return for which reason the database refuses us, where that is what an error comes of; None where it is not."""
-    codes = {code for one in _causes(error) for code in codes_of(one)}
+    codes = {code for one in _causes(error) for code in _codes(one)}
     return next((row for row in _ROWS if codes & row.codes), None)
 
 
@@ -107,18 +113,25 @@ def codes_of(error: OperationFailure) -> frozenset[int]:
 
 def told_of(error: BaseException, refusal: DatabaseRefusal) -> str:
     """Say what the database refuses, in one sentence that has names of fields and collections and no value."""
-    found = next((one for one in _causes(error) if codes_of(one) & refusal.codes), None)
-    codes = sorted(codes_of(found) & refusal.codes) if found else []
-    about = _about(found, refusal) if found else ""
+    found = next((one for one in _causes(error) if _codes(one) & refusal.codes), None)
+    codes = sorted(_codes(found) & refusal.codes) if found else []
+    about = _about(found, refusal) if isinstance(found, OperationFailure) else ""
     return f"the database refuses us (code {', '.join(map(str, codes))}): {refusal.reason}{about}; {refusal.to_do}"
 
 
-def _causes(error: BaseException | None) -> Iterator[OperationFailure]:
+def _codes(error: OperationFailure | ServerSelectionTimeoutError) -> frozenset[int]:
+    if isinstance(error, OperationFailure):
+        return codes_of(error)
+    # Whom a server does not let in, to that the driver says for some seconds that there is none, and quotes why.
+    return frozenset(int(code) for code in _QUOTED_CODE.findall(str(error)))
+
+
+def _causes(error: BaseException | None) -> Iterator[OperationFailure | ServerSelectionTimeoutError]:
     """Give an error and those that it was raised from, as far as they are the server's."""
     for _ in range(10):
         if error is None:
             return
-        if isinstance(error, OperationFailure):
+        if isinstance(error, OperationFailure | ServerSelectionTimeoutError):
             yield error
         error = error.__cause__
 

@@ -37,6 +37,7 @@ from paytabs.resilience import TASK_RETRY, BackoffPolicy
 from tasks.arguments import Arguments
 from tasks.database_alerts import tell
 from tasks.deliveries import counted
+from tasks.done_work import NOTHING
 from tasks.duties import ROWED, Duty, duty_of
 from tasks.errors import DatabaseRefuses, InvalidArguments, SlotFailed
 from tasks.outcomes import Done, alerts_here, last_word, note_returned, row_of
@@ -218,7 +219,7 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
             raise DatabaseRefuses(refusal.key, refusal.reason) from error
         if was_sent(error):
             raise error
-        work = row_of(self.name, asked.model_dump())
+        work = NOTHING if refusal.shuts_out else row_of(self.name, asked.model_dump())
         if not work.known:
             self.stay(error)
         if work.done:

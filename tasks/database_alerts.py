@@ -52,6 +52,9 @@ def tell(refusal: DatabaseRefusal, error: BaseException, broker_url: str, opened
     _told_at[refusal.key] = time.monotonic()
     detail = told_of(error, refusal)
     log.error("database_refuses", reason=refusal.key, detail=detail)
+    if refusal.shuts_out:
+        _keep(refusal.key, detail, broker_url)
+        return
     try:
         with opened() as alerts, pymongo.timeout(DATABASE_SECONDS):
             alerts.raise_alert(ALERT, refusal.key, detail)
