@@ -1,12 +1,10 @@
 """A validator that does not take our fields, wherever one may stand: nothing is lost, sent twice or final."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import redis
 from celery import Celery
 from celery.exceptions import Retry
 
@@ -17,6 +15,7 @@ from tasks.errors import OutcomeUnknown
 from tasks.wiring import use_world
 from tests.integration.payments.stage import PAID, SETTLED_SECONDS, Stage
 from tests.support.cms import SeededPayment
+from tests.support.handed import run, waiting
 from tests.support.system import serving
 
 Json = dict[str, Any]
@@ -51,27 +50,6 @@ def refusing(stage: Stage, collection: str, validator: Json) -> Iterator[None]:
         yield
     finally:
         stage.database.command("collMod", collection, validator={})
-
-
-def run(task: Any, **arguments: Any) -> Any:
-    """Run a task as a worker does that was handed a message of it."""
-    real = task._get_current_object()
-    real.push_request(
-        id="task-1", args=(), kwargs=arguments, retries=0, called_directly=False,
-        delivery_info={"exchange": "", "routing_key": "payments"},
-    )  # fmt: skip
-    try:
-        return real.run(**arguments)
-    finally:
-        real.pop_request()
-
-
-def waiting(stage: Stage) -> list[tuple[str, int]]:
-    """Take the messages out of the callers' queue: each one's task and how many attempts it counts."""
-    with redis.Redis.from_url(str(stage.settings.redis_url), decode_responses=True) as broker:
-        envelopes = [json.loads(raw) for raw in broker.lrange("payments", 0, -1)]
-        broker.delete("payments")
-    return [(one["headers"]["task"], one["headers"]["retries"]) for one in envelopes]
 
 
 def refunds(stage: Stage) -> int:

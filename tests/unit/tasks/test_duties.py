@@ -64,7 +64,7 @@ class TestCodes:
             assert not may_pass(single)
 
     def test_quoted(self) -> None:
-        """Whom the server shuts out, to that the driver says for some seconds that there is no server, and quotes why."""
+        """To whom is shut out the driver says for some seconds that there is no server, and quotes why."""
         said = OperationFailure(
             "Authentication failed.", 18, {"ok": 0.0, "errmsg": "Authentication failed.", "code": 18}
         )
@@ -99,7 +99,7 @@ class TestCodes:
                     "schemaRulesNotSatisfied": [
                         {"operatorName": "additionalProperties", "additionalProperties": ["gateway"],
                          "specifiedAs": quoted, "consideredValue": quoted},
-                        {"propertiesNotSatisfied": [{"propertyName": "status", "details": [{"consideredValue": "x@y"}]}]},
+                        {"propertiesNotSatisfied": [{"propertyName": "status", "details": [{"consideredValue": "@"}]}]},
                     ]
                 },
             },
