@@ -27,7 +27,7 @@ from redis.exceptions import RedisError
 
 from aggregations.errors import AnswerTooLarge, BudgetExceeded, MayPass, NotFound, UnknownAggregation
 from config.logs import bind_task, clear_task
-from config.queues import CORRELATION_HEADER, queue_of
+from config.queues import CORRELATION_HEADER
 from observability.database_refusals import ALERT, refusal_in
 from observability.metrics import TASK_RETRIES
 from payments.errors import InboxUnavailable, InvalidArgument, NotYet, RowWaits, StreamContended, was_sent
@@ -38,7 +38,7 @@ from tasks.arguments import Arguments
 from tasks.database_alerts import tell
 from tasks.deliveries import counted
 from tasks.done_work import NOTHING
-from tasks.duties import ROWED, Duty, duty_of
+from tasks.duties import ROWED, Duty, duty_of, has_caller
 from tasks.errors import DatabaseRefuses, InvalidArguments, SlotFailed
 from tasks.outcomes import Done, alerts_here, last_word, note_returned, row_of
 from tasks.slotted import entry_in, in_its_slot
@@ -88,9 +88,6 @@ VISIBLE_WAIT_SHARE = 1 / 3
 #: What waits for an operator is tried again after so long at least, and a draw on top of it: much may wait so.
 STAY_SECONDS = 5.0
 
-#: The queue of what callers wait for.
-CALLERS_QUEUE = "payments"
-
 #: Arguments that name what a task is about: they stand on every log line of it.
 NAMED_IDS = (
     "payment_id", "operation_id", "delivery_id", "tran_ref", "contract_id", "project_id", "user_id", "client_id",
@@ -125,7 +122,7 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Bind the ids of this run, so that Celery's own lines about its end carry them too; see `forget_ids`."""
         del args, kwargs
-        task_begins(self.soft_time_limit, awaited=queue_of(self.name) == CALLERS_QUEUE)
+        task_begins(self.soft_time_limit, awaited=has_caller(self.name))
         bind_task(task_id=task_id, task_name=self.name, correlation_id=self.correlation_id())
 
     def perform(self, body: Body[A], model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON

@@ -50,3 +50,8 @@ def duty_of(task: str, *, scheduled: bool) -> Duty:
     if scheduled or task in _SWEPT:
         return Duty.SWEPT
     return Duty.STAYS if task in _STAY else Duty.ENDS
+
+
+def has_caller(task: str) -> bool:
+    """Tell whether a caller may wait for a task's answer; what a sweep or the schedule sends has none."""
+    return task not in _SWEPT and not task.startswith("maintenance.")

@@ -1,3 +1,5 @@
+import hashlib
+import hmac
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +23,7 @@ from tests.support.sandbox import Sandbox
 from tests.support.system import serving
 from workers.cli_errors import ServerSilent
 from workers.cli_world import opened_world
+from workers.wsgi import build as build_receiver
 
 #: Imported, so that the application has their tasks.
 TASKS = (payments, webhooks, events)
@@ -71,12 +74,13 @@ class Worker:
         """
         if self.shut_out:
             self.begin(self.shut_out)
+        task_id = f"{task}-{uuid4()}"
         request = {
-            "id": f"{task}-{uuid4()}", "task": task, "retries": 0, "delivery_info": {"routing_key": "payments"},
+            "id": task_id, "task": task, "retries": 0, "delivery_info": {"routing_key": "payments"},
             "headers": headers or {},
         }  # fmt: skip
-        build_tracer(task, self.app.tasks[task], app=self.app)(request["id"], [], arguments, request)
-        return dict(self.app.backend.get_task_meta(request["id"], cache=False))
+        build_tracer(task, self.app.tasks[task], app=self.app)(task_id, [], arguments, request)
+        return dict(self.app.backend.get_task_meta(task_id, cache=False))
 
     def waiting(self) -> list[tuple[str, int]]:
         """Take the messages out of the callers' queue: each one's task and how many attempts it counts."""
@@ -92,9 +96,10 @@ def worker(settings: Settings, guarded: GuardedMongo, sandbox: Sandbox) -> Itera
     with serving(own) as app, redis.Redis.from_url(str(own.redis_url), decode_responses=True) as broker:
         keep_results(app)
         made = Worker(app, own, guarded, broker)
-        _state._set_task_join_will_block(blocks=True)  # as in a pool's child: what is put back is not listened for
+        state: Any = _state  # the stubs do not know all of it
+        state._set_task_join_will_block(blocks=True)  # as in a pool's child: what is put back is not listened for
         yield made
-        _state._set_task_join_will_block(blocks=False)
+        state._set_task_join_will_block(blocks=False)
         use_world(None)
         made.admin.drop_database(own.mongo_database)
         made.admin.close()
@@ -181,6 +186,28 @@ class TestRefused:
         monkeypatch.setattr("tasks.wiring.REFUSED_SECONDS", 0.0)
         assert worker.run("payments.create_page", payment_id="0" * 24)["status"] == states.RETRY
         assert len(builds) == 2
+
+
+class TestReceiver:
+    """A delivery that cannot be stored is answered 503, and operators are told why."""
+
+    def test_not_stored(self, worker: Worker) -> None:
+        """The reason waits in the broker as a worker's does."""
+        database_alerts._told_at.clear()
+        worker.user("the-first")
+        wrong = worker._settings.model_copy(
+            update={"mongo_uri": worker._server.as_user("worker", "another"), "inbox_timeout_seconds": 2.0}
+        )
+        body = json.dumps({"tran_ref": "TST1", "profile_id": wrong.paytabs_profile, "cart_id": "nw-1"}).encode()
+        key = wrong.paytabs_serverk.get_secret_value().encode()
+        signature = hmac.new(key, body, hashlib.sha256).hexdigest()
+        receiver = build_receiver(wrong, worker.app)
+        try:
+            told = receiver.test_client().post("/webhooks/paytabs", data=body, headers={"Signature": signature})
+        finally:
+            receiver.extensions["mongo_client"].close()
+        assert told.status_code == 503
+        assert list(worker.broker.hgetall(KEPT)) == ["credentials"]
 
 
 class TestPeople:
