@@ -88,13 +88,14 @@ class TestDeadline:
         def script(gateway: Any, connection: socket.socket) -> None:
             gateway.read_request(connection)
             if len(gateway.received) == 1:
-                time.sleep(1.8)
+                time.sleep(2.0)
             else:
                 connection.recv(1)
 
         gateway = bench.gateway(script)
-        with bench.at_most(3.6):
-            answered = bench.client(gateway.url, call_timeout_seconds=2.0).query_tran("T1")
+        with bench.at_most(5.8):
+            client = bench.client(gateway.url, connect_timeout_seconds=3.9, call_timeout_seconds=4.0)
+            answered = client.query_tran("T1")
         assert answered.outcome is Outcome.UNKNOWN
 
     def test_endless_body(self, bench: Any) -> None:
