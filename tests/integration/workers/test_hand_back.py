@@ -71,8 +71,8 @@ class TestHandBack:
         self, channel: Any, broker: redis.Redis, monkeypatch: pytest.MonkeyPatch, seconds: float
     ) -> None:
         """What others are at stays theirs; what is older than the timeout is handed back, acknowledged by nobody."""
-        machine_off(monkeypatch, seconds)
         tag = take(channel, broker)
+        machine_off(monkeypatch, seconds)
         look(channel)
         assert (broker.llen(DEFAULT_QUEUE), broker.hexists(KEPT, tag)) == (0, True)
         broker.zincrby(MARKS, -VISIBLE - 1, tag)
