@@ -8,7 +8,7 @@ from tests.support.sandbox import Sandbox
 from tests.support.system import report
 
 #: The small form of what `full_money.py` does with 1,000 payments: fewer mishaps, all of the mismatches and edges.
-SMALL = Size(payments=24, follow_ups=9, seed=4, heat=0.6, workers=1, seconds=75.0)
+SMALL = Size(payments=24, follow_ups=9, seed=4, heat=0.6, workers=2, seconds=75.0, clock_seconds=4.0)
 
 
 class TestUnderFire:
