@@ -44,7 +44,8 @@ class TestWholeFlow:
         assert changed == {"status", "transR", "gateway", "updatedAt"}
         assert [one["status"] for one in sandbox.notifications(tran_ref=view["tran_ref"])] == [200]
         asked = sandbox.requests("/payment/query")
-        assert [one["body"]["tran_ref"] for one in asked] == [view["tran_ref"]]
+        # Others of this module are polled meanwhile, and on a busy machine this one too.
+        assert view["tran_ref"] in {one["body"].get("tran_ref") for one in asked}
         assert paid < PAID_WITHIN_SECONDS
         report(capsys, f"page made in {made:.2f} s; from Pay to paid {paid:.2f} s")
 
