@@ -22,14 +22,17 @@ _STAY: Final = frozenset(
         "payments.create_page", "payments.capture", "payments.void", "payments.release", "payments.refund",
         "payments.charge_token", "payments.charge_card", "payments.managed_form", "payments.verify",
         "invoices.create", "invoices.cancel", "invoices.send_sms", "invoices.mark_paid", "tokens.delete",
-        "cards.forget", "aggregations.invalidate",
+        "cards.forget", "aggregations.invalidate", "later.keep", "later.revoke",
     }
 )  # fmt: skip
 
 #: What a row in the database stands for, which somebody looks for every few seconds.
 _SWEPT: Final = frozenset(
-    {"payments.poll", "webhooks.process", "events.handle", "events.dispatch", "aggregations.refresh", "views.refresh"}
-)
+    {
+        "payments.poll", "webhooks.process", "events.handle", "events.dispatch", "aggregations.refresh",
+        "views.refresh", "later.sweep",
+    }
+)  # fmt: skip
 
 #: What accepts a row before anything else: `queued` is said once it has it, and not before.
 ROWED: Final = frozenset(
@@ -54,4 +57,4 @@ def duty_of(task: str, *, scheduled: bool) -> Duty:
 
 def has_caller(task: str) -> bool:
     """Tell whether a caller may wait for a task's answer; what a sweep or the schedule sends has none."""
-    return task not in _SWEPT and not task.startswith("maintenance.")
+    return task not in _SWEPT and not task.startswith(("maintenance.", "later."))

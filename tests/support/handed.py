@@ -5,6 +5,7 @@ from typing import Any
 
 import redis
 
+from config.queues import QUEUES
 from tasks.timekeeping import task_begins
 from tests.integration.payments.stage import Stage
 
@@ -25,8 +26,14 @@ def run(task: Any, **arguments: Any) -> Any:
 
 
 def waiting(stage: Stage) -> list[tuple[str, int]]:
-    """Take the messages out of the callers' queue: each one's task and how many attempts it counts."""
+    """Take the messages out of the callers' queues: each one's task and how many attempts it counts."""
     with redis.Redis.from_url(str(stage.settings.redis_url), decode_responses=True) as broker:
-        envelopes = [json.loads(raw) for raw in broker.lrange("payments", 0, -1)]
-        broker.delete("payments")
+        return taken(broker)
+
+
+def taken(broker: redis.Redis) -> list[tuple[str, int]]:
+    """Take the messages out of a broker's queues for callers' work."""
+    of_callers = [queue for queue in QUEUES if queue.startswith("payments")]
+    envelopes = [json.loads(raw) for queue in of_callers for raw in broker.lrange(queue, 0, -1)]
+    broker.delete(*of_callers)
     return [(one["headers"]["task"], one["headers"]["retries"]) for one in envelopes]

@@ -116,7 +116,10 @@ class TestBadRequest:
         with pytest.raises(NotYet, match=REFUSED_ONCE):
             stage.follow_up(seeded, "refund")
         stage.sandbox.fault("/payment/query", "auth_failed", times=0)
-        stage.live(26)
+        due_at = stage.row(seeded).due_at
+        assert due_at is not None
+        stage.clock.now = due_at
+        stage.poll(seeded)
         assert (stage.row(seeded).status, stage.row(seeded).error) == (Status.NEW, KEY_IN_DOUBT)
         stage.sandbox.clear_faults()
         refuse(stage, times=1)

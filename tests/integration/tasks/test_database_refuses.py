@@ -19,6 +19,7 @@ from tasks.results import keep_results
 from tasks.wiring import World, build_world, ensure_indexes, use_world
 from tests.support.cms import seed_payment
 from tests.support.guarded_mongo import GuardedMongo
+from tests.support.handed import taken
 from tests.support.sandbox import Sandbox
 from tests.support.system import serving
 from workers.cli_errors import ServerSilent
@@ -83,10 +84,8 @@ class Worker:
         return dict(self.app.backend.get_task_meta(task_id, cache=False))
 
     def waiting(self) -> list[tuple[str, int]]:
-        """Take the messages out of the callers' queue: each one's task and how many attempts it counts."""
-        envelopes = [json.loads(raw) for raw in self.broker.lrange("payments", 0, -1)]
-        self.broker.delete("payments")
-        return [(one["headers"]["task"], one["headers"]["retries"]) for one in envelopes]
+        """Take the messages out of the queues: each one's task and how many attempts it counts."""
+        return taken(self.broker)
 
 
 @pytest.fixture
