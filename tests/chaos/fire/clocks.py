@@ -15,6 +15,12 @@ from tests.support.clocks import MovedClock
 JUMPS = (3600.0, -3600.0, 0.0, 40.0, -40.0, 86_400.0, 0.0, -86_400.0, 55.0, 3600.0)
 
 
+def asleep(world: World) -> list[str]:
+    """Name the rows that sleep beyond their ladder now."""
+    parked = timedelta(seconds=world.settings.breaker_open_seconds)
+    return sleepers(world.db, DatabaseClock(world.db)(), lease=world.ledger.lease, parked=parked)
+
+
 class Jumping:
     """Moves a clock again and again, and looks each time whether anything sleeps for too long.
 
@@ -49,10 +55,7 @@ class Jumping:
 
     def look(self) -> None:
         """Note what sleeps beyond its ladder now."""
-        world = self._world
-        parked = timedelta(seconds=world.settings.breaker_open_seconds)
-        found = sleepers(world.db, DatabaseClock(world.db)(), lease=world.ledger.lease, parked=parked)
-        self.asleep += [f"{row} at {self._clock.ahead_seconds:+.0f} s" for row in found]
+        self.asleep += [f"{row} at {self._clock.ahead_seconds:+.0f} s" for row in asleep(self._world)]
 
     def lines(self) -> list[Line]:
         """Judge what came of it."""
