@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from observability.alert_kinds import AlertKind
+from observability.alert_rows_database import DATABASE
 from observability.alert_rows_payments import GATEWAY, PAYMENTS
 from observability.alert_rows_reads import READS
 from observability.alert_rows_servers import SERVERS
@@ -14,5 +15,5 @@ from observability.alert_rows_work import AUDIT, WORK
 
 #: The table, in the order in which docs/operations.md has it.
 ALERTS: Mapping[str, AlertKind] = MappingProxyType(
-    {kind.name: kind for kind in (*PAYMENTS, *GATEWAY, *WORK, *SERVERS, *AUDIT, *READS)}
+    {kind.name: kind for kind in (*PAYMENTS, *GATEWAY, *DATABASE, *WORK, *SERVERS, *AUDIT, *READS)}
 )

@@ -169,7 +169,8 @@ class Alerts:
         ]
         return [(int(one["open"]), one["rows"]) for one in self.rows.aggregate(stages)]
 
-    def announce(self, name: str, key: str, detail: str) -> None:
+    @staticmethod
+    def announce(name: str, key: str, detail: str) -> None:
         """Log and count an alert that stands."""
         ALERTS_RAISED.labels(name=name).inc()
         log.warning("alert_raised", alert=name, key=key, detail=detail)

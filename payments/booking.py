@@ -22,6 +22,10 @@ from paytabs.responses import Answer, Outcome, Transaction
 #: What stands in a row whose request was refused for a key that is in doubt.
 KEY_IN_DOUBT = "key_in_doubt"
 
+#: What stands there once a question was answered after such a refusal: the key was mended meanwhile, or it is not the
+#: key. The next send tells.
+REFUSED_ONCE = "refused_once"
+
 #: A request that was refused for its key is made again no sooner.
 KEY_WAIT = timedelta(seconds=5)
 

@@ -133,6 +133,20 @@ class LedgerBehind(PaymentsError):
     """Raised when a copy outside knows of sends that the database does not: nothing is sent until somebody says so."""
 
 
+class RowWaits(NotYet):
+    """Raised when what was asked for stands in a row, which goes on without its caller."""
+
+
+def note_sent(error: BaseException) -> None:
+    """Note on an error that PayTabs had been sent something before it was raised."""
+    vars(error)["sent"] = True
+
+
+def was_sent(error: BaseException) -> bool:
+    """Tell whether PayTabs had been sent something before an error was raised: what became of that is not booked."""
+    return "sent" in vars(error)
+
+
 class StreamContended(PaymentsError):
     """Raised when other writers won every race for a payment's next event; trying again later helps.
 

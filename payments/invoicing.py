@@ -24,6 +24,7 @@ from payments.quoting import quoted
 from payments.reconcile import Reconciler
 from payments.store import Change, Clock, PaymentStore
 from payments.views import PaymentView
+from paytabs.breaker_verdict import names_wrong_settings
 from paytabs.errors import InvalidRequest
 from paytabs.invoices import InvoicePaidRequest
 from paytabs.responses import Answer, Outcome
@@ -171,6 +172,8 @@ class InvoiceService:
                 return {**told, "state": ActState.UNKNOWN.value}
             answer = self._parts.gateway.send_invoice_sms(_number(row), phone, correlation_id=context.correlation_id)
             if self._book(row, act_id, answer) is ActState.REFUSED:
+                if names_wrong_settings(answer):
+                    self._asked(row, context)  # a refused key ends nobody's act: not answered, it is tried again
                 raise _refused(answer)
             noted.outcome = "sent" if answer.outcome is Outcome.SUCCEEDED else ActState.UNKNOWN.value
         return {**told, "state": noted.outcome}

@@ -2,7 +2,7 @@
 
 PayTabs answers code 1 to a wrong key, and to a request in a currency that the profile does not have. A look-up has no
 such terms. So what it is answered is about the key; and while the key was in trouble, or nobody answers, nothing is
-concluded: the send waits and is made again.
+concluded: the send waits and is made again. Nor is it after the first send: the key may have been mended in between.
 """
 
 from collections.abc import Callable

@@ -338,6 +338,11 @@ class OperationsLedger:
         )
         return result.modified_count == 1
 
+    def note_waiting(self, row: Operation, why: str) -> None:
+        """Note why a row waits to be sent again; nothing when it has been sent since, or has ended."""
+        last = {"$expr": {"$eq": [{"$last": "$sends.cart_id"}, row.cart_id]}}
+        self.rows.update_one({"_id": row.operation_id, "status": Status.NEW, **last}, {"$set": {"error": why}})
+
     def withdraw(self, row: Operation, changes: Document, now: datetime, session: ClientSession) -> None:
         """Close a row that must not be sent any more; nothing when it is not `new` any more."""
         unsent = {"_id": row.operation_id, "status": Status.NEW}

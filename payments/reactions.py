@@ -17,15 +17,19 @@ from pymongo.read_concern import ReadConcern
 from pymongo.read_preferences import ReadPreference
 from pymongo.write_concern import WriteConcern
 
+from observability.database_refusals import refusal_in
 from payments.errors import NeverAgain, PaymentsError
 from payments.events import Event
 from payments.outbox import Outbox, Owed
 from payments.payment import Payment, fold
 from payments.store import Clock, PaymentStore
 from paytabs.fault_points import fault_point
-from paytabs.resilience import BackoffPolicy
+from paytabs.resilience import BackoffPolicy, spread
 
 Document = dict[str, Any]
+
+#: How long a reaction waits at least while the database refuses its effect, in seconds.
+REFUSED_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,9 @@ class Reactor:
 
         Returns:
             `result`: done, not_due (done before, in other hands, or not to be tried yet), waiting or given_up.
+
+        Raises:
+            PyMongoError: the database refuses it until an operator acts; it waits.
         """
         owed = self._parts.outbox.claim(event_id, handler, self._parts.clock())
         if owed is None:
@@ -129,6 +136,10 @@ class Reactor:
     def _failed(self, owed: Owed, error: Exception) -> str:
         policy, now = self._parts.policy, self._parts.clock()
         reason = _told(error)
+        if refusal_in(error):
+            # It lasts until an operator acts: that is no try of the reaction's.
+            self._parts.outbox.postpone(owed, _later(now, spread(REFUSED_SECONDS)), reason)
+            raise error
         age = (now - owed.owed_since).total_seconds()
         if isinstance(error, NeverAgain) or not policy.allows(owed.attempts, age):
             if self._parts.outbox.give_up(owed, reason):

@@ -3,26 +3,27 @@
 Breaker and limiter come first: whoever is turned away there waits in `due_at` and has spent no attempt. The row and the
 fact that a send begins are committed before the call; just before the socket write the client checks
 a monotonic deadline taken before that commit. What came back is one of five outcomes; only what provably did not
-happen is ever sent again, and then under a fresh cart. What was refused for the key waits like that too, until a
-question has told whether it is the key.
+happen is ever sent again, and then under a fresh cart. What was refused for the key waits like that too, until
+questions have told whether it is the key.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from payments.allowance import order
-from payments.booking import KEY_IN_DOUBT, Booking, book, closed, refused
+from payments.booking import KEY_IN_DOUBT, REFUSED_ONCE, Booking, book, closed, refused
 from payments.card_keeping import told, with_cards
 from payments.card_rules import CardRules
 from payments.carts import cart_of, payment_in
 from payments.cms import CmsReader
 from payments.cms_refusals import new_charge_refused
 from payments.epochs import Epochs
-from payments.errors import InvalidArgument, LedgerBehind, NotYet, Refusal
+from payments.errors import InvalidArgument, LedgerBehind, NotYet, Refusal, RowWaits, note_sent
 from payments.events import Context
 from payments.forgotten import Forgotten
 from payments.gateway import Gateway, Permit
@@ -64,6 +65,16 @@ GUARD_WAIT = timedelta(seconds=60)
 def key_wait() -> float:
     """Draw how long a row waits for the key of its card, in seconds: many wait for one key."""
     return spread(KEY_WAIT.total_seconds())
+
+
+@contextmanager
+def _once_sent() -> Iterator[None]:
+    """Have whatever stops a send from here on say that it was sent: it is found out about, and not sent again."""
+    try:
+        yield
+    except BaseException as error:
+        note_sent(error)
+        raise
 
 
 def endless() -> float:
@@ -120,12 +131,12 @@ class Sender:
             The row afterwards, whatever it has become; closed unsent when the payment has been paid meanwhile.
 
         Raises:
-            NotYet: another worker is sending it, PayTabs may not be called now, or there is too little time left.
+            RowWaits: another worker is sending it, PayTabs may not be called now, or there is too little time left.
         """
         parts = self._parts
         row = parts.ledger.get(operation_id)
         if row is None or row.status is not Status.NEW:
-            raise NotYet(row.payment_id if row else operation_id, 1.0, "in_flight")
+            raise RowWaits(row.payment_id if row else operation_id, 1.0, "in_flight")
         # Whoever sends it, it is the request of whoever began it that PayTabs receives.
         context = replace(context, correlation_id=row.correlation_id)
         self._require_guard(row)
@@ -143,14 +154,15 @@ class Sender:
         except Parked as parked:
             wait = parked.retry_after_seconds
             parts.ledger.reschedule(row, parts.clock() + timedelta(seconds=wait))
-            raise NotYet(row.payment_id, wait, f"parked: {parked.reason}") from parked
-        return self._doubted(sent, answer, context) if answer and names_wrong_settings(answer) else sent
+            raise RowWaits(row.payment_id, wait, f"parked: {parked.reason}") from parked
+        refused_before = row.error == REFUSED_ONCE
+        return self._doubted(sent, answer, refused_before, context) if answer and names_wrong_settings(answer) else sent
 
     def _require_guard(self, row: Operation) -> None:
-        """Raise NotYet while the index is missing without which two operations of a payment could be under way."""
+        """Raise RowWaits while the index is missing without which two operations of a payment could be under way."""
         if not self._parts.ledger.keeps_one_open():
             wait = spread(GUARD_WAIT.total_seconds())
-            raise self._put_off(row, NotYet(row.payment_id, wait, "index_missing: one_open"))
+            raise self._put_off(row, wait, "index_missing: one_open")
 
     def _cart(self, row: Operation, context: Context) -> tuple[Operation, str]:
         """Return the cart of a row's next send, which no send that was forgotten can have had, and the row.
@@ -158,32 +170,32 @@ class Sender:
         The row is not `new` any more when a forgotten send of it was found.
 
         Raises:
-            NotYet: the database was restored: nothing is sent, or it is too early, or PayTabs does not say.
+            RowWaits: the database was restored: nothing is sent, or it is too early, or PayTabs does not say.
         """
         parts = self._parts
         try:
             epoch = parts.epochs.admit()
         except LedgerBehind:
-            raise self._put_off(row, NotYet(row.payment_id, spread(BEHIND_WAIT.total_seconds()), BEHIND)) from None
+            raise self._put_off(row, spread(BEHIND_WAIT.total_seconds()), BEHIND) from None
         try:
             row = parts.forgotten.recall(row, epoch, context)
         except NotYet as error:
-            raise self._put_off(row, error) from error
+            raise self._put_off(row, error.delay_seconds, error.reason) from error
         number = len(row.sends) + 1
         profile_id = parts.forgotten.profile_id
         return row, cart_of(profile_id, row.payment_id, row.operation_id, epoch=epoch.number, number=number)
 
-    def _put_off(self, row: Operation, error: NotYet) -> NotYet:
-        """Have a row looked at again when it may be sent."""
-        self._parts.ledger.reschedule(row, self._parts.clock() + timedelta(seconds=error.delay_seconds))
-        return error
+    def _put_off(self, row: Operation, wait_seconds: float, reason: str) -> RowWaits:
+        """Have a row looked at again when it may be sent, and return what to raise."""
+        self._parts.ledger.reschedule(row, self._parts.clock() + timedelta(seconds=wait_seconds))
+        return RowWaits(row.payment_id, wait_seconds, reason)
 
     def _token(self, row: Operation) -> str | None:
         """Return the token of the stored card that a row charges, if it charges one.
 
         Raises:
             InvalidArgument: the card may not be charged any more.
-            NotYet: this process has no key; one that has may send the row.
+            RowWaits: this process has no key; one that has may send the row.
         """
         parts, now = self._parts, self._parts.clock()
         try:
@@ -195,7 +207,7 @@ class Sender:
                 raise
             wait = key_wait()
             parts.ledger.reschedule(row, now + timedelta(seconds=wait))
-            raise NotYet(row.payment_id, wait, str(error.code)) from error
+            raise RowWaits(row.payment_id, wait, str(error.code)) from error
 
     def _pass(
         self, row: Operation, cart_id: str, request: Request, permit: Permit, context: Context
@@ -203,17 +215,18 @@ class Sender:
         parts, operation_id = self._parts, row.operation_id
         if parts.seconds_left() < parts.fence_seconds + parts.call_seconds:
             # Broken off on the wire, nobody would know what became of it: the next run has its whole time.
-            raise NotYet(row.payment_id, 0.0, "no_time_left")
+            raise RowWaits(row.payment_id, 0.0, "no_time_left")
         not_after = parts.monotonic() + parts.fence_seconds
         if not parts.store.change(row.payment_id, context, lambda change: self._start(change, row, cart_id)):
             return self._not_started(row), None
-        fault_point("after_sending")
-        answer = self._call(request, not_after, context)
-        answer = replace(answer, message=quoted(answer.message, request.to_members()))
-        permit.settle(answer)
-        fault_point("before_booking")
-        parts.store.change(row.payment_id, context, lambda change: self._book(change, row, cart_id, answer))
-        fault_point("after_booking")
+        with _once_sent():
+            fault_point("after_sending")
+            answer = self._call(request, not_after, context)
+            answer = replace(answer, message=quoted(answer.message, request.to_members()))
+            permit.settle(answer)
+            fault_point("before_booking")
+            parts.store.change(row.payment_id, context, lambda change: self._book(change, row, cart_id, answer))
+            fault_point("after_booking")
         sent = parts.ledger.get(operation_id) or row
         if answer.outcome is Outcome.UNKNOWN and answer.error_code:
             parts.unexplained.tell(sent, answer)
@@ -221,12 +234,19 @@ class Sender:
             parts.give_up(sent, f"never sent: {sent.error}")
         return sent, answer
 
-    def _doubted(self, sent: Operation, answer: Answer, context: Context) -> Operation:
-        """Find out whether a send was refused for the key or for itself, and end it if it was for itself."""
+    def _doubted(self, sent: Operation, answer: Answer, refused_before: bool, context: Context) -> Operation:
+        """Find out whether a send was refused for the key or for itself, and end it if it was for itself.
+
+        That takes two sends, each followed by a question that was answered: between a send and its question a key may
+        have been mended, and the first to meet a refused key must not end for it.
+        """
         parts = self._parts
         if parts.seconds_left() < parts.call_seconds or not sent.sends:
             return sent
         fault = self._key_doubt.fault(parts.store.payment(sent.payment_id), sent.sends[-1].sent_at, context)
+        if answer.key_in_doubt and fault is Fault.REQUEST and not refused_before:
+            parts.ledger.note_waiting(sent, REFUSED_ONCE)
+            return parts.ledger.get(sent.operation_id) or sent
         if answer.key_in_doubt and fault is not Fault.KEY:
             parts.store.change(sent.payment_id, context, lambda change: self._conclude(change, sent, answer, fault))
             sent = parts.ledger.get(sent.operation_id) or sent
@@ -262,7 +282,7 @@ class Sender:
     def _not_started(self, row: Operation) -> Operation:
         stored = self._parts.ledger.get(row.operation_id)
         if stored is None or stored.open:
-            raise NotYet(row.payment_id, 1.0, "in_flight")
+            raise RowWaits(row.payment_id, 1.0, "in_flight")
         return stored
 
     def _call(self, request: Request, not_after: float, context: Context) -> Answer:

@@ -11,7 +11,7 @@ from payments.carts import payment_in
 from payments.cms import CmsPayment, CmsReader
 from payments.cms_refusals import settled_outside
 from payments.epochs import Epochs
-from payments.errors import GatewaySilent, InvalidArgument, NotYet
+from payments.errors import GatewaySilent, InvalidArgument, NotYet, RowWaits
 from payments.events import Context
 from payments.forgotten import Forgotten
 from payments.ladder import next_step
@@ -277,28 +277,28 @@ class PaymentService:
         )
 
     def require_unparked(self, row: Operation) -> None:
-        """Raise NotYet while a row that was sent before waits for its next turn."""
+        """Raise RowWaits while a row that was sent before waits for its next turn."""
         wait = (row.due_at - self._parts.clock()).total_seconds() if row.due_at else 0.0
         if row.status is Status.NEW and row.sends and wait > 0:
-            raise NotYet(row.payment_id, wait, f"parked: {row.error}")
+            raise RowWaits(row.payment_id, wait, f"parked: {row.error}")
 
     def require_answered(self, row: Operation) -> None:
-        """Raise NotYet while what became of the request is not known, or nobody knows its page's link any more."""
+        """Raise RowWaits while what became of the request is not known, or nobody knows its page's link any more."""
         if row.status is Status.SENDING:
-            raise NotYet(row.payment_id, 1.0, "in_flight")
+            raise RowWaits(row.payment_id, 1.0, "in_flight")
         if row.status in (Status.NEW, Status.UNKNOWN):
             wait = (row.due_at - self._parts.clock()).total_seconds() if row.due_at else 1.0
-            raise NotYet(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, f"{row.status}: {row.error}")
+            raise RowWaits(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, f"{row.status}: {row.error}")
         if row.forgotten and row.is_page and row.redirect_url is None:
             self._require_another(row)
 
     def _require_another(self, row: Operation) -> None:
-        """Raise NotYet until another page may be had in the place of one whose link a restore has forgotten."""
+        """Raise RowWaits until another page may be had in the place of one whose link a restore has forgotten."""
         payment = self._parts.store.payment(row.payment_id)
         look, now = self._parts.pages.look(row, payment, assess(payment)), self._parts.ledger.now()
         if look.state is not None and look.new_page_at is not None:
             wait = (look.new_page_at - now).total_seconds()
-            raise NotYet(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, "forgotten_page")
+            raise RowWaits(row.payment_id, wait if wait > 0 else SHORTEST_WAIT_SECONDS, "forgotten_page")
 
 
 def _require_conclusive(payment_id: str, answers: list[Answer]) -> None:

@@ -49,6 +49,9 @@ MAX_RACES = 60
 RACE_PAUSE_SECONDS = 0.05
 
 
+#: MongoDB's code for a key that is taken.
+DUPLICATE_KEY = 11_000
+
 #: How every transaction reads and is acknowledged.
 _SNAPSHOT, _MAJORITY = ReadConcern("snapshot"), WriteConcern("majority", j=True)
 
@@ -289,6 +292,8 @@ class PaymentStore:
             try:
                 self.events.insert_many(documents, session=session)
             except BulkWriteError as error:
+                if any(one["code"] != DUPLICATE_KEY for one in error.details["writeErrors"]):
+                    raise  # a validator's word, for example: no race that was lost
                 raise DuplicateKeyError(str(error), details=error.details) from error
 
 

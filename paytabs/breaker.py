@@ -103,12 +103,13 @@ class Breaker:
         shared: BreakerState = SharedBreaker(client, name, self.rules)
         self._homes = Fallback("breaker", shared, LocalBreaker(self.rules), outages)
 
-    def admit(self, kind: Kind, owner: str) -> Permit:
+    def admit(self, kind: Kind, owner: str, *, may_probe: bool = True) -> Permit:
         """Ask for leave to make one call.
 
         Args:
             kind: "query" for what moves nothing, else "send".
             owner: Who asks, for operators.
+            may_probe: Whether a query may be a probe, which takes as long as PayTabs likes.
 
         Returns:
             A permit, which has to be recorded or settled whatever happens; a probe's expires by itself.
@@ -118,7 +119,7 @@ class Breaker:
                 first. It is a pybreaker.CircuitBreakerError.
         """
         token = f"{owner}#{uuid4().hex}"
-        home, decision = self._homes.ask(lambda state: state.admit(kind, token))
+        home, decision = self._homes.ask(lambda state: state.admit(kind if may_probe else "send", token))
         self._tell_change(decision)
         if not decision.admitted:
             wait_seconds = decision.wait_seconds + self._rng() * self.rules.jitter_seconds

@@ -28,14 +28,27 @@ from redis.exceptions import RedisError
 from aggregations.errors import AnswerTooLarge, BudgetExceeded, MayPass, NotFound, UnknownAggregation
 from config.logs import bind_task, clear_task
 from config.queues import CORRELATION_HEADER, REFUSED_HEADER
+from observability.database_refusals import ALERT, refusal_in
 from observability.metrics import TASK_RETRIES
-from payments.errors import GuardMissing, InboxUnavailable, InvalidArgument, NotYet, StreamContended
+from payments.errors import (
+    GuardMissing,
+    InboxUnavailable,
+    InvalidArgument,
+    NotYet,
+    RowWaits,
+    StreamContended,
+    was_sent,
+)
 from payments.events import Context, timestamp
+from paytabs.breaker_rules import STATE_CLOSED
 from paytabs.resilience import TASK_RETRY, BackoffPolicy
 from tasks.arguments import Arguments
+from tasks.database_alerts import tell
 from tasks.deliveries import counted
-from tasks.errors import InvalidArguments, SlotFailed
-from tasks.outcomes import Done, last_word, note_returned
+from tasks.done_work import NOTHING
+from tasks.duties import ROWED, Duty, duty_of, has_caller
+from tasks.errors import DatabaseRefuses, InvalidArguments, SlotFailed
+from tasks.outcomes import Done, alerts_here, last_word, note_returned, row_of
 from tasks.slotted import entry_in, in_its_slot
 from tasks.timekeeping import limit_of, task_begins
 from tasks.wiring import World, world
@@ -81,6 +94,9 @@ LONGEST_COUNTDOWN_SECONDS = 20.0
 #: than the whole is handed out a second time.
 VISIBLE_WAIT_SHARE = 1 / 3
 
+#: What waits for an operator is tried again after so long at least, and a draw on top of it: much may wait so.
+STAY_SECONDS = 5.0
+
 #: Arguments that name what a task is about: they stand on every log line of it.
 NAMED_IDS = (
     "payment_id", "operation_id", "delivery_id", "tran_ref", "contract_id", "project_id", "user_id", "client_id",
@@ -98,7 +114,7 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     #: A task whose child process was killed is always tried again: Celery has one counter for that and for waits, so
     #: lost workers are counted by themselves where a run begins; see tasks.deliveries.
     max_retries = None
-    throws = CALLERS_MISTAKES
+    throws = (*CALLERS_MISTAKES, DatabaseRefuses)
     #: Celery writes this much of an answer into its log line and into Flower: an answer may be about people.
     resultrepr_maxsize = 1
     policy: BackoffPolicy = TASK_RETRY
@@ -115,7 +131,7 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
     def before_start(self, task_id: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Bind the ids of this run, so that Celery's own lines about its end carry them too; see `forget_ids`."""
         del args, kwargs
-        task_begins(limit_of(self.request.timelimit, self.soft_time_limit))
+        task_begins(limit_of(self.request.timelimit, self.soft_time_limit), awaited=has_caller(self.name))
         bind_task(task_id=task_id, task_name=self.name, correlation_id=self.correlation_id())
 
     def perform(self, body: Body[A], model: type[A], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
@@ -171,31 +187,97 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
 
     def _run(self, body: Body[A], asked: A, context: Context) -> Any:  # noqa: ANN401 - JSON
         log.info("task_started", retries=self.request.retries, pid=os.getpid())
+        entry = entry_in(self.request.headers or {}, self.name)
         try:
-            entry = entry_in(self.request.headers or {}, self.name)
             answer = in_its_slot(world(), entry, lambda: body(world(), asked, context))
         except NotYet as error:
             return self._wait_or_queue(error)
         except SlotFailed as failed:
+            if refusal_in(failed.error):
+                return self._refused(failed.error, Duty.STAYS, asked)
             if not may_pass(failed.error):
                 raise failed.error from None
             self.again(failed.error, at_least=failed.wait_seconds)
         except Exception as error:
+            if refusal_in(error):
+                is_look = entry is not None and entry.missed == "level"
+                return self._refused(error, duty_of(self.name, scheduled=is_look), asked)
             if not may_pass(error):
                 raise
             self.again(error)
         log.info("task_succeeded")
         return answer
 
+    def _refused(self, error: Exception, duty: Duty, asked: Arguments) -> Any:  # noqa: ANN401 - JSON
+        """Go on as is right for a task whose work the database refuses until an operator acts, who is told.
+
+        Raises:
+            Retry: the message is in the broker again, no attempt counted.
+            DatabaseRefuses: the task only reads, or acts by hand.
+            Exception: the error itself, when it came after PayTabs was sent something.
+        """
+        refusal = refusal_in(error)
+        if refusal is None:
+            raise error
+        tell(refusal, error, str(self.app.conf.broker_url), alerts_here)
+        if duty is Duty.SWEPT:
+            log.warning("task_left_to_its_sweep", reason=refusal.key)
+            return {"waits_for": ALERT, "reason": refusal.key}
+        if duty is Duty.ENDS:
+            raise DatabaseRefuses(refusal.key, refusal.reason) from error
+        if was_sent(error):
+            raise error
+        work = NOTHING if refusal.shuts_out else row_of(self.name, asked.model_dump())
+        if not work.known:
+            self.stay(error)
+        if work.done:
+            return work.answer
+        return self._queued(getattr(asked, "payment_id", None), LONGEST_COUNTDOWN_SECONDS, refusal.key)
+
     def _wait_or_queue(self, error: NotYet) -> dict[str, Any]:
-        """Wait in the broker when it is short, else tell the caller when to look again."""
+        """Wait in the broker when it is short, else tell the caller when to look again.
+
+        Of what has no row yet nothing can be told: nobody else would go on with it.
+        """
+        if self.name in ROWED and not isinstance(error, RowWaits):
+            self.stay(error, at_least=error.delay_seconds)
         longest = error.delay_seconds + self.policy.ceiling(1)  # with the draw of a first wait at least
-        if longest <= self._longest_countdown_seconds() and self.request.retries < WAITS_FOR_OTHERS:
+        is_short = longest <= self._longest_countdown_seconds() and self.request.retries < WAITS_FOR_OTHERS
+        if is_short and world().gateway.gate.breaker.state() == STATE_CLOSED:
             self.again(error, at_least=error.delay_seconds if error.reason != "in_flight" else 0.0)
-        seconds = self.policy.delay(self.request.retries + 1, at_least=error.delay_seconds)
-        retry_at = world().clock() + timedelta(seconds=seconds)
-        log.info("task_queued", reason=error.reason, retry_at=timestamp(retry_at))
-        return {"payment_id": error.payment_id, "state": "queued", "retry_at": timestamp(retry_at)}
+        return self._queued(error.payment_id, error.delay_seconds, error.reason)
+
+    def _queued(self, payment_id: str | None, delay_seconds: float, reason: str) -> dict[str, Any]:
+        seconds = self.policy.delay(self.request.retries + 1, at_least=delay_seconds)
+        retry_at = timestamp(world().clock() + timedelta(seconds=seconds))
+        log.info("task_queued", reason=reason, retry_at=retry_at)
+        return {"payment_id": payment_id, "state": "queued", "retry_at": retry_at}
+
+    def stay(self, error: Exception, *, at_least: float = STAY_SECONDS) -> NoReturn:
+        """Put the task back without counting that as an attempt: it is not at fault, and has nowhere else to wait.
+
+        Args:
+            error: what it waits for.
+            at_least: the shortest wait that makes sense, in seconds.
+
+        Raises:
+            Retry: it is in the queue again.
+            Reject: the broker did not take it; the message it came in goes back instead.
+        """
+        most = self._longest_countdown_seconds()
+        countdown = self.policy.delay(self.policy.max_attempts, at_least=min(at_least, most / 2), at_most=most)
+        log.warning("task_stays", reason=type(error).__name__, countdown_seconds=round(countdown, 3))
+        if not self.request.called_directly:
+            self.request.update(retries=self.request.retries - 1)  # Celery counts it, whoever puts it back
+        self._put_back(error, countdown, None)
+
+    def _put_back(self, error: Exception, countdown: float, most: int | None) -> NoReturn:
+        TASK_RETRIES.labels(task=self.name, reason=type(error).__name__).inc()
+        try:
+            raise self.retry(exc=error, countdown=countdown, max_retries=most)
+        except Reject as unsent:
+            # Celery would drop the message here: nobody would ever hear of the task again.
+            raise Reject(f"the retry could not be sent: {unsent}", requeue=True) from error
 
     def again(self, error: Exception, *, at_least: float = 0.0) -> NoReturn:
         """Put the task back with the policy's next wait, or fail with `error` when it has been tried often enough.
@@ -213,13 +295,8 @@ class DomainTask(Task):  # type: ignore[type-arg] # the stubs' parameter does no
         most = self.policy.max_attempts - 1
         if failed > most:
             raise error
-        TASK_RETRIES.labels(task=self.name, reason=type(error).__name__).inc()
         log.warning("task_retried", reason=type(error).__name__, attempt=failed, countdown_seconds=round(countdown, 3))
-        try:
-            raise self.retry(exc=error, countdown=countdown, max_retries=most)
-        except Reject as unsent:
-            # Celery would drop the message here: nobody would ever hear of the task again.
-            raise Reject(f"the retry could not be sent: {unsent}", requeue=True) from error
+        self._put_back(error, countdown, most)
 
     def _longest_countdown_seconds(self) -> float:
         transport = self.app.conf.broker_transport_options

@@ -82,6 +82,23 @@ class SlotFailed(Exception):
         return f"{self.entry}: {type(self.error).__name__}"
 
 
+class DatabaseRefuses(Exception):
+    """Raised when the database refuses what a task reads, until an operator acts: asking again helps once that is done.
+
+    Attributes:
+        reason: Why, as the alert `database_refuses` calls it.
+        words: The same in words.
+    """
+
+    def __init__(self, reason: str, words: str) -> None:
+        self.reason = reason
+        self.words = words
+        super().__init__(reason, words)
+
+    def __str__(self) -> str:
+        return f"the database refuses us ({self.reason}): {self.words}; operators are told, ask again later"
+
+
 #: What the caller of a task is advised to do of which nobody knows how it ended.
 ASK_AGAIN = "outcome unknown: ask again"
 ASK_AGAIN_UNDER_ID = "outcome unknown: ask again under the same operation_id"
@@ -95,7 +112,7 @@ class OutcomeUnknown(Exception):
 
     Attributes:
         operation_id: The caller's own id, where the task has one.
-        reason: `time_limit`, `workers_lost` or `given_up`.
+        reason: `time_limit`, `workers_lost`, `given_up` or `not_booked`.
         advice: What to do, in one sentence.
     """
 

@@ -103,6 +103,7 @@ def gated(
     client: PayTabsClient | None = None,
     rules: BreakerRules | None = None,
     hears: Hears = unheard,
+    in_haste: Callable[[], bool] = lambda: False,
 ) -> GatedClient:
     """Return the profile's client behind its gate.
 
@@ -114,6 +115,7 @@ def gated(
         client: Makes the calls, in place of one made from the settings.
         rules: When to stop calling, in place of the agreed ones.
         hears: Told of each answer.
+        in_haste: Tells whether whoever calls has no time for probes.
     """
     calls_last = settings.send_fence_seconds + settings.call_timeout_seconds
     url = settings.cache_url
@@ -134,7 +136,7 @@ def gated(
         heard(hears, Call.QUERY_CART, answer)
         return answer
 
-    return GatedClient(caller, Gate(breaker, limiter, probe=probe, owner=owner), hears)
+    return GatedClient(caller, Gate(breaker, limiter, probe=probe, owner=owner, in_haste=in_haste), hears)
 
 
 def gateway_url(settings: Settings) -> str:

@@ -1,11 +1,13 @@
 """Sweeps: level-triggered looks at MongoDB that enqueue whatever is due, so that a lost message costs only time."""
 
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import structlog
 from celery import current_app
+from redis.exceptions import RedisError
 
 from payments.errors import SealsDiffer
 from payments.events import Context
@@ -15,6 +17,7 @@ from tasks.alert_tending import tell_of_indexes, tell_of_the_breaker, tend
 from tasks.arguments import Arguments, Decided
 from tasks.auditing import LAST_SEAL_SECONDS, SEALING_SECONDS
 from tasks.base import domain_task
+from tasks.database_alerts import carry as carry_refusals
 from tasks.dead_letters import carry
 from tasks.kept import queue_left
 from tasks.results import store_owed
@@ -42,6 +45,8 @@ def sweep_operations(world: World, asked: Arguments, context: Context) -> dict[s
     world.epochs.look()
     world.unexplained.take_back(world.alerts.open_keys(UNEXPLAINED))
     due = world.ledger.claim_due(world.clock(), SWEEP_LIMIT)
+    if not due:
+        world.gateway.gate.recover()  # callers do not wait for probes, and no poll makes them now
     return enqueued(
         world.send("payments.poll", operation_id=row.operation_id, correlation_id=row.correlation_id) for row in due
     )
@@ -115,6 +120,8 @@ def tend_alerts(world: World, asked: Arguments, context: Context) -> dict[str, A
     del asked, context
     tell_of_the_breaker(world)
     tell_of_indexes(world)
+    with suppress(RedisError, OSError):
+        carry_refusals(world.alerts, str(world.settings.redis_url))
     return {**tend(world), "forgotten": world.alerts.forget()}
 
 

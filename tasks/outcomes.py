@@ -15,7 +15,9 @@ import structlog
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 
 from config.settings import load_settings
-from tasks.done_work import Work, work_of
+from observability.alerts import Alerts
+from payments.errors import was_sent
+from tasks.done_work import NOTHING, Work, work_of
 from tasks.errors import OutcomeUnknown, WorkersLost
 from tasks.wiring import World, build_world, world_here
 
@@ -31,6 +33,9 @@ KILLED: Final[Mapping[type[BaseException], str]] = {
 
 #: Why one ended that was tried as often as the policy allows, or by an error of ours.
 GIVEN_UP: Final = "given_up"
+
+#: Why one ended whose request was sent, and what came of it could not be written down.
+NOT_BOOKED: Final = "not_booked"
 
 #: Tasks whose operation id is not their caller's.
 INTERNAL: Final = frozenset({"payments.poll"})
@@ -61,7 +66,7 @@ def last_word(error: BaseException, task: str, given: Mapping[str, Any]) -> Done
         What its row says; else OutcomeUnknown; else the error itself, where nothing can have been done.
     """
     operation_id = given.get("operation_id") if task not in INTERNAL else None
-    reason = KILLED.get(type(error))
+    reason = KILLED.get(type(error)) or (NOT_BOOKED if was_sent(error) else None)
     if reason is None and not isinstance(operation_id, str):
         return error
     work = _asked(task, given)
@@ -70,6 +75,19 @@ def last_word(error: BaseException, task: str, given: Mapping[str, Any]) -> Done
     if reason is None and not work.known:
         return error
     return OutcomeUnknown(operation_id if isinstance(operation_id, str) else None, reason or GIVEN_UP)
+
+
+def row_of(task: str, given: Mapping[str, Any]) -> Work:
+    """Return what the row of a task says; as of one that there is not, where it cannot be read in this process."""
+    here = world_here()
+    if here is None:
+        return NOTHING
+    try:
+        with pymongo.timeout(ASK_SECONDS):
+            return work_of(here, task, given)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the row was not read
+        log.warning("row_not_asked", asked_about=task, reason=type(error).__name__)
+        return NOTHING
 
 
 def _asked(task: str, given: Mapping[str, Any]) -> Work:
@@ -96,6 +114,13 @@ def some_world() -> Iterator[World]:
         yield built
     finally:
         built.close()
+
+
+@contextmanager
+def alerts_here() -> Iterator[Alerts]:
+    """Give the alerts of this process's database."""
+    with some_world() as world:
+        yield world.alerts
 
 
 def note_returned(request: Any, answer: Any) -> None:  # noqa: ANN401 - Celery's request and JSON

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from observability.database_refusals import refusal_in
 from payments.errors import DeliveryLost, NotYet
 from payments.events import Context
 from payments.inbox import Delivery, Kept
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 #: The alert about deliveries that an error of ours keeps from being applied; its key is the sort of error.
 FAILS = "delivery_fails"
+
+#: How long a delivery waits at least while the database refuses what it leads to, in seconds: mended, it goes on soon.
+REFUSED_SECONDS = 30.0
 
 
 @domain_task("webhooks.process", OfDelivery)
@@ -52,6 +56,8 @@ def apply(world: World, delivery: Delivery, context: Context) -> dict[str, Any]:
         verdict = world.notices.apply(notice, delivery.delivery_id, delivery.next_delay_seconds, context)
     except Exception as error:
         put_back(world, delivery, wait_after(error, delivery.attempts), type(error).__name__, context, counts=False)
+        if refusal_in(error):
+            raise  # operators are told why, and the inbox comes back to it
         if isinstance(error, NotYet) or may_pass(error):
             log.warning("delivery_put_back", reason=type(error).__name__)
             return {"delivery_id": delivery.delivery_id, "result": "waiting"}
@@ -83,6 +89,8 @@ def wait_of(verdict: Verdict, attempts: int) -> float:
 
 def wait_after(error: Exception, attempts: int) -> float:
     """Draw how long a delivery waits after an error, in seconds; not less than the error says."""
+    if refusal_in(error):
+        return spread(REFUSED_SECONDS)
     return PARKED_WORK.delay(attempts, at_least=getattr(error, "delay_seconds", 0.0))
 
 

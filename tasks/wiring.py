@@ -4,6 +4,7 @@ One world per process, made at first use, so that no client crosses a fork.
 """
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from config.connections import database, mongo_client
 from config.redaction import redact
 from config.settings import Settings, load_settings
 from observability.alerts import Alerts
+from observability.database_refusals import refusal_in
 from observability.dead_letters import DeadLetters
 from payments.accepting import Acceptor
 from payments.audit_entries import AuditEntries
@@ -85,7 +87,7 @@ from tasks.own_indexes import UNBUILDABLE
 from tasks.publishing import SendTask, send_task
 from tasks.reacting import make_outbox, make_reactor
 from tasks.slots import Slots
-from tasks.timekeeping import seconds_left
+from tasks.timekeeping import is_awaited, seconds_left
 from tasks.viewing import make_desk
 
 log = structlog.get_logger(__name__)
@@ -181,7 +183,7 @@ def build_world(
     watch = SettingsWatch(db, alerts, clock, breaker_name(settings))
     door = gated(
         settings, owner=owner, raise_alert=alerts.raise_alert, resolve=alerts.resolve, client=gateway, rules=breaker,
-        hears=watch,
+        hears=watch, in_haste=is_awaited,
     )  # fmt: skip
     ledger = OperationsLedger(db, lease=lease, now=by_database)
     pages = PageDesk(ledger, page_times(settings))
@@ -331,22 +333,39 @@ def tell_of_callback(built: World) -> None:
 
 _worlds: dict[int, World] = {}
 
+#: For how long a process that the database refuses does not ask it again to be let in, in seconds: many tasks wait.
+REFUSED_SECONDS = 2.0
+
+#: What the database has refused a process that asked for its world, and when by the monotonic clock.
+_refused: dict[int, tuple[float, Exception]] = {}
+
 
 def world() -> World:
     """Return this process's world, made at first use."""
     pid = os.getpid()
     if pid not in _worlds:
         _worlds.clear()
+        _raise_refusal(pid)
         built = build_world(load_settings())
         try:
             ensure_indexes(built)
             tell_of_callback(built)
             built.epochs.look()
-        except BaseException:
+        except BaseException as error:
             built.close()
+            if isinstance(error, Exception) and refusal_in(error):
+                _refused[pid] = time.monotonic(), error
             raise
         _worlds[pid] = built
     return _worlds[pid]
+
+
+def _raise_refusal(pid: int) -> None:
+    """Raise what the database has refused a process a moment ago."""
+    at, error = _refused.pop(pid, (0.0, None))
+    if error is not None and time.monotonic() - at < REFUSED_SECONDS:
+        _refused[pid] = at, error
+        raise error.with_traceback(None)
 
 
 def world_here() -> World | None:

@@ -54,6 +54,7 @@ def _receive(receiver: Receiver) -> tuple[Response, int]:
             reason=error.reason,
             correlation_id=correlation_id,
         )
+        receiver.not_stored(error)
         response, status = _answer("unavailable", 503, error="not stored, deliver again")
         response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
         return response, status

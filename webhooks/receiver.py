@@ -57,6 +57,7 @@ class Receiver:
         returned: Says from which page a payer comes, by the signed reference and cart; None when that is not known.
         trusted_proxies: Whose word about addresses and TLS is taken; nobody's by default.
         tls: What is asked of a connection.
+        not_stored: Told of an error for which a delivery could not be stored.
     """
 
     inbox: Inbox
@@ -70,6 +71,7 @@ class Receiver:
     returned: Callable[[str, str | None], Returned | None] = nobody_known
     trusted_proxies: Sequence[Network] = ()
     tls: TlsPolicy = field(default_factory=TlsPolicy)
+    not_stored: Callable[[Exception], None] = lambda _error: None
 
 
 def new_correlation_id() -> str:

@@ -122,7 +122,7 @@ class Channel(GatedByClock, _Stock.Channel):  # type: ignore[misc] # see above
         try:
             with self.conn_or_acquire() as client:
                 client.lpush(lane, raw)
-        except (RedisError, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - of whatever class: the message would be lost
             log.warning("message_not_passed_on", queue=queue, lane=lane, reason=type(error).__name__)
             return False
         self._queue_cycle.passed_on(queue)

@@ -26,7 +26,7 @@ from tasks.auditing import make_sealer, seal_file
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_audit_tables import entries_table, seals_table, told
 from workers.cli_enqueue import to_text
-from workers.cli_errors import CopyUnreadable, EventNotLate, SealsApart, ServerSilent
+from workers.cli_errors import CopyUnreadable, EventNotLate, SealsApart, database_silent
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
 from workers.cli_shell import FAILED
@@ -146,7 +146,7 @@ def trail(settings: Settings) -> Iterator[Database[Json]]:
         with mongo_client(settings) as client:
             yield database(client, settings)
     except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+        raise database_silent(hosts(settings.mongo_uri or ""), error) from error
 
 
 @contextlib.contextmanager

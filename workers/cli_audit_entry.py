@@ -22,7 +22,7 @@ from config.settings import Settings
 from payments.audit_entries import AuditEntries
 from payments.database_clock import DatabaseClock
 from payments.errors import StreamContended
-from workers.cli_errors import ServerSilent
+from workers.cli_errors import ServerSilent, database_silent
 from workers.cli_world import whoever_types
 
 Json = dict[str, Any]
@@ -126,4 +126,4 @@ def _append(entries: AuditEntries, members: Json, where: Settings | Database[Jso
             return entries.append(members, DatabaseClock(entries.rows.database)())
     except (PyMongoError, StreamContended) as error:
         address = hosts(where.mongo_uri or "") if isinstance(where, Settings) else str(where.client.address)
-        raise ServerSilent("MongoDB", address, type(error).__name__) from error
+        raise database_silent(address, error) from error

@@ -19,7 +19,7 @@ from tasks.publishing import leave_to_sweeps
 from tasks.wiring import World, build_world
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import to_text
-from workers.cli_errors import CardUnusable, ServerSilent
+from workers.cli_errors import CardUnusable, database_silent
 from workers.cli_payment import check_id, wide
 from workers.cli_settings import client_settings, gateway_settings
 from workers.cli_world import acting, opened_world
@@ -120,7 +120,7 @@ def whole_world(settings: Settings) -> Iterator[World]:
         with contextlib.closing(build_world(settings, send=leave_to_sweeps)) as world:
             yield world
     except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+        raise database_silent(hosts(settings.mongo_uri or ""), error) from error
 
 
 def cards_table(rows: Sequence[Json]) -> RenderableType:

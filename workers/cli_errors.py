@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from observability.database_refusals import refusal_in, told_of
 from workers.errors import StackError, WorkersError
 
 
@@ -46,6 +47,21 @@ class MessagesWait(WorkersError):
             "a new profile, add --with-messages; if not, this is the wrong broker."
         )
         self.found = found
+
+
+class DatabaseRefuses(ServerSilent):
+    """Raised when the database answers and refuses us until somebody acts."""
+
+    def __init__(self, address: str, told: str) -> None:
+        StackError.__init__(self, f"MongoDB at {address}: {told}.")
+
+
+def database_silent(address: str, error: Exception) -> ServerSilent:
+    """Return what to raise of an error of the database's: that it does not answer, or why it refuses us."""
+    refusal = refusal_in(error)
+    if refusal is None:
+        return ServerSilent("MongoDB", address, type(error).__name__)
+    return DatabaseRefuses(address, told_of(error, refusal))
 
 
 class BrokerInUse(StackError):

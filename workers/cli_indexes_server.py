@@ -16,11 +16,12 @@ from config.addresses import hosts
 from config.connections import database, mongo_client, node_client
 from config.redaction import redact
 from config.settings import Settings
+from observability.database_refusals import refusal_in
 from payments.audit_entries import AuditEntries
 from payments.audit_trail import Trail
 from payments.database_clock import DatabaseClock
 from tasks.indexing import BUILD_SECONDS, SyncTerms, carry_out
-from workers.cli_errors import ServerSilent
+from workers.cli_errors import ServerSilent, database_silent
 from workers.cli_indexes_progress import BuildProgress
 from workers.cli_world import READ_SECONDS, acting
 
@@ -38,10 +39,12 @@ def answering(settings: Settings) -> Iterator[None]:
     try:
         yield
     except OperationFailure as error:
+        if refusal_in(error):
+            raise database_silent(hosts(settings.mongo_uri or ""), error) from error
         reason = str((error.details or {}).get("codeName", type(error).__name__))
         raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), reason) from error
     except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+        raise database_silent(hosts(settings.mongo_uri or ""), error) from error
 
 
 def plan_of(settings: Settings, nodes: list[NodeUsage] | None = None) -> IndexPlan:

@@ -27,7 +27,7 @@ from payments.outbox import ENQUEUED_FOR as REACTION_ENQUEUED_FOR
 from tasks.publishing import enqueue as publish
 from workers.cli_audit_entry import by_option, operator_action, reason_option
 from workers.cli_enqueue import caller, to_text
-from workers.cli_errors import ServerSilent
+from workers.cli_errors import database_silent
 from workers.cli_settings import client_settings
 
 Document = dict[str, Any]
@@ -123,7 +123,7 @@ def rebuild_queues(*, reason: str, by: str, as_json: bool) -> None:
                     bar.advance(step)
             action.outcome = f"enqueued {told(counts)}"
     except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+        raise database_silent(hosts(settings.mongo_uri or ""), error) from error
     if as_json:
         click.echo(to_text({"enqueued": counts}))
     else:

@@ -20,7 +20,7 @@ from tasks.retaining import make_retention
 from tasks.wiring import build_world
 from workers.cli_audit_entry import by_option, reason_option
 from workers.cli_enqueue import to_text
-from workers.cli_errors import ServerSilent
+from workers.cli_errors import database_silent
 from workers.cli_payment import wide
 from workers.cli_settings import client_settings
 from workers.cli_world import acting
@@ -75,7 +75,7 @@ def keeper() -> Iterator[Retention]:
     try:
         yield make_retention(world)
     except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+        raise database_silent(hosts(settings.mongo_uri or ""), error) from error
     finally:
         world.close()
 

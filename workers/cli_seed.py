@@ -20,7 +20,7 @@ from config.addresses import hosts
 from config.connections import database, mongo_client
 from config.settings import Settings
 from workers.cli_audit_entry import by_option, operator_action, reason_option
-from workers.cli_errors import RunFileStale, ServerSilent
+from workers.cli_errors import RunFileStale, database_silent
 from workers.cli_run_file import RunFile
 from workers.cli_settings import client_settings
 from workers.cli_shell import CommandUnusable
@@ -150,7 +150,7 @@ def answering(settings: Settings) -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+        raise database_silent(hosts(settings.mongo_uri or ""), error) from error
 
 
 def _is_embedded(settings: Settings) -> bool:

@@ -11,6 +11,7 @@ from aggregations.view_survey import view_standings
 from config.connections import redis_client
 from config.fingerprints import fingerprint_of
 from config.queues import QUEUES
+from observability.database_refusals import refusal_in, told_of
 from paytabs.breaker_rules import STATE_CLOSED
 from tasks.server_memory import memories
 from tasks.standings import standings
@@ -174,4 +175,6 @@ def asked(world: World, part: Part) -> list[Row]:
     try:
         return part(world)
     except (PyMongoError, redis.exceptions.RedisError) as error:
+        if refusal := refusal_in(error):
+            return [{"unknown": told_of(error, refusal), "ok": False}]
         return [{"unknown": f"not answered: {type(error).__name__}", "ok": False}]

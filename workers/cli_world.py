@@ -25,7 +25,7 @@ from config.settings import Settings
 from payments.events import Context
 from tasks.publishing import leave_to_sweeps
 from tasks.wiring import World, build_world
-from workers.cli_errors import ServerSilent
+from workers.cli_errors import database_silent
 
 #: How long the database has for all that is asked of it, in seconds.
 READ_SECONDS = 8.0
@@ -42,7 +42,7 @@ def opened_database(settings: Settings) -> Iterator[Database[Any]]:
         with mongo_client(settings) as client, pymongo.timeout(READ_SECONDS):
             yield database(client, settings)
     except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+        raise database_silent(hosts(settings.mongo_uri or ""), error) from error
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ def opened_world(settings: Settings, *, log_level: int = logging.ERROR) -> Itera
                 built.client.admin.command("ping")
             yield built
     except PyMongoError as error:
-        raise ServerSilent("MongoDB", hosts(settings.mongo_uri or ""), type(error).__name__) from error
+        raise database_silent(hosts(settings.mongo_uri or ""), error) from error
 
 
 def whoever_types() -> str:

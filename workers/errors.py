@@ -87,6 +87,14 @@ class ServerUnreachable(StackError):
         self.variable = variable
 
 
+class ServerRefusesUs(StackError):
+    """Raised when a server that the settings name answers, and refuses us until somebody acts."""
+
+    def __init__(self, variable: str, address: str, told: str) -> None:
+        super().__init__(f"{variable} names {address}: {told}.")
+        self.variable = variable
+
+
 class SupervisorError(WorkersError):
     """Raised when the processes cannot run together as asked; `fact` is what happened, without what follows."""
 

@@ -11,7 +11,8 @@ from pymongo.errors import PyMongoError
 
 from config.addresses import hosts
 from config.settings import Settings
-from workers.errors import ServerUnreachable
+from observability.database_refusals import refusal_in, told_of
+from workers.errors import ServerRefusesUs, ServerUnreachable
 from workers.stack_mongo import EmbeddedMongo
 from workers.stack_valkey import EmbeddedValkey
 
@@ -78,6 +79,8 @@ def _check_mongo(uri: str) -> None:
         with MongoClient[dict[str, object]](uri, serverSelectionTimeoutMS=int(PING_SECONDS * 1000)) as client:
             client.admin.command("ping")
     except PyMongoError as error:
+        if refusal := refusal_in(error):
+            raise ServerRefusesUs("MONGO_URI", _where(uri), told_of(error, refusal)) from error
         raise ServerUnreachable("MONGO_URI", _where(uri), _reason(error)) from error
 
 

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import structlog
@@ -15,6 +16,7 @@ from config.connections import database, streaming_client
 from config.logs import configure_logs
 from config.settings import SettingsError, load_settings
 from paytabs.resilience import spread
+from tasks.database_alerts import tell_if_refused
 from tasks.publishing import send_task
 from tasks.viewing import make_watcher
 from tasks.wiring import build_world
@@ -29,7 +31,9 @@ STANDBY_SECONDS = 1.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
 
 
-def watch(watcher: Watcher, stopping: threading.Event) -> None:
+def watch(
+    watcher: Watcher, stopping: threading.Event, tell_of: Callable[[Exception], None] = lambda _error: None
+) -> None:
     """Follow until told to stop; an error costs a wait that grows, and the next step goes on where the last one was."""
     wait = FIRST_WAIT_SECONDS
     while not stopping.is_set():
@@ -39,6 +43,7 @@ def watch(watcher: Watcher, stopping: threading.Event) -> None:
             wait = FIRST_WAIT_SECONDS
         except (PyMongoError, AggregationError) as error:
             log.warning("watcher_interrupted", reason=type(error).__name__, code=getattr(error, "code", None))
+            tell_of(error)
             watcher.reset()
             stopping.wait(spread(wait))
             wait = min(2 * wait, LONGEST_WAIT_SECONDS)
@@ -67,7 +72,7 @@ def main() -> None:
         watcher = make_watcher(settings, world.db, database(streaming, settings), alerts=world.alerts, send=world.send)
         print("watcher ready", app.main, flush=True)  # noqa: T201 - the line that supervisors wait for
         clock_watch = ClockWatch(settings).start()
-        watch(watcher, stopping)
+        watch(watcher, stopping, lambda error: tell_if_refused(error, str(settings.redis_url), world.alerts))
         clock_watch.stop()
 
 

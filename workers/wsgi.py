@@ -20,6 +20,7 @@ from pymongo.errors import PyMongoError
 
 from config.connections import Document, database, mongo_client
 from config.settings import Settings, load_settings, require
+from observability.alerts import Alerts
 from payments.database_clock import DatabaseClock
 from payments.errors import PaymentsError
 from payments.inbox import COLLECTION, Inbox
@@ -28,6 +29,7 @@ from payments.returning import Returned, Returns
 from payments.store import PaymentStore
 from paytabs.errors import MalformedBody
 from paytabs.responses import parse_notification
+from tasks.database_alerts import tell_if_refused
 from webhooks.app import create_app
 from webhooks.budget import FailureBudget
 from webhooks.notices import NOTICE_PATH
@@ -54,6 +56,8 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
     publisher = Publisher(celery_app, connections=settings.receiver_threads)
     touch(celery_app)
     budget = failure_budget(settings)
+    db = database(client, settings)
+    alerts = Alerts(db, clock=DatabaseClock(db))
     app = create_app(
         Receiver(
             inbox=Inbox(database(client, settings)[COLLECTION], lease_seconds=settings.lease_seconds),
@@ -71,6 +75,7 @@ def build(settings: Settings, celery_app: Celery) -> Flask:
             returned=returned_from(client, database(client, settings)),
             trusted_proxies=tuple(ip_network(network) for network in settings.trusted_proxies),
             tls=TlsPolicy(required=settings.require_tls, public_url=public_url(settings)),
+            not_stored=lambda error: tell_if_refused(error, str(settings.redis_url), alerts),
         )
     )
     # For whoever stops the receiver without ending its process.

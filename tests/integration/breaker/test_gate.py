@@ -6,7 +6,7 @@ import redis
 from paytabs.breaker import Breaker
 from paytabs.breaker_errors import BreakerOpen, LimitExceeded
 from paytabs.breaker_gate import PROBE_CART_ID, Gate, this_process
-from paytabs.breaker_rules import BreakerRules
+from paytabs.breaker_rules import BreakerRules, Kind
 from paytabs.client import GatewayProfile, PayTabsClient
 from paytabs.limiter import Limiter
 from paytabs.limiter_rules import LimiterRules
@@ -119,3 +119,56 @@ class TestRecovery:
         with gate.passage("send"):
             pass
         assert len(sandbox.requests(QUERY)) == 2
+
+
+class TestHaste:
+    """Who has a caller waiting leaves the probes to others."""
+
+    @pytest.fixture
+    def hasty(self, gate: Gate, client: PayTabsClient) -> Gate:
+        """The same door for somebody in haste."""
+        return Gate(
+            gate.breaker, gate.limiter, probe=lambda: client.query_cart(PROBE_CART_ID), owner=this_process(),
+            in_haste=lambda: True,
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("kind", ["query", "send"])
+    def test_turned_away(self, gate: Gate, hasty: Gate, sandbox: Sandbox, kind: Kind) -> None:
+        """Half-open, nothing is asked for them, however long PayTabs would take; closed, they pass as all others."""
+        trip(gate)
+        until_half_open(gate)
+        with pytest.raises(BreakerOpen), hasty.passage(kind):
+            pytest.fail("let through")
+        assert not sandbox.requests(QUERY)
+        gate.recover()
+        assert len(sandbox.requests(QUERY)) == 3
+        assert gate.breaker.state() == "closed"
+        with hasty.passage(kind):
+            pass
+
+    def test_a_refused_key(self, hasty: Gate, client: PayTabsClient, sandbox: Sandbox) -> None:
+        """A question in haste that is refused for the key stops everybody all the same."""
+        sandbox.fault(QUERY, "auth_failed")
+        hasty.ask(lambda: client.query_tran("TST0"))
+        assert hasty.breaker.state() == "open"
+
+    def test_neglected(self, gate: Gate, hasty: Gate, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What nobody has probed for long is probed by them as well."""
+        monkeypatch.setattr("paytabs.breaker_gate.NEGLECTED_SECONDS", -1.0)
+        trip(gate)
+        until_half_open(gate)
+        with hasty.passage("send"):
+            pass
+        assert len(sandbox.requests(QUERY)) == 3
+        assert gate.breaker.state() == "closed"
+
+    def test_recover(self, gate: Gate, sandbox: Sandbox) -> None:
+        """Recovering asks nothing while the breaker is closed or open, and leaves a broken PayTabs parked."""
+        gate.recover()
+        trip(gate)
+        gate.recover()
+        assert not sandbox.requests(QUERY)
+        sandbox.fault(QUERY, "http_500", times=0)
+        until_half_open(gate)
+        gate.recover()
+        assert gate.breaker.snapshot().reason == "a probe failed"

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from payments.booking import KEY_IN_DOUBT
-from payments.errors import NotYet
+from payments.accepting import InvoiceTerms
+from payments.booking import KEY_IN_DOUBT, REFUSED_ONCE
+from payments.errors import GatewaySilent, NotYet
 from payments.operations import Status
 from paytabs.breaker_rules import BreakerRules
 from tasks.gateway import ALERT as NOT_CALLED
 from tasks.gateway_watch import ALERT, CORRECTED_AFTER, PAGES_IN_A_ROW, WITHIN
 from tasks.wiring import World
 from tests.integration.payments.stage import Stage
+from tests.integration.payments.test_invoices import LINES
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.waiting import eventually
 
@@ -53,12 +55,15 @@ class TestBadRequest:
 
     def test_page(self, stage: Stage, seeded: SeededPayment) -> None:
         """The page ends with PayTabs' words; nobody is alerted, and the breaker stays closed."""
-        world = stage.another_world(breaker=AGREED)
-        refuse(stage, times=1)
-        view = stage.create(seeded, world)
+        world = stage.world = stage.another_world(breaker=AGREED)
+        refuse(stage, times=2)
+        with pytest.raises(NotYet, match=REFUSED_ONCE):
+            stage.create(seeded, world)
+        stage.live(60)
+        view = stage.get(seeded)
         assert (view.state, view.redirect_url) == ("ERROR", None)
         assert "code 1: Authentication failed" in str(view.error)
-        assert len(stage.queries()) == 1
+        assert len(stage.queries()) == 2
         assert stage.facts(seeded)[-3:] == ["AttemptNotSent", "AttemptRefused", "PaymentErrored"]
         assert world.gateway.gate.breaker.state() == "closed"
         assert stage.alerts() == {}
@@ -67,12 +72,14 @@ class TestBadRequest:
     def test_known_transaction(self, stage: Stage, seeded: SeededPayment) -> None:
         """Where there is a transaction it is asked about, otherwise one that there is not."""
         refuse(stage, times=1)
-        stage.create(seeded)
+        with pytest.raises(NotYet):
+            stage.create(seeded)
         assert stage.queries()[-1]["cart_id"] == "probe"
         tran_ref = stage.open_page(seed_payment(stage.database))
         other = seed_payment(stage.database)
         refuse(stage, times=1)
-        stage.create(other)
+        with pytest.raises(NotYet):
+            stage.create(other)
         assert stage.queries()[-1]["tran_ref"] == tran_ref
 
     @pytest.mark.parametrize("action", ["refund", "capture", "void"])
@@ -80,12 +87,51 @@ class TestBadRequest:
         """So does a refund, a capture or a void: refused, the payment as it was, the next one free to begin."""
         stage.paid(seeded, transaction="sale" if action == "refund" else "auth")
         before = stage.state(seeded)
-        refuse(stage, times=1)
-        view = stage.follow_up(seeded, action)
-        assert view.status == "refused"
-        assert "code 1" in str(view.error)
+        refuse(stage, times=2)
+        with pytest.raises(NotYet, match=REFUSED_ONCE):
+            stage.follow_up(seeded, action, operation_id="first")
+        stage.live(60)
+        row = stage.row(seeded)
+        assert (row.operation_id, row.status, row.open) == ("first", "refused", False)
+        assert "code 1" in str(row.error)
         assert stage.state(seeded) == before
         assert stage.follow_up(seeded, action).status == "succeeded"
+
+    @pytest.mark.parametrize("action", ["refund", "capture", "void"])
+    def test_mended_in_between(self, stage: Stage, seeded: SeededPayment, action: Any) -> None:
+        """The first to meet a refused key, which is mended before the question, waits like all others and is done."""
+        stage.paid(seeded, transaction="sale" if action == "refund" else "auth")
+        refuse(stage, times=1)
+        with pytest.raises(NotYet, match=REFUSED_ONCE):
+            stage.follow_up(seeded, action)
+        row = stage.row(seeded)
+        assert (row.status, row.open, row.attempts) == (Status.NEW, True, 0)
+        stage.live(60)
+        assert stage.row(seeded).status == "succeeded"
+
+    def test_refused_between(self, stage: Stage, seeded: SeededPayment) -> None:
+        """One refusal before a key's trouble and one in it are not two in a row."""
+        stage.paid(seeded)
+        refuse(stage)
+        with pytest.raises(NotYet, match=REFUSED_ONCE):
+            stage.follow_up(seeded, "refund")
+        stage.sandbox.fault("/payment/query", "auth_failed", times=0)
+        stage.live(26)
+        assert (stage.row(seeded).status, stage.row(seeded).error) == (Status.NEW, KEY_IN_DOUBT)
+        stage.sandbox.clear_faults()
+        refuse(stage, times=1)
+        stage.live(3600)
+        assert stage.row(seeded).status == "succeeded"
+
+    def test_an_act(self, stage: Stage, seeded: SeededPayment) -> None:
+        """A text about an invoice that a refused key stops was not refused: it is sent when it is asked again."""
+        stage.world.invoices.create(seeded.payment_id, InvoiceTerms(LINES), "bill", stage.context())
+        stage.sandbox.fault("/payment/*", "auth_failed", times=0)
+        act = (seeded.payment_id, "+966500000123", "text-1", stage.context())
+        with pytest.raises((GatewaySilent, NotYet)):
+            stage.world.invoices.send_sms(*act)
+        stage.sandbox.clear_faults()
+        assert stage.world.invoices.send_sms(*act)["state"] == "sent"
 
     def test_after_trouble(self, stage: Stage, seeded: SeededPayment) -> None:
         """While the key is in trouble, or was since the send, nothing is concluded: it is sent again, and made."""
@@ -156,7 +202,10 @@ class TestManyAtOnce:
         mixed = [*good[:5], *bad, *good[5:]]
         with ThreadPoolExecutor(6) as pool:
             told = list(pool.map(lambda it: outcome(stage, worlds[it[0] % 3], it[1]), enumerate(mixed)))
-        assert told == ["AWAITING_PAYER"] * 5 + ["ERROR"] * 2 + ["AWAITING_PAYER"] * 5
+        assert told == ["AWAITING_PAYER"] * 5 + ["new"] * 2 + ["AWAITING_PAYER"] * 5
+        stage.world = worlds[0]
+        stage.live(60)
+        assert [stage.state(one) for one in mixed] == ["AWAITING_PAYER"] * 5 + ["ERROR"] * 2 + ["AWAITING_PAYER"] * 5
         assert stage.alerts() == {}
         assert worlds[0].gateway.gate.breaker.state() == "closed"
 

@@ -1,16 +1,21 @@
 import time
+from collections.abc import Iterator
 
 import pytest
+from celery.exceptions import Retry
 
 from config.connections import redis_client
 from payments.errors import NotYet
 from payments.operations import Status
 from paytabs.breaker_rules import BreakerRules
+from tasks import payments
 from tasks.gateway import ALERT
 from tasks.timekeeping import task_begins
-from tasks.wiring import World
+from tasks.wiring import World, use_world
 from tests.integration.payments.stage import PAID, Stage
 from tests.support.cms import SeededPayment, seed_payment
+from tests.support.handed import run, waiting
+from tests.support.system import serving
 from tests.support.waiting import eventually
 
 #: The agreed numbers.
@@ -161,3 +166,47 @@ class TestQuery:
         verdict = stage.notice(tran_ref, wait_seconds=None)
         assert (verdict.result, verdict.reason) == ("waiting", "gateway_parked")
         assert stage.get(seeded).review == ()
+
+
+class TestCallers:
+    """A caller whose request has a row is told at once; one whose request has none is told nothing that is not so."""
+
+    @pytest.fixture(autouse=True)
+    def app(self, stage: Stage) -> Iterator[None]:
+        """A worker's child."""
+        with serving(stage.settings):
+            yield
+        use_world(None)
+
+    @pytest.mark.parametrize("state", ["open", "half-open"])
+    def test_queued_at_once(self, stage: Stage, seeded: SeededPayment, state: str) -> None:
+        """However soon the breaker may close: nothing is waited for in the broker, and PayTabs is asked nothing."""
+        seconds = 6 if state == "open" else 0.3
+        world = stage.another_world(breaker=BreakerRules(open_seconds=seconds, jitter_seconds=0))
+        use_world(world)
+        stage.paid(seeded)
+        break_gateway(world)
+        eventually(lambda: world.gateway.gate.breaker.state() == state, what=state)
+        asked = len(stage.queries())
+        refund = {"payment_id": seeded.payment_id, "operation_id": "op", "amount": "15.00"}
+        page = {"payment_id": seed_payment(stage.database).payment_id}
+        for task, given in ((payments.refund, refund), (payments.create_page, page), (payments.verify, page)):
+            told = run(task, **given)
+            assert told["state"] in ("queued", "NEW"), task.name
+        assert run(payments.refund, **refund)["state"] == "queued"
+        assert len(stage.queries()) == asked
+        row = stage.row(seeded)
+        assert (row.status, row.attempts) == (Status.NEW, 0)
+        assert row.due_at is not None
+
+    def test_without_a_row(self, stage: Stage, seeded: SeededPayment) -> None:
+        """What has to be asked before there is a row keeps its message: nobody else would go on with it."""
+        stage.database["payments"].update_one({"_id": seeded.payment}, {"$set": {"transR": "TST2016700000692"}})
+        world = stage.another_world(breaker=AGREED)
+        use_world(world)
+        break_gateway(world)
+        for _ in range(2):
+            with pytest.raises(Retry):
+                run(payments.create_page, payment_id=seeded.payment_id)
+            assert waiting(stage) == [("payments.create_page", 0)]
+        assert stage.rows(seeded) == []

@@ -31,15 +31,12 @@ NAMED = {
     "payments/server_clock.py": "tells it",
     "tasks/broker_clock.py": "compares it with the broker's, and stands in before the broker was ever heard",
     "tasks/dead_letters.py": "says when a letter was made, for people and for retention in days",
-    "tasks/owed_results.py": "says until when callers would look for a result, hours from now",
-    "tasks/publishing.py": "says since when a message waits, for people",
     "tasks/wiring.py": "defines it for what is nobody else's",
     "webhooks/budget.py": "counts seconds left of a window that was told by the same machine",
     "workers/cli_replay.py": "helpers of one process on one machine, which write no time",
     "workers/cli_times.py": "what an operator types is counted by the operator's clock",
     "workers/clock_watch.py": "compares it with the servers'",
     "workers/demo_cms.py": "one desk is one machine",
-    "workers/wsgi.py": "is given to a store that only reads",
     "workers/quarantine.py": "says when a message was refused, for people and for retention in days",
 }
 

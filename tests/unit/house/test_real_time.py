@@ -40,6 +40,7 @@ NAMED = {
     "chaos/full_replicas.py::Clocked.until": FULL,
     "chaos/full_replicas.py::delayed": FULL,
     "chaos/test_beats.py::Seen.quiet": IN_VAIN,
+    "chaos/test_clocks.py::unread_for": AT_LEAST,
     "chaos/test_database.py::TestMongoStopped.test_redelivered": REPORTED,
     "chaos/test_database.py::TestNoMajority.test_both_secondaries_frozen": HANGS,
     "chaos/test_money_majority.py::TestNothingSent.test_accepted_before": REPORTED,
