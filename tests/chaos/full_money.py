@@ -2,7 +2,8 @@
 """Do both ledgers agree after 1,000 payments and 300 follow-ups of which a third of all calls goes wrong?
 
 One worker of three is on a machine whose clock is wrong in every way. Meanwhile the broker is killed, loads, is
-demoted, full or cannot save, all processes are replaced one by one, and the CMS's payments are away for a moment.
+demoted, full or cannot save, all processes are replaced one by one, the CMS's payments are away for a moment, and the
+database's password is another one for a while.
 
 Prints counts and promises, writes them to bench/results/money_under_fire.txt, and fails when a promise is broken.
 About half an hour on two cores.

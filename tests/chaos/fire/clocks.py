@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+
+from pymongo.errors import PyMongoError
 
 from payments.database_clock import DatabaseClock
 from payments.oversleepers import sleepers
@@ -55,7 +57,8 @@ class Jumping:
 
     def look(self) -> None:
         """Note what sleeps beyond its ladder now."""
-        self.asleep += [f"{row} at {self._clock.ahead_seconds:+.0f} s" for row in asleep(self._world)]
+        with suppress(PyMongoError):
+            self.asleep += [f"{row} at {self._clock.ahead_seconds:+.0f} s" for row in asleep(self._world)]
 
     def lines(self) -> list[Line]:
         """Judge what came of it."""

@@ -14,12 +14,19 @@ from tests.chaos.brokers import TROUBLES, Ordeal, TriedValkey
 from tests.chaos.fire.clocks import asleep
 from tests.chaos.fire.people import PASSING, People
 from tests.chaos.fire.report import Line
+from tests.support.guarded_mongo import RotatedMongo
 
 #: How the CMS's payments are called while they are away.
 ELSEWHERE = "payments_elsewhere"
 
 #: How long the broker is in trouble, in seconds: sometimes for longer than PayTabs takes to answer.
 TROUBLE_SECONDS = (0.5, 4.0)
+
+#: How long the system's password is another one, in seconds.
+SHUT_OUT_SECONDS = 12.0
+
+#: The mishap for which the database has to ask who one is.
+PASSWORD_ROTATED = "password rotated"
 
 #: How long between two looks at processes and rows, in seconds.
 LOOK_SECONDS = 1.0
@@ -88,6 +95,14 @@ class Mishaps:
         self._stop.wait(self._away_seconds)
         database[ELSEWHERE].rename("payments")
 
+    def rotate_password(self) -> None:
+        """Have the database let nobody in with the password that the system has, until an operator has mended it."""
+        mongo = self.stage.mongo
+        assert isinstance(mongo, RotatedMongo)
+        mongo.rotate()
+        self._stop.wait(SHUT_OUT_SECONDS)
+        mongo.put_back()
+
     def lines(self) -> list[Line]:
         """Judge what came of it."""
         befell = ", ".join(f"{name} {number}" for name, number in self.done.items())
@@ -123,5 +138,6 @@ MISHAPS: Mapping[str, Callable[[Mishaps], None]] = MappingProxyType(
         **{f"broker {name}": partial(_broker, trouble) for name, trouble in TROUBLES.items()},
         "rolling restart": Mishaps.roll,
         "payments away": Mishaps.move_documents_away,
+        PASSWORD_ROTATED: Mishaps.rotate_password,
     }
 )

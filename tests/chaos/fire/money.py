@@ -16,7 +16,7 @@ from tests.chaos.fire.books import Books, read_books
 from tests.chaos.fire.clocks import Jumping
 from tests.chaos.fire.counts import count
 from tests.chaos.fire.driver import Driver
-from tests.chaos.fire.mishaps import Mishaps
+from tests.chaos.fire.mishaps import PASSWORD_ROTATED, Mishaps
 from tests.chaos.fire.people import People
 from tests.chaos.fire.plans import draw_plans
 from tests.chaos.fire.promises import judge, stories_ended
@@ -91,7 +91,8 @@ def run_money(directory: Path, sandbox: Sandbox, size: Size) -> Findings:
     clock = MovedClock(directory / "clock")
     clocks = {f"worker-money-{size.workers}": clock} if size.clock_seconds else {}
     with people_at(
-        directory, sandbox, members=1, workers=size.workers, clocks=clocks, broker=tried_valkey
+        directory, sandbox, members=1, workers=size.workers, clocks=clocks, broker=tried_valkey,
+        guarded=PASSWORD_ROTATED in size.mishaps,
     ) as people, ExitStack() as fire:  # fmt: skip
         set_fire(sandbox, size)
         jumping = Jumping(clock, people.world, every_seconds=size.clock_seconds or math.inf)
@@ -170,7 +171,7 @@ def people_at(
     for stage in staged(
         directory, sandbox, members, workers=workers, times=FIRE_TIMES, clocks=clocks, card_keys=CARD_KEY, **more
     ):
-        world = build_world(stage.system.settings)
+        world = build_world(stage.desk)
         try:
             yield People(stage, world)
         finally:
