@@ -57,10 +57,12 @@ class Ordeal:
     Args:
         valkey: The broker, which runs.
         rng: Draws instants and lengths.
+        trouble_seconds: How long each trouble lasts, at least and at most.
     """
 
     valkey: TriedValkey
     rng: random.Random
+    trouble_seconds: tuple[float, float] = TROUBLE_SECONDS
     done: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -78,7 +80,7 @@ class Ordeal:
 
     def wait(self) -> None:
         """Let the trouble last."""
-        time.sleep(self.rng.uniform(*TROUBLE_SECONDS))
+        time.sleep(self.rng.uniform(*self.trouble_seconds))
 
     def kill(self) -> None:
         """Kill it, and start it again after a while."""

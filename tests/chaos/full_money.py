@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Do both ledgers agree after 1,000 payments and 300 follow-ups of which a third of all calls goes wrong?
 
-One worker of three is on a machine whose clock is wrong in every way.
+One worker of three is on a machine whose clock is wrong in every way. Meanwhile the broker is killed, loads, is
+demoted, full or cannot save, all processes are replaced one by one, the CMS's payments are away for a moment, and the
+database's password is another one for a while.
 
 Prints counts and promises, writes them to bench/results/money_under_fire.txt, and fails when a promise is broken.
-About twenty minutes on two cores.
+About half an hour on two cores.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from bench.parts.circumstances import ROOT
+from tests.chaos.fire.mishaps import MISHAPS
 from tests.chaos.fire.money import Size, run_money
 from tests.chaos.fire.report import conclude
 from tests.support.sandbox import Sandbox
@@ -23,8 +26,9 @@ from tests.support.sandbox import Sandbox
 RESULT = ROOT / "bench" / "results" / "money_under_fire.txt"
 
 
-#: How often the clock of one worker's machine is put an hour ahead, an hour behind, and elsewhere.
-CLOCK_SECONDS = 20.0
+#: How often the clock of one worker's machine is put an hour ahead, an hour behind, and elsewhere, and how long servers
+#: and processes are left alone between two mishaps.
+CLOCK_SECONDS, PAUSE_SECONDS = 20.0, 15.0
 
 
 def main() -> int:
@@ -33,7 +37,9 @@ def main() -> int:
     parser.add_argument("--payments", type=int, default=1000)
     parser.add_argument("--follow-ups", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=1300.0, help="what is unfinished then has failed")
+    parser.add_argument("--seconds", type=float, default=2400.0, help="what is unfinished then has failed")
+    parser.add_argument("--mishaps", nargs="*", choices=list(MISHAPS), default=list(MISHAPS))
+    parser.add_argument("--pause-seconds", type=float, default=PAUSE_SECONDS, help="between two mishaps")
     parser.add_argument("--output", type=Path, default=RESULT)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="nestcms-fire-", ignore_cleanup_errors=True) as directory:
@@ -49,6 +55,8 @@ def main() -> int:
                     workers=3,
                     seconds=options.seconds,
                     clock_seconds=CLOCK_SECONDS,
+                    mishaps=tuple(options.mishaps),
+                    pause_seconds=options.pause_seconds,
                 ),
             )
         finally:

@@ -13,8 +13,10 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from config.connections import mongo_client
+from config.settings import Settings
 from tests.support.clocks import MovedClock
 from tests.support.cms import SeededPayment, seed_payment
+from tests.support.guarded_mongo import RotatedMongo
 from tests.support.notices import sign
 from tests.support.sandbox import Sandbox
 from tests.support.system import MONEY, SHORT_TIMES, System, system_settings
@@ -41,6 +43,8 @@ class Stage:
     valkey: EmbeddedValkey
     sandbox: Sandbox
     client: MongoClient[Json] = field(repr=False)
+    #: The settings of whoever looks at the system from outside: an administrator's where the database is guarded.
+    desk: Settings = field(repr=False)
 
     @property
     def database(self) -> Database[Json]:
@@ -96,6 +100,7 @@ def staged(
     processes: Sequence[str] = MONEY,
     clocks: Mapping[str, MovedClock] = MappingProxyType({}),
     broker: Callable[[Path], EmbeddedValkey] = EmbeddedValkey,
+    guarded: bool = False,
     **changes: Any,
 ) -> Iterator[Stage]:
     """Run a system of so many money workers, or of other processes, on a replica set of so many nodes.
@@ -108,18 +113,22 @@ def staged(
         times: The time chain.
         processes: Which processes, by their names.
         broker: What is started as the broker.
+        guarded: Whether the database, of one node then, asks who one is.
         clocks: The clocks of those that are on machines of their own.
         **changes: Settings by name.
     """
     with (
-        EmbeddedMongo(directory / "mongo", members=members) as mongo,
+        RotatedMongo(directory) if guarded else EmbeddedMongo(directory / "mongo", members=members) as mongo,
         broker(directory / "valkey") as valkey,
     ):
         settings = system_settings(
             mongo_uri=mongo.uri, redis_url=valkey.url, sandbox_url=sandbox.url, directory=directory, **times, **changes
         )
+        desk = (
+            settings.model_copy(update={"mongo_uri": mongo.admin_uri}) if isinstance(mongo, RotatedMongo) else settings
+        )
         with (
             System(settings, processes, workers=workers, clocks=clocks) as system,
-            mongo_client(settings, timeout_seconds=10) as client,
+            mongo_client(desk, timeout_seconds=10) as client,
         ):
-            yield Stage(system, mongo, valkey, sandbox, client)
+            yield Stage(system, mongo, valkey, sandbox, client, desk)

@@ -15,7 +15,7 @@ import pytest
 
 from payments.events import Context
 from payments.service import PageTerms
-from tasks.wiring import World, build_world
+from tasks.wiring import World, build_world, ensure_indexes
 from tests.chaos.stage import GOOD_CARD, HEALS_WITHIN_SECONDS, Stage
 from tests.support.cms import SeededPayment, seed_payment
 from tests.support.system import Json
@@ -33,6 +33,7 @@ IN_DOUBT = ("after_sending", "before_write")
 def at_the_desk(stage: Stage) -> Iterator[World]:
     """Act as a process of its own that nobody kills."""
     world = build_world(stage.system.settings)
+    ensure_indexes(world)  # as every process of ours does when it starts
     try:
         yield world
     finally:

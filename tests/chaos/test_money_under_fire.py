@@ -8,12 +8,16 @@ from tests.support.sandbox import Sandbox
 from tests.support.system import report
 
 #: The small form of what `full_money.py` does with 1,000 payments: fewer mishaps, all of the mismatches and edges.
-SMALL = Size(payments=24, follow_ups=9, seed=4, heat=0.6, workers=2, seconds=75.0, clock_seconds=4.0)
+SMALL = Size(
+    payments=24, follow_ups=9, seed=4, heat=0.6, workers=2, seconds=150.0, clock_seconds=4.0, pause_seconds=4.0, away_seconds=3.0,
+    mishaps=("broker killed", "broker full (OOM)", "broker demoted (UNBLOCKED, READONLY)", "payments away"),
+)  # fmt: skip
 
 
 class TestUnderFire:
-    """Many calls go wrong and notices go astray: no money moves twice, and both ledgers agree."""
+    """Calls go wrong, notices go astray and servers are in trouble: no money moves twice, both ledgers agree."""
 
+    @pytest.mark.timeout(300)
     def test_every_promise(self, tmp_path: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
         """Every payment ends as intended, entry by entry, and only the planted mismatches need a human."""
         findings = run_money(tmp_path, sandbox, SMALL)

@@ -22,13 +22,20 @@ class Board:
         self._rows: dict[ObjectId, list[Json]] = {}
 
     def look(self, payments: Collection[ObjectId]) -> None:
-        """Look again, at these payments only."""
+        """Look again, at these payments only; documents whose collection is away are as they were."""
         named = {"$in": list(payments)}
-        self._documents = {one["_id"]: one for one in self._database["payments"].find({"_id": named})}
+        there = self.is_there()
+        documents = {one["_id"]: one for one in self._database["payments"].find({"_id": named})}
+        if there and self.is_there():
+            self._documents = documents
         rows: dict[ObjectId, list[Json]] = defaultdict(list)
         for row in self._database["payment_operations"].find({"payment_id": named}).sort("created_at", 1):
             rows[row["payment_id"]].append(row)
         self._rows = rows
+
+    def is_there(self) -> bool:
+        """Tell whether the CMS's collection of payments is there."""
+        return bool(self._database.list_collection_names(filter={"name": "payments"}))
 
     def state(self, payment: ObjectId) -> str:
         """Tell a payment's state as the CMS reads it, NEW before there is any."""

@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+
+from pymongo.errors import PyMongoError
 
 from payments.database_clock import DatabaseClock
 from payments.oversleepers import sleepers
@@ -13,6 +15,12 @@ from tests.support.clocks import MovedClock
 
 #: An hour ahead, an hour behind, right, so little off that it goes on working, and there and back: seconds ahead.
 JUMPS = (3600.0, -3600.0, 0.0, 40.0, -40.0, 86_400.0, 0.0, -86_400.0, 55.0, 3600.0)
+
+
+def asleep(world: World) -> list[str]:
+    """Name the rows that sleep beyond their ladder now."""
+    parked = timedelta(seconds=world.settings.breaker_open_seconds)
+    return sleepers(world.db, DatabaseClock(world.db)(), lease=world.ledger.lease, parked=parked)
 
 
 class Jumping:
@@ -49,10 +57,8 @@ class Jumping:
 
     def look(self) -> None:
         """Note what sleeps beyond its ladder now."""
-        world = self._world
-        parked = timedelta(seconds=world.settings.breaker_open_seconds)
-        found = sleepers(world.db, DatabaseClock(world.db)(), lease=world.ledger.lease, parked=parked)
-        self.asleep += [f"{row} at {self._clock.ahead_seconds:+.0f} s" for row in found]
+        with suppress(PyMongoError):
+            self.asleep += [f"{row} at {self._clock.ahead_seconds:+.0f} s" for row in asleep(self._world)]
 
     def lines(self) -> list[Line]:
         """Judge what came of it."""

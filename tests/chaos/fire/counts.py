@@ -26,8 +26,8 @@ def count(books: Books, people: People) -> dict[str, Mapping[str, int]]:
         "outcomes of sends that were not answered": _outcomes(stage),
         "what people and time had to do": helped,
         "alerts": Counter(one["name"] for one in stage.database["alerts"].find()),
-        "messages given up after three lost workers": Counter(
-            str(line.get("task_name"))
+        "letters put away, by kind and task": Counter(
+            f"{line.get('kind')}: {line.get('given_up')}"
             for name in stage.system.workers
             for line in stage.system.lines(name, event="dead_letter")
         ),

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 from tests.chaos.fire.people import PASSING, People, Surprise
@@ -65,3 +65,23 @@ class Driver:
         except (Surprise, SandboxError, *PASSING) as surprise:
             self.surprises.append(f"{story.plan.shape.name} {story.seeded.payment_id}: {surprise}")
             return False
+
+
+class Parts:
+    """Stories that are lived in several parts, each going on where the last one stopped."""
+
+    def __init__(self, driver: Driver, stories: Sequence[Story], per_second: float) -> None:
+        self._driver, self._per_second = driver, per_second
+        self._lives = {id(story): story.whole() for story in stories}
+        #: Those that have not come to their end.
+        self.left = list(stories)
+
+    def live(self, seconds: float) -> None:
+        """Go on for so long, or until all have ended."""
+        self._driver.unfinished = []
+        whole, self._driver.deadline = self._driver.deadline, min(self._driver.deadline, time.monotonic() + seconds)
+        try:
+            self._driver.live(self.left, lambda story: self._lives[id(story)], per_second=self._per_second)
+        finally:
+            self._driver.deadline = whole
+        self.left = self._driver.unfinished

@@ -7,6 +7,7 @@ rows that are `new` or `sending` keep their times, and a row has been in doubt f
 import time
 from datetime import UTC, datetime, timedelta
 
+from bson import ObjectId
 from pymongo.database import Database
 
 from tests.chaos.stage import Json
@@ -44,6 +45,7 @@ class Hours:
         self._rows = database["payment_operations"]
         self._inbox = database["webhook_inbox"]
         self._last: dict[tuple[str, str, int], tuple[float, int]] = {}
+        self._parked: dict[ObjectId, float] = {}
         self.leaps = 0
 
     def pass_for(self, row: Json) -> None:
@@ -69,6 +71,15 @@ class Hours:
         now = datetime.now(UTC)
         waiting = {"_id": delivery_id, "status": "received", "due_at": {"$gt": now}}
         self.leaps += self._inbox.update_one(waiting, {"$set": {"due_at": now, "sweep_at": now}}).modified_count
+
+    def pass_for_parked(self, payment: ObjectId) -> None:
+        """Let the wait of a payment's operations that were not sent yet be over, now and then."""
+        if time.monotonic() < self._parked.get(payment, 0.0):
+            return
+        self._parked[payment] = time.monotonic() + BETWEEN_SECONDS
+        now = datetime.now(UTC)
+        parked = {"payment_id": payment, "status": "new", "due_at": {"$gt": now}}
+        self.leaps += self._rows.update_many(parked, {"$set": {"due_at": now}}).modified_count
 
     def waiting_deliveries(self) -> list[str]:
         """List the deliveries that are not done with."""

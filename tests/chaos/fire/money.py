@@ -4,20 +4,24 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from tasks.wiring import build_world
+from tests.chaos.brokers import tried_valkey
 from tests.chaos.fire.books import Books, read_books
 from tests.chaos.fire.clocks import Jumping
 from tests.chaos.fire.counts import count
 from tests.chaos.fire.driver import Driver
+from tests.chaos.fire.mishaps import PASSWORD_ROTATED, Mishaps
 from tests.chaos.fire.people import People
 from tests.chaos.fire.plans import draw_plans
 from tests.chaos.fire.promises import judge, stories_ended
 from tests.chaos.fire.report import Findings, Line
+from tests.chaos.fire.results import results
 from tests.chaos.fire.stories import Story
 from tests.chaos.fire.times import FIRE_TIMES
 from tests.chaos.stage import staged
@@ -58,6 +62,9 @@ class Size:
         workers: How many money workers there are.
         seconds: The time the payments have.
         clock_seconds: How often the clock of the last worker's machine jumps; None leaves it right.
+        mishaps: What befalls servers and processes meanwhile, in turn; keys of `mishaps.MISHAPS`.
+        pause_seconds: How long these are left alone between two of them.
+        away_seconds: For how long the CMS's payments are away.
     """
 
     payments: int
@@ -68,6 +75,9 @@ class Size:
     workers: int = 2
     seconds: float = 900.0
     clock_seconds: float | None = None
+    mishaps: tuple[str, ...] = ()
+    pause_seconds: float = 15.0
+    away_seconds: float = 20.0
 
 
 def run_money(directory: Path, sandbox: Sandbox, size: Size) -> Findings:
@@ -80,17 +90,29 @@ def run_money(directory: Path, sandbox: Sandbox, size: Size) -> Findings:
     """
     clock = MovedClock(directory / "clock")
     clocks = {f"worker-money-{size.workers}": clock} if size.clock_seconds else {}
-    with people_at(directory, sandbox, members=1, workers=size.workers, clocks=clocks) as people:
+    with people_at(
+        directory, sandbox, members=1, workers=size.workers, clocks=clocks, broker=tried_valkey,
+        guarded=PASSWORD_ROTATED in size.mishaps,
+    ) as people, ExitStack() as fire:  # fmt: skip
         set_fire(sandbox, size)
         jumping = Jumping(clock, people.world, every_seconds=size.clock_seconds or math.inf)
+        mishaps = Mishaps(
+            people, size.mishaps, pause_seconds=size.pause_seconds, away_seconds=size.away_seconds, seed=size.seed
+        )
         stories = [Story(people, plan) for plan in draw_plans(size.payments, size.follow_ups, size.seed)]
         driver = Driver(people, window=size.window, deadline=time.monotonic() + size.seconds)
-        with jumping.at_work() if size.clock_seconds else nullcontext():
-            driver.live(stories, Story.whole)
+        if size.clock_seconds:
+            fire.enter_context(jumping.at_work())
+        if size.mishaps:
+            fire.enter_context(mishaps.at_work())
+        driver.live(stories, Story.whole)
+        fire.close()
         inbox = last_notices(people)
+        mishaps.look()
         books = read_books(people.stage, stories)
-        lines = [stories_ended(stories, driver), *judge(books, people.world), inbox]
+        lines = [stories_ended(stories, driver), *judge(books, people.world), results(books, people), inbox]
         lines += jumping.lines() if size.clock_seconds else []
+        lines += mishaps.lines()
         return Findings([*lines, burned(books, people, size)], count(books, people))
 
 
@@ -134,12 +156,22 @@ def people_at(
     members: int,
     workers: int,
     clocks: Mapping[str, MovedClock] = MappingProxyType({}),
+    **more: Any,
 ) -> Iterator[People]:
-    """Run a system for a run's people; `clocks` are those of workers on machines of their own."""
+    """Run a system for a run's people.
+
+    Args:
+        directory: Where the servers and processes keep their data.
+        sandbox: Who answers for PayTabs.
+        members: Nodes of the replica set.
+        workers: How many money workers there are.
+        clocks: Those of workers on machines of their own.
+        **more: What else `staged` takes.
+    """
     for stage in staged(
-        directory, sandbox, members, workers=workers, times=FIRE_TIMES, clocks=clocks, card_keys=CARD_KEY
+        directory, sandbox, members, workers=workers, times=FIRE_TIMES, clocks=clocks, card_keys=CARD_KEY, **more
     ):
-        world = build_world(stage.system.settings)
+        world = build_world(stage.desk)
         try:
             yield People(stage, world)
         finally:

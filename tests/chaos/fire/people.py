@@ -53,6 +53,10 @@ class People:
         self.tally: Counter[str] = Counter()
         #: Notices that have to be refused at the door.
         self.refused: set[str] = set()
+        #: Every request that the broker took: the task, what it was given, and its result.
+        self.asked: list[tuple[str, Json, Asked]] = []
+        #: Codes of refusals that are the truth for a while: whoever hears one asks again.
+        self.passing: set[str] = set()
         #: The operator's own process.
         self.world = world
 
@@ -88,10 +92,12 @@ class People:
 
     def _enqueue(self, task: str, arguments: Json) -> Asked | None:
         try:
-            return self.stage.system.enqueue(task, requested_by="caller", **arguments)
-        except PASSING:
+            asked = self.stage.system.enqueue(task, requested_by="caller", **arguments)
+        except Exception:  # noqa: BLE001 - whatever it is, the broker has not said that it took it
             self.tally["requests that the broker did not take"] += 1
             return None
+        self.asked.append((task, arguments, asked))
+        return asked
 
     def _look_into(self, row: Json) -> None:
         """Look for an operation's cart at PayTabs, and decide."""
@@ -134,7 +140,8 @@ class Request:
             return
         if self._asked:
             failure = self._people.failure(self._asked)
-            if failure and not any(word in failure for word in ("OutcomeUnknown", "WorkersLost", "StreamContended")):
+            ask_again = ("OutcomeUnknown", "WorkersLost", "StreamContended", *self._people.passing)
+            if failure and not any(word in failure for word in ask_again):
                 raise Surprise(f"{self._task} of {self._arguments} failed: {failure}")
             self._people.tally[f"asked again: {self._task}"] += 1
         self._asked = self._people.ask(self._task, **self._arguments)

@@ -37,6 +37,12 @@ LONG_DEAD, JUST_DEAD = 300, 21
 #: The currency of those who had asked for one that the profile does not have.
 CORRECTED = "SAR"
 
+#: What the CMS writes into its own document under way, by the shape's word for it.
+CMS_CHANGES: dict[str, Json] = {
+    "edit": {"amount": "1.00", "title": "Edited", "currency": "EUR"},
+    "paid": {"status": "paid"},
+}
+
 #: Ends of an operation that nothing follows by itself.
 _ENDED = ("succeeded", "refused", "failed")
 
@@ -123,7 +129,7 @@ class Story:
         yield from self.until(lambda: self._link(operation_id), f"a link of page {number}")
         self.refs.append(self._link(operation_id))
         if number == 1:
-            self._as_the_cms()
+            yield from self.until(self._as_the_cms, "the CMS's own act")
         if act == "die":
             self._die(operation_id, LONG_DEAD)
             return
@@ -143,15 +149,14 @@ class Story:
         if act == "voucher":
             yield from self._outlive(operation_id)
 
-    def _as_the_cms(self) -> None:
-        """Do to the document what the CMS does under way."""
+    def _as_the_cms(self) -> bool:
+        """Do to the document what the CMS does under way; tell whether it was there, or nothing is to be done."""
         payments, named = self.people.stage.database["payments"], {"_id": self.payment}
         if self.plan.shape.cms == "delete":
-            payments.delete_one(named)
-        elif self.plan.shape.cms == "edit":
-            payments.update_one(named, {"$set": {"amount": "1.00", "title": "Edited", "currency": "EUR"}})
-        elif self.plan.shape.cms == "paid":
-            payments.update_one(named, {"$set": {"status": "paid"}})
+            return payments.delete_one(named).deleted_count == 1
+        if changes := CMS_CHANGES.get(self.plan.shape.cms):
+            return payments.update_one(named, {"$set": changes}).matched_count == 1
+        return True
 
     def _die(self, operation_id: str, minutes: int) -> None:
         """Let the last page die, there and here."""
@@ -182,7 +187,12 @@ class Story:
         operation_id = f"page-{number}-of-{self.seeded.payment_id}"
         yield from self._ask("payments.create_page", operation_id)
         yield from self.until(lambda: self._end(operation_id), f"the refusal of {operation_id}")
-        self.people.stage.database["payments"].update_one({"_id": self.payment}, {"$set": {"currency": CORRECTED}})
+        yield from self.until(self._correct, "the currency to be corrected")
+
+    def _correct(self) -> bool:
+        """Ask for a currency that the profile has; tell whether the document was there."""
+        corrected, named = {"$set": {"currency": CORRECTED}}, {"_id": self.payment}
+        return self.people.stage.database["payments"].update_one(named, corrected).matched_count == 1
 
     def _register(self, number: int, act: str) -> Steps:
         """Have the payer's card kept."""

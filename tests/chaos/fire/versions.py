@@ -8,7 +8,7 @@ import io
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from bench.parts.circumstances import ROOT
 from tasks.wiring import build_world
 from tests.chaos.fire.books import read_books
 from tests.chaos.fire.counts import count
-from tests.chaos.fire.driver import Driver
+from tests.chaos.fire.driver import Driver, Parts
 from tests.chaos.fire.money import last_notices
 from tests.chaos.fire.people import People
 from tests.chaos.fire.plans import draw_plans
@@ -96,7 +96,7 @@ def _lived(people: People, before: Path, directory: Path, size: Upgrade) -> Find
         for name in today:
             system.stop(name)
         # Some payments begin under each of the versions, and most live through a change of them.
-        parts = _Parts(driver, stories, size.payments / (2.5 * size.part_seconds))
+        parts = Parts(driver, stories, size.payments / (2.5 * size.part_seconds))
         parts.live(size.part_seconds)
         alone = _events(people)
         for name in today:
@@ -118,25 +118,6 @@ def _lived(people: People, before: Path, directory: Path, size: Upgrade) -> Find
     )
     lines = [stories_ended(stories, driver), *judge(books, people.world), inbox, told, quiet]
     return Findings(lines, count(books, people))
-
-
-class _Parts:
-    """Stories that are lived in several parts, each going on where the last one stopped."""
-
-    def __init__(self, driver: Driver, stories: Sequence[Story], per_second: float) -> None:
-        self._driver, self._per_second = driver, per_second
-        self._lives = {id(story): story.whole() for story in stories}
-        self._stories = stories
-
-    def live(self, seconds: float) -> None:
-        """Go on for so long, or until all have ended."""
-        self._driver.unfinished = []
-        whole, self._driver.deadline = self._driver.deadline, min(self._driver.deadline, time.monotonic() + seconds)
-        try:
-            self._driver.live(self._stories, lambda story: self._lives[id(story)], per_second=self._per_second)
-        finally:
-            self._driver.deadline = whole
-        self._stories = self._driver.unfinished
 
 
 def _events(people: People) -> int:

@@ -67,6 +67,7 @@ COMMANDS = {
     "review import-settled": "the command's", "review document-gone": "the command's",
     "dead-letters close": "the command's",
     "cards reencrypt": "the command's", "cards forget": "the act's", "restored": "the command's",
+    "servers hand-over": "the command's",
 }  # fmt: skip
 
 LINES = {"line_items": [{"description": "Instalment", "quantity": "1", "unit_cost": "115.00", "total": "115.00"}]}

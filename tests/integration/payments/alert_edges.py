@@ -7,15 +7,19 @@ cause away closes nothing by itself here: whoever should have done so is taken t
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 from bson import ObjectId, Timestamp
 from pydantic import SecretStr
+from pymongo.errors import OperationFailure
 
 from aggregations import changes
 from config.connections import redis_client
+from config.fingerprints import KEY, fingerprint_of
 from observability.alert_table import ALERTS
+from observability.database_refusals import refusal_in
 from observability.dead_letters import DeadLetters, Kind, Letter, letter_id
 from payments.audit_entries import ACCEPT
 from payments.cms_rows import gateway_mark
@@ -54,6 +58,7 @@ ELSEWHERE: Final = {
     "gateway_refusal_unexplained": ("integration/payments/test_refusals.py", "test_alert_closes"),
     "card_key_missing": ("integration/payments/test_stored_cards.py", "test_page_of_before"),
     "ledger_behind": ("integration/payments/test_restore.py", "test_by_redis"),
+    "server_memory": ("integration/tasks/test_server_memory.py", "test_alert"),
     "callback_left_out": ("integration/payments/test_sent_details.py", "test_ours"),
 }
 
@@ -360,6 +365,26 @@ def own_index_missing(stage: Stage, _: SeededPayment, __: pytest.MonkeyPatch) ->
     ensure_indexes(stage.world)
 
 
+def foreign_server(stage: Stage, _: SeededPayment, __: pytest.MonkeyPatch) -> Iterator[None]:
+    """A broker of another system, that is handed over."""
+    own = fingerprint_of(stage.database, stage.settings.paytabs_profile)
+    with redis_client(str(stage.settings.redis_url)) as broker:
+        broker.set(KEY, replace(own, database="another").to_json())
+        stage.world.alerts.raise_alert("foreign_server", "broker", "it is another's")
+        yield
+        broker.set(KEY, own.to_json())
+
+
+def database_refuses(stage: Stage, _: SeededPayment, __: pytest.MonkeyPatch) -> Iterator[None]:
+    """A right that is missing, and a while without another refusal."""
+    error = OperationFailure("not authorized", code=13)
+    refusal = refusal_in(error)
+    assert refusal is not None
+    stage.world.alerts.raise_alert("database_refuses", refusal.key, refusal.reason)
+    yield
+    quiet(stage, "database_refuses")
+
+
 EDGES: Final[dict[str, Edge]] = {
     edge.__name__: edge
     for edge in (
@@ -367,5 +392,6 @@ EDGES: Final[dict[str, Edge]] = {
         operation_given_up, operation_unanswered, gateway_configuration, gateway_not_called, unknown_payment,
         delivery_fails, dead_letter, reaction_given_up, seals_differ, late_event, seal_not_written, seal_not_posted,
         view_group_unreadable, view_list_cut, views_history_lost, clock_off, clocks_disagree, own_index_missing,
+        foreign_server, database_refuses,
     )
 }  # fmt: skip
