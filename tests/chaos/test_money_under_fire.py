@@ -9,7 +9,8 @@ from tests.support.system import report
 
 #: The small form of what `full_money.py` does with 1,000 payments: fewer mishaps, all of the mismatches and edges.
 SMALL = Size(
-    payments=24, follow_ups=9, seed=4, heat=0.6, workers=2, seconds=150.0, clock_seconds=4.0, pause_seconds=4.0, away_seconds=3.0,
+    payments=24, follow_ups=9, seed=4, heat=0.6, workers=2, seconds=150.0, clock_seconds=4.0,
+    pause_seconds=4.0, away_seconds=3.0,
     mishaps=("broker killed", "broker full (OOM)", "broker demoted (UNBLOCKED, READONLY)", "payments away"),
 )  # fmt: skip
 

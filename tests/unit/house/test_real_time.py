@@ -113,7 +113,6 @@ NAMED = {
     "integration/webhooks/test_returns.py::TestKnownPage.test_database_silent": HANGS,
     "integration/workers/test_supervisor.py::TestSupervisor.test_stubborn_process": HANGS,
     "support/freshness.py::Shop.pay": PATIENT,
-    "support/guarded_mongo.py::GuardedMongo.start": PATIENT,
     "support/sandbox.py::Sandbox.start": PATIENT,
     "support/ticking.py::note": PACE,
     "support/waiting.py::eventually": PATIENT,
