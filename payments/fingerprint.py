@@ -1,4 +1,8 @@
-"""Which ledger this is: replica set, database and profile, by which copies of it kept elsewhere are told apart."""
+"""Which ledger this is: replica set, database and profile, by which copies of it kept elsewhere are told apart.
+
+The database's own id is no part of it: a copy of before that id would get another one, and no copy outside would know
+it, so that nobody noticed the restore.
+"""
 
 from typing import Any
 

@@ -46,7 +46,6 @@ class OwedResults:
         now = DatabaseClock(self.rows.database)()
         packed = zlib.compress(payload.encode() if isinstance(payload, str) else payload)
         row = {"state": state, "payload": packed, "at": now, "expires_at": now + timedelta(seconds=expires_seconds)}
-        self.ensure_indexes()
         self.rows.replace_one({"_id": task_id}, row, upsert=True)
 
     def oldest(self, limit: int) -> Iterator[tuple[Document, bytes]]:

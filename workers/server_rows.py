@@ -7,6 +7,7 @@ from config.fingerprints import KEY, Fingerprint
 from config.queues import QUEUES
 from config.settings import Settings
 from observability.kept_messages import TAKEN
+from workers.waiting import depth
 
 Row = dict[str, Any]
 
@@ -42,4 +43,4 @@ def waiting(url: str) -> int:
         RedisError: it does not answer.
     """
     with redis_client(url, timeout_seconds=ANSWER_SECONDS) as server:
-        return sum(int(server.llen(queue)) for queue in QUEUES) + int(server.hlen(TAKEN))
+        return sum(depth(server, queue) for queue in QUEUES) + int(server.hlen(TAKEN))

@@ -15,6 +15,7 @@ from kombu.transport import virtual
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import dumps, loads
 
+from tasks.broker_clock import time_of
 from workers.kept import OWED, acknowledge
 from workers.messages import Malformed
 from workers.quarantine import put_away, refused
@@ -111,7 +112,7 @@ class Unacked(_Stock.QoS):  # type: ignore[misc] # see above
         del start, interval
         with self.channel.conn_or_acquire() as client:
             OWED.settle(client, lambda tag: self.restore_by_tag(tag, client))
-            now = broker_time(client)
+            now = time_of(client)
             if ahead := client.zrangebyscore(self.unacked_index_key, now + AHEAD_SECONDS, "+inf", 0, MOST_AT_ONCE):
                 # Noted by a worker of the version before, whose clock is ahead: it counts from now.
                 client.eval(BRING_DOWN, 1, self.unacked_index_key, now, *ahead)
@@ -148,9 +149,3 @@ class Unacked(_Stock.QoS):  # type: ignore[misc] # see above
         log.warning("put_back_later", delivery_tag=tag, reason=reason)
         OWED.put_back(tag)
         return False
-
-
-def broker_time(client: Any) -> float:  # noqa: ANN401 - a Redis client
-    """Return the broker's time in seconds since 1970."""
-    seconds, microseconds = client.time()
-    return float(seconds) + float(microseconds) / 1e6

@@ -8,13 +8,11 @@ from typing import Any
 import redis
 
 from config.queues import QUEUES, SINCE_HEADER
+from observability.kept_messages import TAKEN
 from workers.messages import Malformed, read_body, read_envelope
 
 #: Behind a queue's name in the names of the lists in which messages with a priority wait; most have none.
 PRIORITIES = ("", *(f"\x06\x16{step}" for step in (3, 6, 9)))
-
-#: The broker's own hash of the messages that a worker has.
-IN_HAND = "unacked"
 
 #: How many messages of a list are looked through, the oldest first.
 LOOKED_THROUGH = 5_000
@@ -76,7 +74,7 @@ def _queued(broker: redis.Redis) -> Iterator[tuple[Waiting, set[str]]]:
 
 
 def _in_hand(broker: redis.Redis) -> Iterator[tuple[Waiting, set[str]]]:
-    texts: Any = broker.hvals(IN_HAND)
+    texts: Any = broker.hvals(TAKEN)
     for text in texts:
         try:
             envelope, _exchange, queue = json.loads(text)

@@ -6,7 +6,7 @@ demoted, full or cannot save, all processes are replaced one by one, the CMS's p
 database's password is another one for a while.
 
 Prints counts and promises, writes them to bench/results/money_under_fire.txt, and fails when a promise is broken.
-About half an hour on two cores.
+What has not come to its end after `--seconds` has failed.
 """
 
 import argparse

@@ -60,9 +60,10 @@ class TestServers:
         """With messages in it only when told that they are ours; it is in the audit trail, and the alert closes."""
         own = fingerprint_of(database, 987654)
         broker.lpush("payments", "a message")
+        broker.lpush("payments\x06\x163", "one with a priority")
         done = command("servers", "hand-over", "--reason", "restored", "--by", "omar", **servers)
         assert done.exit_code != 0
-        assert "1 messages wait in the broker" in done.stderr
+        assert "2 messages wait in the broker" in done.stderr
         assert Fingerprint.read(str(broker.get(KEY))) != own
         world = build_world(settings.model_copy(update={"paytabs_profile": 987654}), send=leave_to_sweeps)
         try:

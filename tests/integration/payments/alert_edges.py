@@ -13,13 +13,11 @@ from typing import Any, Final
 import pytest
 from bson import ObjectId, Timestamp
 from pydantic import SecretStr
-from pymongo.errors import OperationFailure
 
 from aggregations import changes
 from config.connections import redis_client
 from config.fingerprints import KEY, fingerprint_of
 from observability.alert_table import ALERTS
-from observability.database_refusals import refusal_in
 from observability.dead_letters import DeadLetters, Kind, Letter, letter_id
 from payments.audit_entries import ACCEPT
 from payments.cms_rows import gateway_mark
@@ -377,10 +375,7 @@ def foreign_server(stage: Stage, _: SeededPayment, __: pytest.MonkeyPatch) -> It
 
 def database_refuses(stage: Stage, _: SeededPayment, __: pytest.MonkeyPatch) -> Iterator[None]:
     """A right that is missing, and a while without another refusal."""
-    error = OperationFailure("not authorized", code=13)
-    refusal = refusal_in(error)
-    assert refusal is not None
-    stage.world.alerts.raise_alert("database_refuses", refusal.key, refusal.reason)
+    stage.world.alerts.raise_alert("database_refuses", "rights", "a right is missing")
     yield
     quiet(stage, "database_refuses")
 

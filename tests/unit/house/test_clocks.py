@@ -2,20 +2,10 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.alert_names import PACKAGES
+
 ROOT = Path(__file__).parents[3]
 
-#: What runs on servers or beside them; what runs the system on one desk is one machine.
-FOLDERS = (
-    "aggregations",
-    "config",
-    "observability",
-    "payments",
-    "paytabs",
-    "schedules",
-    "tasks",
-    "webhooks",
-    "workers",
-)
 
 #: What tells this machine's own time of day.
 OWN = frozenset({"now", "utcnow", "today", "time", "time_ns", "own_time", "utc_now"})
@@ -54,7 +44,7 @@ def own_times(source: str) -> Iterator[int]:
 
 def found() -> dict[str, list[int]]:
     """Return the lines by file."""
-    paths = (path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
+    paths = (path for folder in PACKAGES for path in sorted((ROOT / folder).rglob("*.py")))
     lines = {str(path.relative_to(ROOT)): [*own_times(path.read_text())] for path in paths}
     return {name: where for name, where in lines.items() if where}
 

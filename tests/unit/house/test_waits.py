@@ -3,20 +3,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.alert_names import PACKAGES
+
 ROOT = Path(__file__).parents[3]
 
-#: Where waits between two tries may stand; what runs the system on one desk waits for its own children only.
-FOLDERS = (
-    "aggregations",
-    "config",
-    "observability",
-    "payments",
-    "paytabs",
-    "schedules",
-    "tasks",
-    "webhooks",
-    "workers",
-)
+#: What runs the system on one desk waits for its own children only.
 DESK = re.compile(r"workers/(demo|stack|seed|supervisor|cli_up)")
 
 #: Words that a wait, or what it is made of, is called by.
@@ -56,7 +47,7 @@ CONSTANT = {
 
 def sources() -> Iterator[tuple[str, str]]:
     """Give every source file that may wait, by its path."""
-    for folder in FOLDERS:
+    for folder in PACKAGES:
         for path in sorted((ROOT / folder).rglob("*.py")):
             name = str(path.relative_to(ROOT))
             if not DESK.match(name):
